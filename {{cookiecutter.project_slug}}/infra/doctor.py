@@ -1,0 +1,100 @@
+"""Tells what this machine has of what the project needs, and how to get the rest."""
+
+import argparse
+import importlib.util
+import shutil
+import subprocess
+import sys
+from typing import NamedTuple
+
+PYTHON = (3, 11)
+
+
+class Finding(NamedTuple):
+    """One need: whether it is met, what was found, what for, and how to get it."""
+
+    name: str
+    is_met: bool
+    found: str
+    purpose: str
+    remedy: str
+    is_required: bool = False
+
+
+def main() -> int:
+    """Print the findings; the exit code is 1 where something required is missing."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quiet", action="store_true", help="only what is missing")
+    options = parser.parse_args()
+    findings = [python(), venv()]
+    if not options.quiet:
+        findings += [program(*each) for each in PROGRAMS]
+    lacking = [each for each in findings if each.is_required and not each.is_met]
+    for each in lacking if options.quiet else findings:
+        mark = (
+            "ok     " if each.is_met else "MISSING" if each.is_required else "absent "
+        )
+        print(f"{mark} {each.name:15} {each.found:42} {each.purpose}")
+        if not each.is_met:
+            print(f"        {each.remedy}")
+    return 1 if lacking else 0
+
+
+def python() -> Finding:
+    """Look at the Python that runs this."""
+    return Finding(
+        "Python",
+        sys.version_info >= PYTHON,
+        f"{sys.version.split()[0]}, {sys.executable}",
+        "everything (3.11 or later)",
+        "name a later one, as in: make install PYTHON=python3.13",
+        is_required=True,
+    )
+
+
+def venv() -> Finding:
+    """Look for the part of Python that Debian packages apart."""
+    is_met = importlib.util.find_spec("ensurepip") is not None
+    return Finding(
+        "venv",
+        is_met,
+        "part of Python" if is_met else "not there",
+        "make install",
+        "Debian, Ubuntu, WSL: apt-get install python3-venv",
+        is_required=True,
+    )
+
+
+def program(name: str, command: list[str], purpose: str, remedy: str) -> Finding:
+    """Ask a program for its version."""
+    if shutil.which(command[0]) is None:
+        return Finding(name, False, "not there", purpose, remedy)
+    answer = subprocess.run(command, capture_output=True, text=True)
+    lines = (answer.stdout.strip() or answer.stderr.strip() or "?").splitlines()
+    return Finding(name, answer.returncode == 0, lines[0][:42], purpose, remedy)
+
+
+PROGRAMS = [
+    (
+        "git",
+        ["git", "--version"],
+        "checks before each commit",
+        "Debian: apt-get install git; macOS: xcode-select --install",
+    ),
+    (
+        "Docker engine",
+        ["docker", "version"],
+        "the shim, if you prefer it to local processes",
+        "https://docs.docker.com/engine/install/",
+    ),
+    (
+        "Docker Compose",
+        ["docker", "compose", "version"],
+        "the shim by Docker",
+        "https://docs.docker.com/compose/install/",
+    ),
+]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

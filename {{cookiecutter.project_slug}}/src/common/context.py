@@ -1,0 +1,89 @@
+"""What a function gets from outside: settings, S3, SQS, the database, the time left.
+
+Everything is made on first use, so that a function pays for what it touches and
+importing this module costs next to nothing.
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from box import Box
+
+
+class CustomContext:
+    """The context of one worker: `with CustomContext(...) as context:`.
+
+    It holds one database connection, so each thread needs a context of its own.
+
+    Args:
+        parent: what the environment itself knows of the message in hand: AWS's
+            context object in Lambda, the message's lease in the poller. A wrapper
+            changes it with each message.
+        args: command line, as a list of words.
+        boto3: library that makes the AWS clients; by default boto3 itself.
+        rds: library that makes the database client; by default `lib.rds`.
+
+    Raises:
+        SettingsError: a setting is unknown, of the wrong type or out of range.
+    """
+
+    def __init__(
+        self,
+        parent: Any = None,
+        args: Sequence[str] | None = None,
+        boto3: Any = None,
+        rds: Any = None,
+    ) -> None:
+        import settings
+
+        self.parent = parent
+        self.var: Box = settings.read(args or ())
+        self._boto3 = boto3
+        self._rds = rds
+
+    @property
+    def aws_context(self) -> Any:
+        """The parent, by the name that it has in Lambda."""
+        return self.parent
+
+    @cached_property
+    def s3(self) -> Any:
+        """Client of S3, as boto3 makes it."""
+        return self._client("s3", self.var.s3_endpoint)
+
+    @cached_property
+    def sqs(self) -> Any:
+        """Client of SQS, as boto3 makes it."""
+        return self._client("sqs", self.var.sqs_endpoint)
+
+    @cached_property
+    def rds(self) -> Any:
+        """Client of the database, see `lib.rds`."""
+        library = self._rds or import_module("lib.rds")
+        return library.Rds(self.var)
+
+    def time_remaining(self) -> float:
+        """Return the seconds left for the message in hand; infinite where none end."""
+        if self.parent is None:
+            return float("inf")
+        return float(self.parent.get_remaining_time_in_millis()) / 1000
+
+    def close(self) -> None:
+        """Close the database connection, if one was made."""
+        if "rds" in self.__dict__:
+            self.rds.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def _client(self, service: str, endpoint: str | None) -> Any:
+        library = self._boto3 or import_module("boto3")
+        return library.client(
+            service, region_name=self.var.region, endpoint_url=endpoint
+        )

@@ -1,0 +1,44 @@
+"""The unit wrapper: contexts for the tests, each for one situation.
+
+They are the real `CustomContext`, with doubles in the place of boto3 and of the
+database, so no test needs a server, a network or an AWS account.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from context import CustomContext
+from tests.mock.aws import BrokenStream, MockBoto3
+from tests.mock.rds import BrokenRds, MockRdsLibrary
+
+CONFIG = Path(__file__).parents[2] / "config" / "worker.yml"
+
+
+def void_context(*args: str, **libraries: Any) -> CustomContext:
+    """Everything is there, and nothing is in it: empty bucket, queue and tables.
+
+    Args:
+        args: command line.
+        libraries: others than the doubles.
+    """
+    doubles = {"boto3": MockBoto3(), "rds": MockRdsLibrary()} | libraries
+    return CustomContext(args=[f"--const_path={CONFIG}", *args], **doubles)
+
+
+def diff_delimiter_context() -> CustomContext:
+    """Fields are parted by semicolons."""
+    return void_context("--delimiter=;")
+
+
+def broken_database_context() -> CustomContext:
+    """The database fails at the end of each load."""
+    library = MockRdsLibrary()
+    library.Rds = lambda var: BrokenRds()  # type: ignore[method-assign]
+    return void_context(rds=library)
+
+
+def broken_stream_context(body: bytes) -> CustomContext:
+    """Whatever is read from S3 is this, and then the connection ends."""
+    context = void_context()
+    context.s3.get_object = lambda **_: {"Body": BrokenStream(body)}
+    return context

@@ -1,0 +1,112 @@
+"""What stands for boto3 in the unit tests: S3 and SQS in memory."""
+
+import io
+from collections import defaultdict
+from itertools import count
+from typing import Any
+
+
+class MockBoto3:
+    """As much of the module boto3 as a context needs; its clients are in `clients`."""
+
+    def __init__(self) -> None:
+        self.clients: dict[str, Any] = {"s3": MockS3(), "sqs": MockSqs()}
+
+    def client(self, service: str, **_: Any) -> Any:
+        """Return the one client of a service."""
+        return self.clients[service]
+
+
+class NotThereError(Exception):
+    """S3 has no such object, or not in that state."""
+
+
+class MockS3:
+    """S3 with versions, the latest last."""
+
+    def __init__(self) -> None:
+        self.versions: dict[tuple[str, str], list[bytes]] = defaultdict(list)
+
+    def put_object(self, Bucket: str, Key: str, Body: bytes) -> dict[str, str]:  # noqa: N803
+        """Add a version of an object."""
+        versions = self.versions[Bucket, Key]
+        versions.append(Body)
+        return {"VersionId": str(len(versions))}
+
+    def get_object(
+        self,
+        Bucket: str,  # noqa: N803
+        Key: str,  # noqa: N803
+        VersionId: str = "",  # noqa: N803
+    ) -> dict[str, Any]:
+        """Return a version of an object as a stream."""
+        versions = self.versions[Bucket, Key]
+        try:
+            return {"Body": io.BytesIO(versions[int(VersionId or len(versions)) - 1])}
+        except IndexError:
+            raise NotThereError(f"s3://{Bucket}/{Key}") from None
+
+
+class BrokenStream(io.BytesIO):
+    """A body whose connection ends before it does."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Yield what is there, then fail."""
+        if block := super().read(size):
+            return block
+        raise ConnectionError("connection reset by peer")
+
+
+class MockSqs:
+    """One queue; a message that was received stays hidden until it is given back."""
+
+    def __init__(self) -> None:
+        self._numbers = count(1)
+        self.waiting: list[dict[str, str]] = []
+        self.in_flight: dict[str, dict[str, str]] = {}
+
+    def send(self, *bodies: str) -> None:
+        """Put messages on the queue."""
+        for body in bodies:
+            name = f"message-{next(self._numbers)}"
+            self.waiting.append(
+                {"MessageId": name, "ReceiptHandle": f"receipt of {name}", "Body": body}
+            )
+
+    def get_queue_url(self, QueueName: str) -> dict[str, str]:  # noqa: N803
+        """Return a URL, whatever the name."""
+        return {"QueueUrl": f"https://sqs.example/{QueueName}"}
+
+    def get_queue_attributes(self, **_: Any) -> dict[str, dict[str, str]]:
+        """Return the attributes that a poller asks for."""
+        return {
+            "Attributes": {
+                "VisibilityTimeout": "30",
+                "ApproximateNumberOfMessages": str(len(self.waiting)),
+                "ApproximateNumberOfMessagesNotVisible": str(len(self.in_flight)),
+                "ApproximateNumberOfMessagesDelayed": "0",
+            }
+        }
+
+    def receive_message(self, MaxNumberOfMessages: int, **_: Any) -> dict[str, Any]:  # noqa: N803
+        """Hand out messages; without any, the answer names none, as SQS's does."""
+        taken = self.waiting[:MaxNumberOfMessages]
+        del self.waiting[:MaxNumberOfMessages]
+        self.in_flight |= {message["ReceiptHandle"]: message for message in taken}
+        return {"Messages": taken} if taken else {}
+
+    def delete_message_batch(self, Entries: list[Any], **_: Any) -> dict[str, Any]:  # noqa: N803
+        """Forget messages."""
+        for entry in Entries:
+            del self.in_flight[entry["ReceiptHandle"]]
+        return {"Successful": Entries}
+
+    def change_message_visibility_batch(
+        self,
+        Entries: list[Any],  # noqa: N803
+        **_: Any,
+    ) -> dict[str, Any]:
+        """Give messages back."""
+        for entry in Entries:
+            self.waiting.append(self.in_flight.pop(entry["ReceiptHandle"]))
+        return {"Successful": Entries}

@@ -1,0 +1,68 @@
+"""Makes what the shim's S3 and SQS hold from the start.
+
+A bucket, and for each function a queue with its dead-letter queue, so that an object
+below `<function>/` becomes a message. It needs botocore only, and runs by itself in
+the emulator's container too.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import botocore.session
+
+BUCKET = "raw"
+FUNCTIONS = Path(os.environ.get("FUNCTIONS", "src/func"))
+SAMPLE = Path(os.environ.get("SAMPLE", "tests/data/sanity.csv"))
+MAX_RECEIVES = 3
+
+
+def main() -> None:
+    """Make bucket, queues and notifications; the environment says where."""
+    session = botocore.session.get_session()
+    region = os.environ["AWS_DEFAULT_REGION"]
+    s3, sqs = (session.create_client(name, region) for name in ("s3", "sqs"))
+    # S3 refuses to be told its default region
+    elsewhere = {"CreateBucketConfiguration": {"LocationConstraint": region}}
+    s3.create_bucket(Bucket=BUCKET, **(elsewhere if region != "us-east-1" else {}))
+    s3.put_bucket_versioning(
+        Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"}
+    )
+    functions = [path.stem for path in FUNCTIONS.glob("[!_]*.py")]
+    for function in functions:  # before there are notifications: for `make invoke`
+        key = f"{function}/{SAMPLE.name}"
+        s3.put_object(Bucket=BUCKET, Key=key, Body=SAMPLE.read_bytes())
+    s3.put_bucket_notification_configuration(
+        Bucket=BUCKET,
+        NotificationConfiguration={
+            "QueueConfigurations": [notification(sqs, name) for name in functions]
+        },
+    )
+
+
+def notification(sqs: Any, function: str) -> dict[str, Any]:
+    """Make a function's queues; return the notification that feeds them."""
+    dead = queue(sqs, f"{function}-dead-letter", {})
+    redrive = {"deadLetterTargetArn": dead, "maxReceiveCount": MAX_RECEIVES}
+    return {
+        "Id": function,
+        "QueueArn": queue(
+            sqs, f"{function}-pending", {"RedrivePolicy": json.dumps(redrive)}
+        ),
+        "Events": ["s3:ObjectCreated:*"],
+        "Filter": {
+            "Key": {"FilterRules": [{"Name": "prefix", "Value": f"{function}/"}]}
+        },
+    }
+
+
+def queue(sqs: Any, name: str, attributes: dict[str, str]) -> str:
+    """Make a queue; return its ARN."""
+    url = sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
+    found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+    return str(found["Attributes"]["QueueArn"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""Runs S3, SQS and the database, private to this checkout, until Ctrl-C.
+
+Docker Compose runs them where an engine answers, else they are local processes on
+loopback. `.shim/shim.env` then tells the other make words where they are.
+"""
+
+import argparse
+import signal
+import socket
+import sys
+import threading
+from time import monotonic
+
+import bootstrap
+import database
+from servers import (
+    STATE,
+    ShimError,
+    containers,
+    end_leftovers,
+    engine_answers,
+    processes,
+)
+
+ENV_FILE = STATE / "shim.env"
+ENVIRONMENT = """\
+# Where the shim is; it has no secrets. DB_… of the environment go before these.
+unset AWS_PROFILE AWS_SESSION_TOKEN AWS_ENDPOINT_URL_S3 AWS_ENDPOINT_URL_SQS
+export AWS_CONFIG_FILE=/dev/null AWS_SHARED_CREDENTIALS_FILE=/dev/null
+export AWS_ACCESS_KEY_ID=shim AWS_SECRET_ACCESS_KEY=shim
+export AWS_REGION={region} AWS_DEFAULT_REGION={region}
+export AWS_ENDPOINT_URL=http://127.0.0.1:{aws_port}
+export DB_HOST="${DB_HOST:-127.0.0.1}" DB_PORT="${DB_PORT:-{db_port}}"
+export DB_NAME="${DB_NAME:-main}" DB_USER="${DB_USER:-worker}"
+export DB_PASS="${DB_PASS:-shim}" DB_TLS="${DB_TLS:-prefer}"
+export BUCKET={bucket}
+"""
+
+
+def main() -> int:
+    """Run the shim until a signal; return the exit code."""
+    options = parse_options()
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: stop.set())
+    began = monotonic()
+    try:
+        STATE.mkdir(exist_ok=True)
+        by_docker = options.mode == "docker" or (
+            options.mode == "auto" and engine_answers()
+        )
+        end_leftovers()
+        check_free("AWS_PORT", options.aws_port)
+        check_free("DB_PORT", options.db_port)
+        with (containers if by_docker else processes)(options, stop) as check:
+            write_environment(options)
+            print(
+                f"Ready after {monotonic() - began:.1f} s; Ctrl-C ends the shim.\n"
+                f"  S3 and SQS  http://127.0.0.1:{options.aws_port}  "
+                f"bucket {bootstrap.BUCKET}\n"
+                f"  database    127.0.0.1:{options.db_port}  main, as worker\n"
+                "Next, in another terminal: make run FUNC=worker",
+                flush=True,
+            )
+            try:
+                while not stop.wait(0.2):
+                    check()
+            finally:
+                ENV_FILE.unlink()
+    except (ShimError, FileNotFoundError) as error:
+        if stop.is_set():
+            return 0
+        print(f"shim: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def parse_options() -> argparse.Namespace:
+    """Return the command line's options."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--aws_port", type=int, default=4566)
+    parser.add_argument("--db_port", type=int, default=database.PORT)
+    parser.add_argument("--region", default="eu-west-1")
+    parser.add_argument("--mode", choices=["auto", "docker", "process"], default="auto")
+    return parser.parse_args()
+
+
+def check_free(name: str, port: int) -> None:
+    """Raise ShimError where somebody listens on the port."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            raise ShimError(
+                f"port {port} of 127.0.0.1 is in use; end what uses it, or choose "
+                f"another: make shim {name}={port + 1}"
+            ) from None
+
+
+def write_environment(options: argparse.Namespace) -> None:
+    """Write `.shim/shim.env`, at once and whole."""
+    text = ENVIRONMENT.replace("{bucket}", bootstrap.BUCKET)
+    for name in ("region", "aws_port", "db_port"):
+        text = text.replace(f"{{{name}}}", str(getattr(options, name)))
+    new = ENV_FILE.with_suffix(".new")
+    new.write_text(text, encoding="utf-8")
+    new.replace(ENV_FILE)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
