@@ -6,12 +6,12 @@ import subprocess
 from pathlib import Path
 
 # tojson writes every apostrophe as \u0027, so nothing in an answer ends this string
-ANSWERS = json.loads(r'''{{ cookiecutter | tojson }}''')
+ANSWERS = json.loads(r"""{{ cookiecutter | tojson }}""")
 
 CHOICES = Path(".choices")
 
 
-def lay_over(answers: dict, choices: Path, project: Path) -> None:
+def lay_over(answers: dict[str, str], choices: Path, project: Path) -> None:
     """Copy the tree `<variable>/<value>/` of each answer over the project.
 
     An answer that adds nothing has no tree. The trees are gone afterwards.

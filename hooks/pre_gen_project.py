@@ -1,4 +1,4 @@
-"""Refuses answers that would make a project that does not work, in one sentence each."""
+"""Refuses answers that make no working project, in one sentence each."""
 
 import json
 import re
@@ -6,7 +6,7 @@ import sys
 import unicodedata
 
 # tojson writes every apostrophe as \u0027, so nothing in an answer ends this string
-ANSWERS = json.loads(r'''{{ cookiecutter | tojson }}''')
+ANSWERS = json.loads(r"""{{ cookiecutter | tojson }}""")
 
 TEXTS = ("project_name", "description", "author")
 
@@ -26,7 +26,7 @@ eusc-de-east-1
 """.split()
 
 
-def refusal(answers: dict) -> str | None:
+def refusal(answers: dict[str, str]) -> str | None:
     """Return what is wrong with the answers, or nothing."""
     for name in TEXTS:
         if not answers[name].strip():

@@ -102,7 +102,7 @@ def write_environment(options: argparse.Namespace) -> None:
     """Write `.shim/shim.env`, at once and whole."""
     text = ENVIRONMENT.replace("{bucket}", bootstrap.BUCKET)
     for name in ("region", "aws_port", "db_port"):
-        text = text.replace(f"{{{name}}}", str(getattr(options, name)))
+        text = text.replace("{" + name + "}", str(getattr(options, name)))
     new = ENV_FILE.with_suffix(".new")
     new.write_text(text, encoding="utf-8")
     new.replace(ENV_FILE)

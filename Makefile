@@ -1,0 +1,42 @@
+PYTHON   ?= python3
+DATABASE ?= postgres
+
+BIN       := .venv/bin
+INSTALLED := .venv/.installed
+TEMPLATE  := {{cookiecutter.project_slug}}
+
+# Caches stay out of the template's tree: cookiecutter would render them.
+export RUFF_NO_CACHE = true
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format install clean
+
+help: ## this page
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' Makefile
+
+demo: $(INSTALLED) ## bake a project and see a file's rows arrive: [DATABASE=mysql]
+	@$(BIN)/python tests/demo.py $(DATABASE)
+
+test: lint ## everything: hooks, every combination of answers, the scenario on real servers
+	@$(BIN)/pytest -n auto --dist worksteal $(TEST_ARGS)
+
+lint: $(INSTALLED) ## style and types of the template and of what it renders
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/mypy --no-error-summary --cache-dir .build/mypy tests hooks
+	@$(BIN)/yamllint --strict --config-file '$(TEMPLATE)/.yamllint.yml' .
+
+format: $(INSTALLED) ## the code in one style
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format --quiet .
+
+install: $(INSTALLED) ## .venv with everything; the other words run it when they need it
+
+$(INSTALLED): requirements.txt
+	@$(PYTHON) '$(TEMPLATE)/infra/doctor.py' --quiet
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+clean: ## forget what was built
+	@rm -rf .build

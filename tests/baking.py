@@ -1,0 +1,210 @@
+"""Bakes projects, runs their make words, and shares between them what they install."""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event
+from time import monotonic
+from typing import Any, Self
+
+from cookiecutter.main import cookiecutter
+from filelock import FileLock
+
+ROOT = Path(__file__).resolve().parents[1]
+TEMPLATE = ROOT / "{{cookiecutter.project_slug}}"
+SHARED = ROOT / ".build" / "shared"
+DEADLINE = 60
+
+# What the machine's own settings must not decide in a project.
+FOREIGN = ("AWS_", "DB_", "MAKE", "MFLAGS", "VIRTUAL_ENV", "PYTHON", "RUFF_", "PYTEST_")
+
+
+class Project:
+    """A baked project."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def run(
+        self, *words: str | Path, env: dict[str, str] | None = None, check: bool = True
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command in the project's folder and return what it said.
+
+        Raises:
+            AssertionError: the command failed, and `check` was not taken back.
+        """
+        result = subprocess.run(
+            words,
+            cwd=self.path,
+            env=clean_environment(env),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        if check and result.returncode != 0:
+            raise AssertionError(
+                f"{words} ended with {result.returncode}:\n{result.stdout}"
+            )
+        return result
+
+    def make(
+        self, *words: str, env: dict[str, str] | None = None, check: bool = True
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a make word."""
+        return self.run("make", *words, env=env, check=check)
+
+    def start(self, *words: str) -> "Running":
+        """Start a make word in the background, as a terminal of its own would."""
+        return Running(self.path, ["make", *words])
+
+    def share_installs(self) -> "Project":
+        """Take `.venv` and `.venv-shim` from an earlier project of the same needs."""
+        for folder, requirements in (
+            (".venv", ["src/common/requirements*.txt", "tests/requirements.txt"]),
+            (".venv-shim", ["tests/shim/requirements*.txt"]),
+        ):
+            files = [path for glob in requirements for path in self.path.glob(glob)]
+            content = b"".join(path.read_bytes() for path in sorted(files))
+            name = hashlib.sha256(content).hexdigest()[:12] + folder
+            self._install(SHARED / name, self.path / folder)
+        return self
+
+    def _install(self, shared: Path, link: Path) -> None:
+        SHARED.mkdir(parents=True, exist_ok=True)
+        stamp = shared / ".installed"
+        with FileLock(f"{shared}.lock"):
+            if not stamp.exists():
+                variable = "VENV" if link.name == ".venv" else "SHIM_VENV"
+                self.make(str(stamp), f"{variable}={shared}")
+        link.symlink_to(shared)
+        stamp.touch()  # later than the files that were just baked
+
+    @contextmanager
+    def shim(self, *words: str) -> Iterator[dict[str, str]]:
+        """Run the shim on free ports; yield the environment that leads to it."""
+        ports = [f"AWS_PORT={free_port()}", f"DB_PORT={free_port()}"]
+        with self.start("shim", "SHIM=process", *ports, *words) as shim:
+            shim.wait_until((self.path / ".shim" / "shim.env").exists)
+            yield self.shim_environment()
+
+    def shim_environment(self) -> dict[str, str]:
+        """Return the environment of the words that talk to the shim."""
+        lines = self.run("sh", "-c", ". ./.shim/shim.env; env").stdout.splitlines()
+        pairs = (line.partition("=") for line in lines)
+        return {
+            name: value for name, _, value in pairs if name.startswith(("AWS_", "DB_"))
+        }
+
+    def query(self, statement: str) -> list[list[Any]]:
+        """Return the rows that a statement yields in the shim's database."""
+        program = (
+            "import json, sys; from context import CustomContext\n"
+            "with CustomContext() as context:\n"
+            "    rows = context.rds.query(sys.argv[1])\n"
+            "    print(json.dumps([list(row) for row in rows], default=str))"
+        )
+        command = (".venv/bin/python", "-c", program, statement)
+        paths = {"PYTHONPATH": "src/common:src"}
+        answer = self.run(*command, env=self.shim_environment() | paths)
+        return list(json.loads(answer.stdout))
+
+
+class Running:
+    """A command that runs in a terminal of its own until Ctrl-C, at the latest."""
+
+    def __init__(self, folder: Path, words: list[str]) -> None:
+        handle, name = tempfile.mkstemp(suffix=".log", dir=folder.parent)
+        self._log = Path(name)
+        with os.fdopen(handle, "w") as log:
+            self.process = subprocess.Popen(
+                words,
+                cwd=folder,
+                env=clean_environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGINT)
+        self.process.wait(DEADLINE)
+
+    @property
+    def said(self) -> str:
+        """What it has said so far."""
+        return self._log.read_text(encoding="utf-8")
+
+    def wait_until(self, holds: Callable[[], Any]) -> None:
+        """Wait until a condition holds.
+
+        Raises:
+            AssertionError: the command ends before, or the deadline passes.
+        """
+        wait_until(lambda: self.process.poll() is not None or holds(), self.said)
+        assert holds(), self.said
+
+
+def bake(folder: Path, **answers: str) -> Project:
+    """Bake a project below a folder, with the template's defaults for the rest."""
+    path = cookiecutter(
+        str(ROOT),
+        no_input=True,
+        default_config=True,
+        output_dir=str(folder),
+        extra_context=answers,
+    )
+    return Project(Path(path))
+
+
+def clean_environment(more: dict[str, str] | None = None) -> dict[str, str]:
+    """Return this process's environment without what belongs to this machine's user."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(FOREIGN)
+    }
+    return kept | (more or {})
+
+
+def free_port() -> int:
+    """Return a port of the loopback interface that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(holds: Callable[[], Any], what: str) -> Any:
+    """Wait until a condition holds, and return its value.
+
+    Raises:
+        AssertionError: it does not, within the deadline.
+    """
+    deadline = monotonic() + DEADLINE
+    while not (value := holds()):
+        assert monotonic() < deadline, f"waited {DEADLINE} s in vain for {what}"
+        Event().wait(0.05)
+    return value
+
+
+def missing_server(database: str) -> str:
+    """Return why this machine cannot run a database, or nothing."""
+    if database == "mysql" and not any(
+        shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin:/opt/homebrew/bin")
+        for name in ("mariadbd", "mysqld")
+    ):
+        return "no MySQL or MariaDB server on this machine"
+    return ""

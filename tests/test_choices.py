@@ -1,0 +1,100 @@
+"""An answer is a folder: what the trees below `.choices/` may hold."""
+
+import json
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+
+from baking import ROOT, TEMPLATE, Project, bake
+
+ANSWERS = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
+CHOICES = TEMPLATE / ".choices"
+PROMPTS = [name for name in ANSWERS if not name.startswith("_")]
+
+
+def files(folder: Path) -> set[str]:
+    """Return the files below a folder, relative to it."""
+    found = {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
+    return {str(path) for path in found if path.parts[0] not in (".git", ".choices")}
+
+
+def trees(variable: str) -> dict[str, set[str]]:
+    """Return what each value of a variable brings."""
+    return {value.name: files(value) for value in (CHOICES / variable).iterdir()}
+
+
+def test_every_tree_belongs_to_an_answer() -> None:
+    for variable in CHOICES.iterdir():
+        assert set(trees(variable.name)) <= set(ANSWERS[variable.name]) - {"none"}
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in PROMPTS if isinstance(ANSWERS[name], list)]
+)
+def test_every_value_that_adds_something_has_a_tree(name: str) -> None:
+    assert set(ANSWERS[name]) - {"none"} == set(trees(name))
+
+
+def test_no_tree_overwrites_what_is_common_or_what_another_answer_brings() -> None:
+    brought = [
+        set().union(*trees(variable.name).values()) for variable in CHOICES.iterdir()
+    ]
+    for one, other in combinations([files(TEMPLATE), *brought], 2):
+        assert not one & other
+
+
+def test_both_databases_bring_the_same_files() -> None:
+    mysql, postgres = trees("database").values()
+    assert mysql == postgres
+
+
+@pytest.mark.parametrize("name", PROMPTS)
+def test_every_prompt_has_a_label_and_so_has_every_value(name: str) -> None:
+    label = ANSWERS["__prompts__"][name]
+    if isinstance(ANSWERS[name], list):
+        assert set(label) == {"__prompt__", *ANSWERS[name]}
+    else:
+        assert label
+
+
+@pytest.mark.parametrize("pattern", ["*.py", "*.tf", "*.yml", "*.json", "*.sql"])
+def test_code_holds_no_jinja(pattern: str) -> None:
+    assert pattern in ANSWERS["_copy_without_render"]
+    for path in TEMPLATE.rglob(pattern):
+        text = path.read_text(encoding="utf-8")
+        assert not any(mark in text for mark in ("{{", "{%", "{#")), path
+
+
+@pytest.fixture(scope="module")
+def bakes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Project]:
+    """Return a project for each database."""
+    return {
+        database: bake(tmp_path_factory.mktemp(database), database=database)
+        for database in ANSWERS["database"]
+    }
+
+
+def test_functions_are_the_same_bytes_whatever_the_answers(
+    bakes: dict[str, Project],
+) -> None:
+    one, *others = (
+        {
+            path.name: path.read_bytes()
+            for path in (each.path / "src" / "func").iterdir()
+        }
+        for each in bakes.values()
+    )
+    assert "worker.py" in one
+    assert all(one == other for other in others)
+
+
+def test_nothing_of_the_template_is_left_in_a_project(
+    bakes: dict[str, Project],
+) -> None:
+    for project in bakes.values():
+        assert not (project.path / ".choices").exists()
+        for name in files(project.path):
+            text = (project.path / name).read_text(encoding="utf-8")
+            assert "cookiecutter." not in text, name
+            assert "{{" not in text, name

@@ -1,0 +1,236 @@
+"""The main job on real servers: a file into the bucket, its rows in the table."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from baking import (
+    DEADLINE,
+    Project,
+    bake,
+    free_port,
+    missing_server,
+    wait_until,
+)
+
+DATABASES = ("postgres", "mysql")
+on_each_database = pytest.mark.parametrize("shimmed", DATABASES, indirect=True)
+
+
+def rows_of(project: Project, key: str) -> int:
+    """Return the number of rows loaded of an object, over all its versions."""
+    statement = (
+        f"SELECT coalesce(sum(loaded), -1) FROM loads WHERE object_key = '{key}'"
+    )
+    return int(project.query(statement)[0][0])
+
+
+def drop(project: Project, name: str, text: str) -> str:
+    """Drop a new file into the bucket by the make word; return its key."""
+    (project.path / name).write_text(text, encoding="utf-8")
+    project.make("event", f"FILE={name}")
+    return f"worker/{name}"
+
+
+def clicks(count: int, first: int = 1, delimiter: str = ",") -> str:
+    """Return a file of clicks."""
+    fields = "{0},visitor-{0},/page/{0},,2026-01-05 08:00:00".replace(",", delimiter)
+    return "".join(
+        fields.format(number) + "\n" for number in range(first, first + count)
+    )
+
+
+@on_each_database
+def test_sanity_check(shimmed: Project) -> None:
+    assert "10 rows in, 10 rows out" in shimmed.make("sanity_check").stdout
+
+
+@on_each_database
+def test_worker_in_a_terminal_takes_what_is_dropped_until_ctrl_c(
+    shimmed: Project,
+) -> None:
+    words = ("run", "FUNC=worker", "RUN_ARGS=--poll_interval=1")
+    with shimmed.start(*words) as worker:
+        shimmed.make("event", "FILE=tests/data/large.csv")
+        worker.wait_until(lambda: rows_of(shimmed, "worker/large.csv") == 1000)
+    assert '"loaded": 1000' in worker.said
+    assert "Traceback" not in worker.said
+
+
+@on_each_database
+def test_worker_told_to_stop_ends_with_exit_code_0(shimmed: Project) -> None:
+    shimmed.make("build", "TARGET=local")
+    worker = subprocess.Popen(
+        [".venv/bin/python", ".build/local/worker/local_wrapper.py"],
+        cwd=shimmed.path,
+        env=shimmed.shim_environment()
+        | {"READ_QUEUE": "worker-pending", "POLL_INTERVAL": "1"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert worker.stderr is not None
+    assert "polling" in worker.stderr.readline()
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(timeout=DEADLINE) == 0
+
+
+@on_each_database
+def test_same_event_twice_gives_the_same_rows_once(shimmed: Project) -> None:
+    outcomes = []
+    for _ in range(2):
+        report = shimmed.make("--silent", "invoke", "FUNC=worker").stdout
+        outcomes += [each["outcome"] for each in json.loads(report)]
+    assert outcomes == ["loaded", "loaded before"]
+    assert rows_of(shimmed, "worker/sanity.csv") == 10
+
+
+@on_each_database
+def test_bad_lines_are_set_aside_in_the_database(shimmed: Project) -> None:
+    key = drop(
+        shimmed, "bad.csv", clicks(3, first=9001) + "oops\n" + clicks(2, first=9004)
+    )
+    shimmed.make("run", "FUNC=worker", "RUN_ARGS=--drain")
+    assert rows_of(shimmed, key) == 5
+    assert shimmed.query(
+        "SELECT line, content, reason FROM rejects JOIN loads"
+        f" USING (object_id, target) WHERE object_key = '{key}'"
+    ) == [[4, "oops", "fields: 1 instead of 5"]]
+
+
+@on_each_database
+def test_value_that_looks_like_sql_is_a_value(shimmed: Project) -> None:
+    evil = """x'); DROP TABLE clicks; -- %s {table} \\"""
+    key = drop(shimmed, "evil.csv", f'9100,"{evil}",/,,2026-01-05 08:00:00\n')
+    shimmed.make("run", "FUNC=worker", "RUN_ARGS=--drain")
+    assert rows_of(shimmed, key) == 1
+    assert shimmed.query("SELECT visitor FROM clicks WHERE click_id = 9100") == [[evil]]
+
+
+@on_each_database
+def test_settings_come_from_file_then_environment_then_command_line(
+    shimmed: Project,
+) -> None:
+    for number, (delimiter, words, environment) in enumerate(
+        [
+            (",", "", {}),
+            (";", "", {"DELIMITER": ";"}),
+            ("/", " --delimiter=/", {"DELIMITER": ";"}),
+        ]
+    ):
+        line = clicks(1, first=9200 + number, delimiter=delimiter).replace(
+            "/page/", "page"
+        )
+        key = drop(shimmed, f"delimiter-{number}.csv", line)
+        shimmed.make("run", "FUNC=worker", f"RUN_ARGS=--drain{words}", env=environment)
+        assert rows_of(shimmed, key) == 1
+
+
+@on_each_database
+def test_lambda_behind_the_queue_loads_what_is_dropped(shimmed: Project) -> None:
+    shimmed.make("build")
+    program = Path(__file__).with_name("deploy_lambda.py")
+    shimmed.run(".venv/bin/python", program, ".build", env=shimmed.shim_environment())
+    key = drop(shimmed, "lambda.csv", clicks(50, first=9300))
+    try:
+        wait_until(lambda: rows_of(shimmed, key) == 50, "50 rows, loaded by the Lambda")
+        loaded = "SELECT count(*) FROM clicks WHERE click_id BETWEEN 9300 AND 9399"
+        assert shimmed.query(loaded) == [[50]]
+    finally:
+        words = (".venv/bin/python", program, "--remove")
+        shimmed.run(*words, env=shimmed.shim_environment())
+
+
+@pytest.fixture(params=DATABASES)
+def still(request: pytest.FixtureRequest, tmp_path: Path) -> Project:
+    """A project for each database, whose shim does not run yet."""
+    if reason := missing_server(request.param):
+        pytest.skip(reason)
+    return bake(tmp_path, database=request.param).share_installs()
+
+
+def listens(port: str) -> bool:
+    """Tell whether somebody listens on a port."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", int(port))) == 0
+
+
+def ports_of(environment: dict[str, Any]) -> list[str]:
+    """Return the ports of a shim."""
+    return [environment["AWS_ENDPOINT_URL"].rpartition(":")[2], environment["DB_PORT"]]
+
+
+def test_ctrl_c_ends_everything_and_the_shim_starts_anew(still: Project) -> None:
+    for _ in ("once", "again"):
+        with still.shim() as environment:
+            ports = ports_of(environment)
+            assert all(map(listens, ports))
+            assert "10 rows in, 10 rows out" in still.make("sanity_check").stdout
+        assert not any(map(listens, ports))
+        assert not (still.path / ".shim" / "shim.env").exists()
+
+
+def test_shims_of_two_checkouts_run_side_by_side(
+    still: Project, tmp_path: Path
+) -> None:
+    other = bake(tmp_path, project_slug="other", database="postgres").share_installs()
+    with other.shim(), still.shim():
+        still.make("sanity_check")
+        assert other.query("SELECT count(*) FROM clicks") == [[0]]
+
+
+@pytest.mark.parametrize("variable", ["AWS_PORT", "DB_PORT"])
+def test_port_in_use_is_named(still: Project, variable: str) -> None:
+    words = {"AWS_PORT": str(free_port()), "DB_PORT": str(free_port())}
+    with socket.create_server(("127.0.0.1", int(words[variable]))):
+        pairs = [f"{name}={value}" for name, value in words.items()]
+        result = still.make("shim", "SHIM=process", *pairs, check=False)
+    assert result.returncode != 0
+    assert f"port {words[variable]} of 127.0.0.1 is in use" in result.stdout
+    assert f"make shim {variable}=" in result.stdout
+
+
+def test_second_shim_of_a_checkout_is_refused_and_the_first_goes_on(
+    still: Project,
+) -> None:
+    with still.shim() as environment:
+        result = still.make("shim", "SHIM=process", check=False)
+        assert result.returncode != 0
+        assert "this checkout's shim runs already" in result.stdout
+        assert all(map(listens, ports_of(environment)))
+        still.make("sanity_check")
+
+
+def test_servers_of_a_shim_that_was_killed_are_ended_by_the_next(
+    still: Project,
+) -> None:
+    port_words = [f"AWS_PORT={free_port()}", f"DB_PORT={free_port()}"]
+    file = still.path / ".shim" / "shim.env"
+    with still.start("shim", "SHIM=process", *port_words) as shim:
+        shim.wait_until(file.exists)
+        os.killpg(shim.process.pid, signal.SIGKILL)
+    file.unlink()
+    with still.start("shim", "SHIM=process", *port_words) as shim:
+        shim.wait_until(file.exists)
+        still.make("sanity_check")
+
+
+def test_missing_mysql_server_is_told_with_the_remedy(tmp_path: Path) -> None:
+    project = bake(tmp_path, database="mysql").share_installs()
+    code = (
+        "import sys; sys.path.insert(0, 'tests/shim'); import database\n"
+        "database._program = lambda *names: None\n"
+        "import shim; sys.argv = ['shim', '--mode=process', "
+        f"'--aws_port={free_port()}', '--db_port={free_port()}']; sys.exit(shim.main())"
+    )
+    result = project.run(".venv-shim/bin/python", "-c", code, check=False)
+    assert result.returncode == 1
+    assert result.stdout.startswith(
+        "shim: no MySQL or MariaDB server on this machine; get"
+    )
+    assert result.stdout.count("\n") == 1

@@ -1,0 +1,126 @@
+"""The make words that need no server."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from baking import Project, Running, bake
+
+WORDS = """
+help doctor install test watch lint format shim run invoke event sanity_check build
+clean
+"""
+FLAGS = """
+read_queue poll_batch_size poll_interval region const_path s3_endpoint sqs_endpoint
+db_host
+db_port db_name db_user db_pass newline delimiter insert_statement
+"""
+
+
+def test_make_alone_prints_every_word_with_a_line(baked: Project) -> None:
+    lines = baked.make().stdout.splitlines()[1:]
+    assert [line.split()[0] for line in lines] == WORDS.split()
+    assert all(len(line.split()) > 2 for line in lines)
+
+
+def test_build_lays_the_parts_side_by_side_once(baked: Project) -> None:
+    baked.make("build")
+    local, zipped = (
+        baked.path / ".build/local/worker",
+        baked.path / ".build/lambda/worker.zip",
+    )
+    names = {path.name for path in local.iterdir()}
+    parts = {"context.py", "settings.py", "lib", "func", "config.yml"}
+    assert names == {"local_wrapper.py", *parts}
+    before = zipped.read_bytes()
+    assert "built" not in baked.make("build").stdout
+    shutil.rmtree(baked.path / ".build")
+    assert baked.make("build", "TARGET=lambda").stdout.count("built") == 1
+    assert zipped.read_bytes() == before
+
+
+def test_build_of_the_layer_gives_the_same_bytes_again(baked: Project) -> None:
+    layer = baked.path / ".build/layer/local.zip"
+    baked.make("build", "TARGET=layer")
+    before = layer.read_bytes()
+    shutil.rmtree(layer.parent)
+    baked.make("build", "TARGET=layer")
+    assert layer.read_bytes() == before
+
+
+def test_only_the_function_that_changed_is_built_again(baked: Project) -> None:
+    for name in ("src/func/{}.py", "config/{}.yml"):
+        shutil.copy(
+            baked.path / name.format("worker"), baked.path / name.format("other")
+        )
+    assert baked.make("build", "TARGET=local").stdout.count("built") == 2
+    (baked.path / "config/other.yml").touch()
+    assert baked.make("build", "TARGET=local").stdout == "built .build/local/other\n"
+    (baked.path / "src/lib/rows.py").touch()
+    assert baked.make("build", "TARGET=local").stdout.count("built") == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (
+            ["build", "TARGET=moon"],
+            "TARGET=moon is unknown: choose one of local layer lambda",
+        ),
+        (["run"], "choose one of worker"),
+        (["run", "FUNC=nobody"], "FUNC=nobody is no function: choose one of worker"),
+        (["run", "FUNC=worker"], "The shim does not run"),
+        (["invoke", "FUNC=worker"], "The shim does not run"),
+        (["sanity_check"], "The shim does not run"),
+        (["event"], "FILE= is no file"),
+        (["event", "FILE=nowhere.csv"], "FILE=nowhere.csv is no file"),
+        (["event", "FILE=tests/data/sanity.csv"], "The shim does not run"),
+    ],
+)
+def test_word_used_wrongly_says_what_to_do(
+    baked: Project, words: list[str], told: str
+) -> None:
+    result = baked.make(*words, check=False)
+    assert result.returncode != 0
+    assert told in result.stdout
+    assert "Traceback" not in result.stdout
+
+
+def test_help_of_a_function_lists_the_settings(baked: Project) -> None:
+    page = baked.make("run", "FUNC=worker", "RUN_ARGS=--help").stdout
+    for flag in FLAGS.split():
+        assert f"--{flag} " in page
+
+
+def test_watch_tests_again_on_a_change_of_code_and_of_settings(baked: Project) -> None:
+    with baked.start("watch") as watch:
+        for runs, name in enumerate(("src/lib/rows.py", "config/worker.yml"), start=1):
+            wait_for_runs(watch, runs)
+            with (baked.path / name).open("a", encoding="utf-8") as file:
+                file.write("\n# changed\n")
+        wait_for_runs(watch, 3)
+
+
+def wait_for_runs(watch: Running, count: int) -> None:
+    watch.wait_until(lambda: watch.said.count(" passed in ") >= count)
+
+
+def test_commit_of_code_that_breaks_the_tests_is_refused(tmp_path: Path) -> None:
+    project = bake(tmp_path)
+    project.make("install")
+    git = ("git", "-c", "user.name=Anna", "-c", "user.email=anna@example.org")
+    project.run(*git, "add", "--all")
+    project.run(*git, "commit", "-m", "All is well")
+    worker = project.path / "src/func/worker.py"
+    worker.write_text(worker.read_text().replace("events.objects(event)", "[]"))
+    refused = project.run(*git, "commit", "-am", "Break it", check=False)
+    assert refused.returncode != 0
+    assert "failed" in refused.stdout
+
+
+def test_doctor_tells_what_is_there_and_how_to_get_the_rest(baked: Project) -> None:
+    page = baked.make("doctor").stdout
+    assert "Python" in page
+    for line in page.splitlines():
+        assert line.startswith(("ok ", "absent ", "        "))
