@@ -7,15 +7,16 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
 from time import monotonic
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
-from cookiecutter.main import cookiecutter
+import pytest
 from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -89,10 +90,10 @@ class Project:
         stamp.touch()  # later than the files that were just baked
 
     @contextmanager
-    def shim(self, *words: str) -> Iterator[dict[str, str]]:
+    def shim(self, mode: str = "process") -> Iterator[dict[str, str]]:
         """Run the shim on free ports; yield the environment that leads to it."""
         ports = [f"AWS_PORT={free_port()}", f"DB_PORT={free_port()}"]
-        with self.start("shim", "SHIM=process", *ports, *words) as shim:
+        with self.start("shim", f"SHIM={mode}", *ports) as shim:
             shim.wait_until((self.path / ".shim" / "shim.env").exists)
             yield self.shim_environment()
 
@@ -159,15 +160,32 @@ class Running:
 
 
 def bake(folder: Path, **answers: str) -> Project:
-    """Bake a project below a folder, with the template's defaults for the rest."""
-    path = cookiecutter(
-        str(ROOT),
-        no_input=True,
-        default_config=True,
-        output_dir=str(folder),
-        extra_context=answers,
+    """Bake a project below a folder, with the template's defaults for the rest.
+
+    Raises:
+        AssertionError: cookiecutter refused.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    before = set(folder.iterdir())
+    result = cookiecutter(
+        folder, *(f"{name}={value}" for name, value in answers.items())
     )
-    return Project(Path(path))
+    assert result.returncode == 0, result.stderr
+    [path] = set(folder.iterdir()) - before
+    return Project(path)
+
+
+def cookiecutter(folder: Path, *answers: str) -> subprocess.CompletedProcess[str]:
+    """Run cookiecutter on this template as a user would, but for the questions."""
+    program = Path(sys.executable).with_name("cookiecutter")
+    words = ["--no-input", "--default-config", f"--output-dir={folder}", *answers]
+    return subprocess.run(
+        [program, ROOT, *words],
+        env=clean_environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
 
 
 def clean_environment(more: dict[str, str] | None = None) -> dict[str, str]:
@@ -200,11 +218,16 @@ def wait_until(holds: Callable[[], Any], what: str) -> Any:
     return value
 
 
-def missing_server(database: str) -> str:
-    """Return why this machine cannot run a database, or nothing."""
-    if database == "mysql" and not any(
-        shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin:/opt/homebrew/bin")
-        for name in ("mariadbd", "mysqld")
-    ):
-        return "no MySQL or MariaDB server on this machine"
-    return ""
+def skip(reason: str) -> NoReturn:
+    """Skip a test that this machine cannot run; where skips are refused, fail it."""
+    if os.environ.get("SKIPS") == "refused":
+        pytest.fail(f"skips are refused here, but {reason}")
+    pytest.skip(reason)
+
+
+def need_server(database: str) -> None:
+    """Skip a test where this machine has no server of a database."""
+    path = os.environ["PATH"] + ":/usr/sbin:/opt/homebrew/bin"
+    servers = [shutil.which(name, path=path) for name in ("mariadbd", "mysqld")]
+    if database == "mysql" and not any(servers):
+        skip("this machine has no MySQL or MariaDB server")

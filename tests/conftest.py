@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from baking import Project, bake, missing_server
+from baking import Project, bake, need_server
 
 
 @pytest.fixture(scope="session")
@@ -14,8 +14,7 @@ def shimmed(
 ) -> Iterator[Project]:
     """A project for the database that the test names, whose shim runs."""
     database = request.param
-    if reason := missing_server(database):
-        pytest.skip(reason)
+    need_server(database)
     project = bake(tmp_path_factory.mktemp(database), database=database)
     with project.share_installs().shim():
         yield project

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from baking import bake
+from baking import bake, skip
 
 # every value of the other answers occurs once
 COMBINATIONS = [
@@ -43,6 +43,6 @@ def test_unit_tests_need_no_network(tmp_path: Path) -> None:
         not shutil.which("unshare")
         or subprocess.run([*OFFLINE, "true"]).returncode != 0
     ):
-        pytest.skip("this machine lets nobody leave the network")
+        skip("this machine lets nobody leave the network")
     project = bake(tmp_path).share_installs()
     assert "passed" in project.run(*OFFLINE, "make", "test").stdout

@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 from types import ModuleType
@@ -13,7 +11,7 @@ import botocore.session
 import pytest
 from jinja2 import Environment
 
-from baking import ROOT, bake
+from baking import ROOT, bake, cookiecutter
 
 GOOD: dict[str, Any] = {
     "project_name": "Click Loader",
@@ -90,9 +88,7 @@ def test_regions_are_those_that_botocore_knows() -> None:
 def test_refusal_ends_cookiecutter_with_an_error_and_leaves_nothing(
     answer: str, tmp_path: Path
 ) -> None:
-    words = [str(Path(sys.executable).with_name("cookiecutter")), str(ROOT)]
-    words += ["--no-input", "--default-config", f"--output-dir={tmp_path}", answer]
-    result = subprocess.run(words, capture_output=True, text=True)
+    result = cookiecutter(tmp_path, answer)
     assert result.returncode != 0
     assert "portable: " in result.stderr
     assert not list(tmp_path.iterdir())

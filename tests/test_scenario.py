@@ -15,7 +15,7 @@ from baking import (
     Project,
     bake,
     free_port,
-    missing_server,
+    need_server,
     wait_until,
 )
 
@@ -149,8 +149,7 @@ def test_lambda_behind_the_queue_loads_what_is_dropped(shimmed: Project) -> None
 @pytest.fixture(params=DATABASES)
 def still(request: pytest.FixtureRequest, tmp_path: Path) -> Project:
     """A project for each database, whose shim does not run yet."""
-    if reason := missing_server(request.param):
-        pytest.skip(reason)
+    need_server(request.param)
     return bake(tmp_path, database=request.param).share_installs()
 
 
