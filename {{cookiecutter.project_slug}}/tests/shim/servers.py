@@ -129,6 +129,7 @@ def containers(
 
     try:
         if run("up", "--wait", "--quiet-pull") != 0:
+            run("logs", "--tail=20")
             raise ShimError("Docker Compose could not start it; see above")
         yield lambda: None
     finally:
