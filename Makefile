@@ -34,6 +34,7 @@ install: $(INSTALLED) ## .venv with everything; the other words run it when they
 
 $(INSTALLED): requirements.txt
 	@$(PYTHON) '$(TEMPLATE)/infra/doctor.py' --quiet
+	@echo "Installing what the template's own checks need, in .venv"
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@

@@ -31,8 +31,8 @@ def test_build_lays_the_parts_side_by_side_once(baked: Project) -> None:
         baked.path / ".build/lambda/worker.zip",
     )
     names = {path.name for path in local.iterdir()}
-    parts = {"context.py", "settings.py", "lib", "func", "config.yml"}
-    assert names == {"local_wrapper.py", *parts}
+    parts = {"context.py", "log.py", "settings.py", "lib", "func", "config.yml"}
+    assert names == {"local_wrapper.py", "poller.py", *parts}
     before = zipped.read_bytes()
     assert "built" not in baked.make("build").stdout
     shutil.rmtree(baked.path / ".build")

@@ -6,6 +6,8 @@ sources give the same bytes.
 """
 
 import argparse
+import hashlib
+import re
 import shutil
 import subprocess
 import sys
@@ -15,28 +17,47 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ROOT / "src"
 BUILD = ROOT / ".build"
-WRAPPERS = {"local": "local_wrapper.py", "lambda": "lambda_wrapper.py"}
+WRAPPERS = {
+    "local": ("local_wrapper.py", "poller.py"),
+    "lambda": ("lambda_wrapper.py",),
+}
+NAME = "[a-z][a-z0-9_]{0,19}"
+# Lambda's Python, for functions on x86_64
 PLATFORM = ["--platform", "manylinux2014_x86_64", "--python-version", "3.13"]
 LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc")
 
 
 def assemble(target: str, function: str) -> Path:
     """Lay a function and its wrapper out in a folder of their own; return it."""
+    if not re.fullmatch(NAME, function):
+        raise SystemExit(
+            f"{function!r} is no name for a function: use a-z, 0-9 and _, begin with a "
+            "letter, and end after 20 characters"
+        )
     folder = BUILD / target / function
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    for name in (WRAPPERS[target], "context.py", "settings.py"):
+    for name in (*WRAPPERS[target], "context.py", "log.py", "settings.py"):
         shutil.copyfile(SOURCES / "common" / name, folder / name)
     shutil.copytree(SOURCES / "lib", folder / "lib", ignore=LEFT_OUT)
     (folder / "func").mkdir()
     shutil.copyfile(
         SOURCES / "func" / f"{function}.py", folder / "func" / f"{function}.py"
     )
-    (folder / "func" / "__init__.py").write_text(
-        f"from func.{function} import run as run\n"
-    )
     shutil.copyfile(ROOT / "config" / f"{function}.yml", folder / "config.yml")
+    (folder / "func" / "__init__.py").write_text(
+        f'__version__ = "{version(folder)}"\n\nfrom func.{function} import run as run\n'
+    )
     return folder
+
+
+def version(folder: Path) -> str:
+    """Return a name for what a folder holds."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        digest.update(path.relative_to(folder).as_posix().encode() + b"\0")
+        digest.update(path.read_bytes() + b"\0")
+    return digest.hexdigest()[:12]
 
 
 def install_layer(platform: str) -> Path:
@@ -83,7 +104,7 @@ def main() -> int:
         if options.target == "lambda":
             result = pack(result)
     size = f", {result.stat().st_size / 1024:,.0f} KB" if result.is_file() else ""
-    print(f"built {result.relative_to(ROOT)}{size}")
+    print(f"built {result.relative_to(ROOT)}{size}", file=sys.stderr)
     return 0
 
 

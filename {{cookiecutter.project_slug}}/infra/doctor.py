@@ -1,12 +1,15 @@
 """Tells what this machine has of what the project needs, and how to get the rest."""
 
 import argparse
+import importlib
 import importlib.util
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import NamedTuple
 
+ROOT = Path(__file__).resolve().parents[1]
 PYTHON = (3, 11)
 
 
@@ -28,7 +31,7 @@ def main() -> int:
     options = parser.parse_args()
     findings = [python(), venv()]
     if not options.quiet:
-        findings += [program(*each) for each in PROGRAMS]
+        findings += [server(), *(program(*each) for each in PROGRAMS)]
     lacking = [each for each in findings if each.is_required and not each.is_met]
     for each in lacking if options.quiet else findings:
         mark = (
@@ -65,12 +68,21 @@ def venv() -> Finding:
     )
 
 
+def server() -> Finding:
+    """Look for the server of the shim's database."""
+    sys.path.insert(0, str(ROOT / "tests" / "shim"))
+    database = importlib.import_module("database")
+    found = database.server()
+    purpose = "the shim's database without Docker"
+    return Finding("database", bool(found), found or "-", purpose, database.MISSING)
+
+
 def program(name: str, command: list[str], purpose: str, remedy: str) -> Finding:
     """Ask a program for its version."""
     if shutil.which(command[0]) is None:
         return Finding(name, False, "not there", purpose, remedy)
     answer = subprocess.run(command, capture_output=True, text=True)
-    lines = (answer.stdout.strip() or answer.stderr.strip() or "?").splitlines()
+    lines = (answer.stdout or answer.stderr or "it answers").splitlines()
     return Finding(name, answer.returncode == 0, lines[0][:42], purpose, remedy)
 
 
@@ -83,7 +95,7 @@ PROGRAMS = [
     ),
     (
         "Docker engine",
-        ["docker", "version"],
+        ["docker", "ps", "--quiet", "--filter", "name=^$"],
         "the shim, if you prefer it to local processes",
         "https://docs.docker.com/engine/install/",
     ),

@@ -1,21 +1,25 @@
 """Lines to rows, and to rejects."""
 
 import io
+from typing import Any
 
 import pytest
 
 from lib import rows
-from lib.rows import Reject
+from lib.rows import Format, Reject, fields
 
 
 def read(
-    text: bytes, width: int = 2, **how: str
-) -> tuple[list[list[str]], list[Reject]]:
+    text: bytes, width: int = 2, **how: Any
+) -> tuple[list[list[str | None]], list[Reject]]:
     """Return all rows and all rejects of a file."""
-    found = list(rows.batches(io.BytesIO(text), width, **how))
+    found = list(rows.chunks(io.BytesIO(text), Format(width, **how)))
+    for chunk in found:
+        assert len(chunk.numbers) == len(chunk.sources) == chunk.text.count(b"\n")
+    text = b"".join(chunk.text for chunk in found)
     return (
-        [row for batch in found for row in batch.rows],
-        [reject for batch in found for reject in batch.rejects],
+        [fields(row) for row in text.splitlines(keepends=True)],
+        [reject for chunk in found for reject in chunk.rejects],
     )
 
 
@@ -32,6 +36,11 @@ def read(
         pytest.param(b"\n\na,b\n\n", [["a", "b"]], id="empty lines"),
         pytest.param(b"", [], id="empty file"),
         pytest.param("ä,😀\n".encode(), [["ä", "😀"]], id="more than ASCII"),
+        pytest.param("\ufeffa,b\n".encode(), [["a", "b"]], id="BOM"),
+        pytest.param(b"a,b\nc,d\r\n", [["a", "b"], ["c", "d"]], id="CR LF later"),
+        pytest.param(b"a\\nb,c\td\n", [["a\\nb", "c\td"]], id="backslash, tab"),
+        pytest.param(b'"a\rb\tc\\","\n"\n', [["a\rb\tc\\", "\n"]], id="all in quotes"),
+        pytest.param(b"\\N,b\n", [[None, "b"]], id="NULL"),
     ],
 )
 def test_rows(text: bytes, expected: list[list[str]]) -> None:
@@ -48,7 +57,7 @@ def test_delimiter_and_newline_can_be_chosen() -> None:
         (b"a\n", Reject(1, "a", "fields: 1 instead of 2")),
         (b"a,b\n\na,b,c\n", Reject(3, "a,b,c", "fields: 3 instead of 2")),
         (b'"a\nb",c\nd\n', Reject(3, "d", "fields: 1 instead of 2")),
-        (b"a,\xff\n", Reject(1, r"a,\xff", "not UTF-8")),
+        (b"a,\xff\n", Reject(1, r"a,\xff", "not utf-8")),
         (b"a,\0\n", Reject(1, r"a,\x00", "a NUL character")),
         (b'a,"b"c\n', Reject(1, 'a,"b"c', "',' expected after '\"'")),
         (b'a,"b', Reject(1, 'a,"b', "unexpected end of data")),
@@ -58,6 +67,93 @@ def test_line_that_is_no_row_is_told_by_number_text_and_reason(
     text: bytes, expected: Reject
 ) -> None:
     assert read(text)[1] == [expected]
+
+
+@pytest.mark.parametrize(
+    ("text", "how", "expected"),
+    [
+        pytest.param(b"x,y\na,b\n", {"header": True}, [["a", "b"]], id="header"),
+        pytest.param(
+            b'"x\n1",y\na,b\n', {"header": True}, [["a", "b"]], id="header of two lines"
+        ),
+        pytest.param(b"h\n", {"header": True}, [], id="nothing but a header"),
+        pytest.param(b"a,-\n", {"null": "-"}, [["a", None]], id="other NULL"),
+        pytest.param(b"a,\n", {"null": ""}, [["a", None]], id="empty is NULL"),
+        pytest.param(b"a\tb\n", {"delimiter": "\t"}, [["a", "b"]], id="tabs"),
+        pytest.param(
+            "a§b\n".encode(), {"delimiter": "§"}, [["a", "b"]], id="delimiter not ASCII"
+        ),
+        pytest.param(
+            b"a,b\r\nc,d\r\n", {"newline": "\r\n"}, [["a", "b"], ["c", "d"]], id="CR LF"
+        ),
+        pytest.param(
+            b"a,b||c,d||",
+            {"newline": "||"},
+            [["a", "b"], ["c", "d"]],
+            id="two",
+        ),
+        pytest.param(
+            "ä,ß\n".encode("cp1252"), {"encoding": "cp1252"}, [["ä", "ß"]], id="cp1252"
+        ),
+        pytest.param(
+            "ä,😀\n".encode("utf-16"),
+            {"encoding": "utf-16"},
+            [["ä", "😀"]],
+            id="utf-16",
+        ),
+    ],
+)
+def test_file_is_read_as_its_format_says(
+    text: bytes, how: dict[str, Any], expected: list[list[str]]
+) -> None:
+    assert read(text, **how) == (expected, [])
+
+
+def test_byte_that_the_encoding_does_not_know_is_a_reject() -> None:
+    assert read(b"a,b\na,\x81\n", encoding="cp1252") == (
+        [["a", "b"]],
+        [Reject(2, r"a,\x80", "not cp1252")],
+    )
+
+
+@pytest.mark.parametrize("start", [b"", b'"q",r\n'], ids=["plain", "by csv"])
+@pytest.mark.parametrize("newline", ["\n", "||"])
+def test_line_that_is_too_long_is_one_reject_and_takes_no_memory(
+    start: bytes, newline: str
+) -> None:
+    end = newline.encode()
+    start = start.replace(b"\n", end)
+    long = b"x" * (5 * rows.LINE_LIMIT)
+    text = start + b"a,b" + end + long + end + b"c,d" + end + long
+    found, rejects = read(text, newline=newline)
+    first = len(start) > 0
+    assert found[first:] == [["a", "b"], ["c", "d"]]
+    assert [reject.line for reject in rejects] == [first + 2, first + 4]
+    for reject in rejects:
+        assert reject.text == "x" * rows.TEXT_LIMIT
+        assert reject.reason == "longer than 1048576 bytes"
+
+
+def test_line_that_is_too_long_within_quotes_is_not_loaded_in_part() -> None:
+    text = b'"a\n' + b"x" * (5 * rows.LINE_LIMIT) + b'\nb",c\nd,e\n'
+    found, rejects = read(text)
+    assert found == [["d", "e"]]
+    assert [reject.reason for reject in rejects] == ["longer than 1048576 bytes"]
+
+
+def test_row_is_told_as_a_reject_by_its_line() -> None:
+    for text in (b"a,b\nc,d\n", b'"a",b\r\nc,d\r\n'):
+        [chunk] = rows.chunks(io.BytesIO(text), Format(2))
+        told = chunk.reject(1, "too long")
+        assert told._replace(text=told.text.strip()) == Reject(2, "c,d", "too long")
+
+
+def test_plain_blocks_and_the_csv_module_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [f"{n},ä\n" if n % 7 else f"{n}\n" for n in range(3000)]
+    monkeypatch.setattr(rows, "BLOCK", 100)
+    by_block = read("".join(lines).encode())
+    monkeypatch.setattr(rows, "_plain", lambda how: None)
+    assert read("".join(lines).encode()) == by_block
 
 
 def test_rows_after_a_reject_are_read() -> None:
@@ -79,5 +175,5 @@ def test_rows_keep_their_order_where_blocks_part_lines_and_characters(
 
 def test_file_is_read_piece_by_piece() -> None:
     stream = io.BytesIO(b"a,b\n" * 200_000)
-    next(rows.batches(stream, 2))
+    next(rows.chunks(stream, Format(2)))
     assert stream.tell() == rows.BLOCK

@@ -71,6 +71,24 @@ class CustomContext:
             return float("inf")
         return float(self.parent.get_remaining_time_in_millis()) / 1000
 
+    def require_time(self, seconds: float = 5) -> None:
+        """Go on only if there is time left to finish or to give up in order.
+
+        Raises:
+            TimeoutError: there is not; the message comes back.
+        """
+        if self.time_remaining() < seconds:
+            raise TimeoutError(f"less than {seconds:g} s left for the message in hand")
+
+    def check(self) -> None:
+        """Do nothing, if what the function has used so far is there.
+
+        Raises:
+            ConnectionError: the database is away.
+        """
+        if "rds" in self.__dict__:
+            self.rds.check()
+
     def close(self) -> None:
         """Close the database connection, if one was made."""
         if "rds" in self.__dict__:

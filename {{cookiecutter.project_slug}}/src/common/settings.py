@@ -5,8 +5,9 @@ configuration file, else from the default below. `--help` of any entry point
 prints this page.
 """
 
+import codecs
 import os
-from argparse import ArgumentTypeError
+from argparse import SUPPRESS, ArgumentTypeError
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -52,6 +53,45 @@ def unescape(text: str) -> str:
     return text.encode("latin-1", "backslashreplace").decode("unicode_escape")
 
 
+def one_character(text: str) -> str:
+    """Return the character that `text` says, escapes read."""
+    found = unescape(text)
+    if len(found) != 1:
+        raise ArgumentTypeError(f"{text!r} is not one character")
+    return found
+
+
+def encoding(text: str) -> str:
+    """Return the name of an encoding."""
+    try:
+        codecs.lookup(text)
+    except LookupError:
+        raise ArgumentTypeError(f"{text!r} is no encoding that Python knows") from None
+    return text
+
+
+def share(text: str) -> float:
+    """Return a share of a whole."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = -1
+    if not 0 <= found <= 1:
+        raise ArgumentTypeError(f"{text!r} is no number from 0 to 1")
+    return found
+
+
+class Secret(str):
+    """A text that does not show when settings are printed or logged."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+
+FLAG = {"action": "store_true"}
+
 SETTINGS: dict[str, list[Setting]] = {
     "queue": [
         Setting("read_queue", str, None, "name or URL of the queue to poll"),
@@ -64,14 +104,38 @@ SETTINGS: dict[str, list[Setting]] = {
             5,
             "seconds that a request waits for messages (long polling)",
         ),
+        Setting("workers", number_between(1, 64), 1, "messages to work on at once"),
         Setting(
-            "drain",
-            bool,
-            False,
-            "end when the queue is empty",
-            words={"action": "store_true"},
+            "grace",
+            number_between(0, 3600),
+            20,
+            "seconds that a message in hand has to finish after SIGTERM",
         ),
-        Setting("event", str, None, "run once, on the event in this file, then end"),
+        Setting(
+            "retry_delay",
+            number_between(0, 900),
+            10,
+            "seconds before a message that failed comes back; doubled each time",
+        ),
+        Setting("once", bool, False, "end after one batch of messages", words=FLAG),
+        Setting("drain", bool, False, "end when the queue is empty", words=FLAG),
+        Setting("event", str, None, "run once, on this file's event", "EVENT_FILE"),
+    ],
+    "log": [
+        Setting(
+            "log_format",
+            str,
+            "auto",
+            "auto is text on a terminal, JSON elsewhere",
+            words={"choices": ["auto", "text", "json"]},
+        ),
+        Setting(
+            "log_level",
+            str,
+            "INFO",
+            "how much to say",
+            words={"choices": ["DEBUG", "INFO", "WARNING", "ERROR"]},
+        ),
     ],
     "AWS": [
         Setting("region", str, None, "AWS region", "AWS_REGION"),
@@ -97,7 +161,7 @@ SETTINGS: dict[str, list[Setting]] = {
         ),
         Setting("db_name", str, "main", "name of the database"),
         Setting("db_user", str, "worker", "user of the database"),
-        Setting("db_pass", str, None, "password; rather in the environment than here"),
+        Setting("db_pass", Secret, None, "password; better in the environment"),
         Setting(
             "db_tls",
             str,
@@ -108,8 +172,11 @@ SETTINGS: dict[str, list[Setting]] = {
         Setting("db_ca", str, None, "file of CA certificates, if not the system's"),
     ],
     "rows": [
-        Setting("delimiter", unescape, ",", "character between two fields of a line"),
+        Setting("delimiter", one_character, ",", "character between two fields"),
         Setting("newline", unescape, r"\n", "what ends a line"),
+        Setting("encoding", encoding, "utf-8", "encoding of the file", "FILE_ENCODING"),
+        Setting("header", bool, False, "leave the first row out", words=FLAG),
+        Setting("null", unescape, r"\\N", "a field that is NULL", "NULL_FIELD"),
         Setting("table", str, None, "table that takes the rows", "DB_TABLE"),
         Setting(
             "columns",
@@ -122,8 +189,24 @@ SETTINGS: dict[str, list[Setting]] = {
         Setting(
             "insert_statement",
             str,
-            "INSERT INTO {table} ({columns}) VALUES ({values})",
-            "statement that takes a row; the names in braces are filled in",
+            "",
+            "statement that takes a row, instead of the database's bulk statement; "
+            "{table}, {columns} and {values} are filled in",
+        ),
+        Setting("load_column", str, "", "column that takes the number of the load"),
+        Setting(
+            "on_new_version",
+            str,
+            "append",
+            "what a new version of an object does to the rows of earlier ones; to "
+            "replace them, load_column must be set",
+            words={"choices": ["append", "replace"]},
+        ),
+        Setting(
+            "max_reject_share",
+            share,
+            0.5,
+            "share of bad lines, from 0 to 1, above which a file fails whole",
         ),
     ],
 }
@@ -143,22 +226,26 @@ def parser() -> ArgumentParser:
         default_config_files=[str(CONFIG_FILE)],
         allow_abbrev=False,
         add_config_file_help=False,
-        add_env_var_help=True,
+        add_env_var_help=False,
+        epilog="The command line goes before the environment, which goes before the "
+        "configuration file, which goes before the defaults.",
     )
     result.add_argument(
         "--const_path",
         is_config_file_arg=True,
         env_var="CONST_PATH",
-        help=f"configuration file (default: {CONFIG_FILE.name} of the build)",
+        default=SUPPRESS,
+        help="configuration file; by default that of the build [env var: CONST_PATH]",
     )
     for title, settings in SETTINGS.items():
         group = result.add_argument_group(title)
         for name, kind, default, text, env, words in settings:
+            variable = env or name.upper()
             group.add_argument(
                 f"--{name}",
-                env_var=env or name.upper(),
+                env_var=variable,
                 default=default,
-                help=text,
+                help=f"{text} [env var: {variable}]",
                 **({"type": kind} | words if kind is not bool else words),
             )
     return result
@@ -174,4 +261,9 @@ def read(args: Sequence[str] = ()) -> Box:
     """
     environment = {name: value for name, value in os.environ.items() if value}
     found = parser().parse_args(list(args), env_vars=environment)
+    if found.on_new_version == "replace" and not found.load_column:
+        raise SettingsError(
+            "on_new_version is 'replace', but load_column is not set: name the column "
+            "of the table that takes the number of the load"
+        )
     return Box(vars(found), frozen_box=True)

@@ -8,6 +8,8 @@ from typing import Any
 
 from context import CustomContext
 
+__version__ = "source"
+
 
 def run(event: str, context: CustomContext) -> Any:
     """Handle one message.

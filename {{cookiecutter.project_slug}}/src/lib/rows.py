@@ -1,15 +1,39 @@
-"""The lines of a file, as rows; those that are none, as rejects with a reason."""
+r"""The lines of a file: rows for the database's bulk statement, and rejects.
+
+A file is comma-separated values as in RFC 4180. It is read in blocks of whole lines,
+never as a whole, so memory does not grow with it. While blocks are plain, one regular
+expression checks all of a block; quotes, carriage returns or bad lines make the csv
+module decide line by line.
+
+Rows leave here as text that COPY of PostgreSQL and LOAD DATA of MySQL read by default:
+fields parted by tabs, rows ended by line feeds, `\t`, `\n`, `\r` and `\\` in values,
+`\N` for NULL. See https://www.postgresql.org/docs/current/sql-copy.html and
+https://dev.mysql.com/doc/refman/8.4/en/load-data.html
+"""
 
 import codecs
 import csv
-from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+import re
+from collections import deque
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import Any, NamedTuple, Protocol
 
-BLOCK = 256 * 1024
-BATCH = 1000
+BLOCK = 512 * 1024
+LINE_LIMIT = 1024 * 1024
 TEXT_LIMIT = 1000
+NULL = r"\N"
+BOM = "\ufeff".encode()
 
-Row = list[str]
+# a backslash, a tab, a NUL, a lone CR, or a byte that is no UTF-8
+ODD = re.compile(r"[\\\t\0\udc80-\udcff]|\r(?!\n)")
+ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
+
+ESCAPE = re.compile(r"\\(.)")
+UNESCAPES = {"\\": "\\", "t": "\t", "n": "\n", "r": "\r"}
+
+csv.field_size_limit(LINE_LIMIT)
+codecs.register_error("mark", lambda error: ("\udc80", error.end))  # type: ignore[attr-defined]
 
 
 class Stream(Protocol):
@@ -27,31 +51,160 @@ class Reject(NamedTuple):
     reason: str
 
 
-class Batch(NamedTuple):
-    """Some rows and rejects, in the order of the file."""
+class Format(NamedTuple):
+    """How a file is written.
 
-    rows: list[Row]
+    A line feed as `newline` also stands for CR LF. A field that is `null` is NULL. The
+    first row is left out where it is a `header`.
+    """
+
+    width: int
+    delimiter: str = ","
+    newline: str = "\n"
+    encoding: str = "utf-8"
+    null: str = NULL
+    header: bool = False
+
+
+class Chunk(NamedTuple):
+    """Some rows and rejects of a file, in its order.
+
+    `text` has the rows as the bulk statement takes them, `numbers` the number of the
+    first line of each, `sources` the lines of each as they were in the file.
+    """
+
+    text: bytes
+    numbers: Sequence[int]
+    sources: Sequence[str]
     rejects: list[Reject]
 
+    def reject(self, place: int, reason: str) -> Reject:
+        """Return a row, by its place from 0, as a reject."""
+        return Reject(self.numbers[place], readable(self.sources[place]), reason)
 
-def batches(
-    stream: Stream, width: int, delimiter: str = ",", newline: str = "\n"
-) -> Iterator[Batch]:
-    """Read UTF-8 text as comma-separated values (RFC 4180), batch by batch.
 
-    Args:
-        stream: the file; it is read in blocks, never whole.
-        width: number of fields of a row.
-        delimiter: character between two fields.
-        newline: what ends a line. A line feed also stands for CR LF, and may occur
-            inside of quotes.
+def chunks(stream: Stream, how: Format) -> Iterator[Chunk]:
+    """Read a file chunk by chunk.
 
-    Yields:
-        Batches of at most `BATCH` rows and rejects together. Empty lines are skipped.
+    Empty lines are left out. A line of more than `LINE_LIMIT` bytes is a reject.
     """
-    lines = _Lines(stream, newline)
-    reader = csv.reader(lines, delimiter=delimiter, strict=True)
-    batch = Batch([], [])
+    if how.newline == "\r\n":
+        how = how._replace(newline="\n")
+    newline, plain = how.newline.encode(), _plain(how)
+    number, skip = 1, how.header
+    blocks = _blocks(_pieces(stream, how.encoding), newline)
+    for block in blocks:
+        first, number = number, number + block.text.count(newline)
+        text = block.text.partition(newline)[2] if skip else block.text
+        if plain and not block.is_cut and plain.fullmatch(text) and _is_utf8(text):
+            encoded = text.replace(how.delimiter.encode(), b"\t")
+            yield Chunk(encoded, range(first + skip, number), _Lines(text), [])
+        elif how.newline == "\n" and not re.search(rb'["\r]', block.text):
+            yield from _by_csv(iter([block]), how, first, skip)
+        else:  # a record may go on in the next block
+            yield from _by_csv(chain([block], blocks), how, first, skip)
+        skip = False
+
+
+def fields(row: bytes) -> list[str | None]:
+    """Return the values of a row of a chunk."""
+    values = row.decode().removesuffix("\n").split("\t")
+    return [None if value == NULL else _unescaped(value) for value in values]
+
+
+def readable(text: str) -> str:
+    r"""Return the start of `text`, with NUL and undecodable bytes written as `\x..`."""
+    raw = text[:TEXT_LIMIT].replace("\0", r"\x00").encode("utf-8", "surrogateescape")
+    return raw.decode("utf-8", "backslashreplace")[:TEXT_LIMIT]
+
+
+class _Block(NamedTuple):
+    """Whole lines, or the start of one that is too long."""
+
+    text: bytes
+    is_cut: bool = False
+
+
+class _Lines(Sequence[str]):
+    """Lines of a text, taken apart only when somebody asks for one."""
+
+    def __init__(self, text: bytes) -> None:
+        self._text = text
+
+    def __len__(self) -> int:
+        return self._text.count(b"\n")
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._text.decode().split("\n")[index]
+
+
+def _plain(how: Format) -> re.Pattern[bytes] | None:
+    """Return a pattern of blocks whose lines are rows that need no second look."""
+    if how.newline != "\n" or how.null != NULL or not how.delimiter.isascii():
+        return None
+    delimiter = re.escape(how.delimiter.encode())
+    field = rb'[^%b"\\\t\r\n\0]' % delimiter
+    last = rb"%b++\n" if how.width == 1 else rb"%b*+\n"  # an empty line is no row
+    others = (rb"%b*+%b" % (field, delimiter)) * (how.width - 1)
+    return re.compile(rb"(?:%b%b)*+" % (others, last % field))
+
+
+def _pieces(stream: Stream, encoding: str) -> Iterator[bytes]:
+    """Read a file as UTF-8; what its encoding does not know is not valid there too."""
+    pieces = iter(lambda: stream.read(BLOCK), b"")
+    if codecs.lookup(encoding).name != "utf-8":
+        pieces = _transcoded(pieces, encoding)
+    yield next(pieces, b"").removeprefix(BOM)
+    yield from pieces
+
+
+def _transcoded(pieces: Iterator[bytes], encoding: str) -> Iterator[bytes]:
+    decoder = codecs.getincrementaldecoder(encoding)(errors="mark")
+    for piece in chain(pieces, [b""]):
+        yield decoder.decode(piece, final=not piece).encode("utf-8", "surrogateescape")
+
+
+def _blocks(pieces: Iterator[bytes], newline: bytes) -> Iterator[_Block]:
+    """Part the pieces of a file at ends of lines."""
+    rest, is_cutting = b"", False
+    for piece in pieces:
+        rest += piece
+        if is_cutting:  # until the line ends that is too long
+            _, found, rest = rest.partition(newline)
+            if not found:
+                rest = piece[-len(newline) :]  # its end may have begun
+                continue
+            is_cutting = False
+        head, found, rest = rest.rpartition(newline)
+        if found and len(head) <= LINE_LIMIT:
+            yield _Block(head + newline)
+        elif found:
+            for line in head.split(newline):
+                yield _block_of(line, newline)
+        if len(rest) > LINE_LIMIT:
+            yield _block_of(rest, newline)
+            rest, is_cutting = b"", True
+    if rest and not is_cutting:
+        yield _block_of(rest, newline)
+
+
+def _block_of(line: bytes, newline: bytes) -> _Block:
+    if len(line) > LINE_LIMIT:
+        return _Block(line[: 4 * TEXT_LIMIT] + newline, is_cut=True)
+    return _Block(line + newline)
+
+
+def _by_csv(
+    blocks: Iterator[_Block], how: Format, number: int, skip: bool
+) -> Iterator[Chunk]:
+    """Read blocks line by line, the first of them with this number."""
+    lines = _Reader(blocks, how.newline)
+    reader = csv.reader(lines, delimiter=how.delimiter, strict=True)
+    texts: list[str] = []
+    numbers: list[int] = []
+    sources: list[str] = []
+    rejects: list[Reject] = []
+    size = begin = 0
     while True:
         reason = ""
         try:
@@ -60,67 +213,91 @@ def batches(
             break
         except csv.Error as error:
             row, reason = [], str(error)
-        text, number = lines.taken()
-        if row and len(row) != width:
-            reason = f"fields: {len(row)} instead of {width}"
-        if not text.isascii() and not _is_utf8(text):
-            reason = "not UTF-8"
-        if "\0" in text:
-            reason = "a NUL character"
+        end = reader.line_num
+        if reason and end - begin > 1:
+            reason += f", in {end - begin} lines from here on"
+        source = lines.take(end - begin)
+        at, begin = number + begin, end
+        if skip:
+            skip = False
+            continue
+        is_odd = lines.is_odd or "\n" in source or how.null != NULL
+        if is_odd:
+            reason = lines.objection(source, how.encoding) or reason
+        if row and len(row) != how.width:
+            reason = reason or f"fields: {len(row)} instead of {how.width}"
         if reason:
-            batch.rejects.append(Reject(number, _readable(text), reason))
+            rejects.append(Reject(at, readable(source), reason))
+            size += TEXT_LIMIT
         elif row:
-            batch.rows.append(row)
-        if len(batch.rows) + len(batch.rejects) == BATCH:
-            yield batch
-            batch = Batch([], [])
-    if batch.rows or batch.rejects:
-        yield batch
+            if is_odd:
+                row = [
+                    NULL if field == how.null else field.translate(ESCAPES)
+                    for field in row
+                ]
+            texts.append("\t".join(row))
+            numbers.append(at)
+            sources.append(source)
+            size += len(source)
+        if size > BLOCK:
+            yield Chunk(_ended(texts), numbers, sources, rejects)
+            texts, numbers, sources, rejects, size = [], [], [], [], 0
+    if texts or rejects:
+        yield Chunk(_ended(texts), numbers, sources, rejects)
 
 
-class _Lines:
-    """The lines of a stream, each ended by a line feed; remembers those just taken."""
+class _Reader:
+    """The lines of blocks, for the csv module; remembers those that it has taken.
 
-    def __init__(self, stream: Stream, newline: str) -> None:
-        self._lines = _split(stream, newline)
+    `is_odd` tells whether a line taken last may need a second look: for characters
+    that the bulk statement reads otherwise, or that no row may have.
+    """
+
+    def __init__(self, blocks: Iterator[_Block], newline: str) -> None:
+        self._blocks = blocks
         self._newline = newline
-        self._pending: list[str] = []
-        self._count = 0
+        self._taken: deque[str] = deque()
+        self._has_cut = False
+        self.is_odd = False
 
     def __iter__(self) -> Iterator[str]:
-        for line in self._lines:
-            self._pending.append(line)
-            yield line
+        for block in self._blocks:
+            text = block.text.decode("utf-8", "surrogateescape")
+            self._has_cut |= block.is_cut
+            self.is_odd = block.is_cut or bool(ODD.search(text))
+            for line in text.removesuffix(self._newline).split(self._newline):
+                self._taken.append(line)
+                yield line + "\n"
 
-    def taken(self) -> tuple[str, int]:
-        """Return the text taken since the last call, and its first line's number."""
-        text, number = "".join(self._pending), self._count + 1
-        self._count += len(self._pending)
-        self._pending.clear()
-        return text.rstrip("\r\n"), number
+    def take(self, count: int) -> str:
+        """Return and forget that many lines."""
+        return "\n".join(self._taken.popleft() for _ in range(count))
+
+    def objection(self, text: str, encoding: str) -> str:
+        """Return why no row may have this text, or nothing."""
+        if self._has_cut:
+            self._has_cut = False
+            return f"longer than {LINE_LIMIT} bytes"
+        if "\0" in text:
+            return "a NUL character"
+        if not text.isascii() and not _is_utf8(text.encode("utf-8", "surrogateescape")):
+            return f"not {encoding}"
+        return ""
 
 
-def _split(stream: Stream, newline: str) -> Iterator[str]:
-    decoder = codecs.getincrementaldecoder("utf-8")(errors="surrogateescape")
-    rest = ""
-    while block := stream.read(BLOCK):
-        *lines, rest = (rest + decoder.decode(block)).split(newline)
-        for line in lines:
-            yield line + "\n"
-    rest += decoder.decode(b"", final=True)
-    if rest:
-        yield rest
+def _unescaped(value: str) -> str:
+    return ESCAPE.sub(lambda found: UNESCAPES[found[1]], value)
 
 
-def _is_utf8(text: str) -> bool:
+def _ended(texts: list[str]) -> bytes:
+    return "".join(f"{text}\n" for text in texts).encode()
+
+
+def _is_utf8(text: bytes) -> bool:
+    if text.isascii():
+        return True
     try:
-        text.encode()
-    except UnicodeEncodeError:
+        text.decode()
+    except UnicodeDecodeError:
         return False
     return True
-
-
-def _readable(text: str) -> str:
-    r"""Return the start of `text`, with NUL and what is no UTF-8 written as `\x..`."""
-    raw = text[:TEXT_LIMIT].replace("\0", r"\x00").encode("utf-8", "surrogateescape")
-    return raw.decode("utf-8", "backslashreplace")[:TEXT_LIMIT]

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from context import CustomContext
-from tests.mock.aws import BrokenStream, MockBoto3
-from tests.mock.rds import BrokenRds, MockRdsLibrary
+from tests.mock.aws import BrokenStream, MockBoto3, answer
+from tests.mock.rds import BrokenRds, MockRds
 
 CONFIG = Path(__file__).parents[2] / "config" / "worker.yml"
 
@@ -21,7 +21,7 @@ def void_context(*args: str, **libraries: Any) -> CustomContext:
         args: command line.
         libraries: others than the doubles.
     """
-    doubles = {"boto3": MockBoto3(), "rds": MockRdsLibrary()} | libraries
+    doubles = {"boto3": MockBoto3(), "rds": MockRds()} | libraries
     return CustomContext(args=[f"--const_path={CONFIG}", *args], **doubles)
 
 
@@ -32,13 +32,11 @@ def diff_delimiter_context() -> CustomContext:
 
 def broken_database_context() -> CustomContext:
     """The database fails at the end of each load."""
-    library = MockRdsLibrary()
-    library.Rds = lambda var: BrokenRds()  # type: ignore[method-assign]
-    return void_context(rds=library)
+    return void_context(rds=BrokenRds())
 
 
 def broken_stream_context(body: bytes) -> CustomContext:
     """Whatever is read from S3 is this, and then the connection ends."""
     context = void_context()
-    context.s3.get_object = lambda **_: {"Body": BrokenStream(body)}
+    context.s3.get_object = lambda **_: answer(BrokenStream(body), len(body) + 1)
     return context

@@ -1,7 +1,9 @@
 """What stands for boto3 in the unit tests: S3 and SQS in memory."""
 
 import io
-from collections import defaultdict
+import threading
+from collections import Counter, defaultdict
+from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 
@@ -42,9 +44,16 @@ class MockS3:
         """Return a version of an object as a stream."""
         versions = self.versions[Bucket, Key]
         try:
-            return {"Body": io.BytesIO(versions[int(VersionId or len(versions)) - 1])}
+            body = versions[int(VersionId or len(versions)) - 1]
         except IndexError:
             raise NotThereError(f"s3://{Bucket}/{Key}") from None
+        return answer(io.BytesIO(body), len(body))
+
+
+def answer(body: io.BytesIO, size: int) -> dict[str, Any]:
+    """Return what `get_object` answers."""
+    modified = datetime(2026, 1, 5, 8, tzinfo=UTC)
+    return {"Body": body, "ContentLength": size, "LastModified": modified}
 
 
 class BrokenStream(io.BytesIO):
@@ -58,12 +67,21 @@ class BrokenStream(io.BytesIO):
 
 
 class MockSqs:
-    """One queue; a message that was received stays hidden until it is given back."""
+    """One queue; a message that was received stays hidden until it is given back.
+
+    `failures` are raised by the next requests, `hidden_for` has the seconds that
+    messages were given back with, `extended` tells that a visibility was.
+    """
 
     def __init__(self) -> None:
         self._numbers = count(1)
-        self.waiting: list[dict[str, str]] = []
-        self.in_flight: dict[str, dict[str, str]] = {}
+        self.waiting: list[dict[str, Any]] = []
+        self.in_flight: dict[str, dict[str, Any]] = {}
+        self.failures: list[Exception] = []
+        self.requests: Counter[str] = Counter()
+        self.visibility = 30
+        self.hidden_for: list[int] = []
+        self.extended = threading.Event()
 
     def send(self, *bodies: str) -> None:
         """Put messages on the queue."""
@@ -75,13 +93,15 @@ class MockSqs:
 
     def get_queue_url(self, QueueName: str) -> dict[str, str]:  # noqa: N803
         """Return a URL, whatever the name."""
+        if self.failures:
+            raise self.failures.pop(0)
         return {"QueueUrl": f"https://sqs.example/{QueueName}"}
 
     def get_queue_attributes(self, **_: Any) -> dict[str, dict[str, str]]:
         """Return the attributes that a poller asks for."""
         return {
             "Attributes": {
-                "VisibilityTimeout": "30",
+                "VisibilityTimeout": str(self.visibility),
                 "ApproximateNumberOfMessages": str(len(self.waiting)),
                 "ApproximateNumberOfMessagesNotVisible": str(len(self.in_flight)),
                 "ApproximateNumberOfMessagesDelayed": "0",
@@ -90,6 +110,8 @@ class MockSqs:
 
     def receive_message(self, MaxNumberOfMessages: int, **_: Any) -> dict[str, Any]:  # noqa: N803
         """Hand out messages; without any, the answer names none, as SQS's does."""
+        if self.failures:
+            raise self.failures.pop(0)
         taken = self.waiting[:MaxNumberOfMessages]
         del self.waiting[:MaxNumberOfMessages]
         self.in_flight |= {message["ReceiptHandle"]: message for message in taken}
@@ -97,6 +119,7 @@ class MockSqs:
 
     def delete_message_batch(self, Entries: list[Any], **_: Any) -> dict[str, Any]:  # noqa: N803
         """Forget messages."""
+        self.requests["delete_message_batch"] += 1
         for entry in Entries:
             del self.in_flight[entry["ReceiptHandle"]]
         return {"Successful": Entries}
@@ -106,7 +129,11 @@ class MockSqs:
         Entries: list[Any],  # noqa: N803
         **_: Any,
     ) -> dict[str, Any]:
-        """Give messages back."""
+        """Extend the visibility of messages, or give them back."""
         for entry in Entries:
-            self.waiting.append(self.in_flight.pop(entry["ReceiptHandle"]))
+            if entry["VisibilityTimeout"] == self.visibility:
+                self.extended.set()
+            else:
+                self.hidden_for.append(entry["VisibilityTimeout"])
+                self.waiting.append(self.in_flight.pop(entry["ReceiptHandle"]))
         return {"Successful": Entries}

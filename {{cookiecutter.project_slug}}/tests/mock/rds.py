@@ -1,76 +1,105 @@
-"""What stands for `lib.rds` in the unit tests: tables in memory."""
+"""What stands for `lib.rds` in the unit tests: a table in memory."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 from lib.events import S3Object
-from lib.rows import Batch, Reject, Row
+from lib.loads import Load, Refusal
+from lib.rows import Reject, fields
 
-
-class MockRdsLibrary:
-    """As much of the module `lib.rds` as a context needs."""
-
-    def Rds(self, var: Any) -> "MockRds":  # noqa: N802 - the name of a class there
-        """Return a client of an empty database."""
-        return MockRds()
+Row = list[str | None]
 
 
 class MockRds:
-    """A database in memory; a load that fails leaves nothing."""
+    """A database in memory, and the module that makes it.
+
+    A row whose first field is `refused` is refused.
+    """
 
     def __init__(self) -> None:
         self.tables: dict[str, list[Row]] = {}
         self.rejects: list[Reject] = []
-        self.ledger: set[tuple[str, str]] = set()
+        self.ledger: dict[tuple[str, str], dict[str, Any]] = {}
         self.is_closed = False
+        self.attempts = 0
+
+    def Rds(self, var: Any) -> "MockRds":  # noqa: N802 - the name of a class there
+        """Return the client."""
+        return self
 
     @contextmanager
     def load(
-        self, found: S3Object, table: str, columns: Sequence[str], statement: str
-    ) -> Iterator["MockLoad"]:
+        self, found: S3Object, table: str, columns: Sequence[str], function: str
+    ) -> Iterator[Load]:
         """Take rows and rejects of an object, all or nothing."""
-        load = MockLoad(found, is_new=(found.id, table) not in self.ledger)
+        store = MockStore(self, table)
+        load = Load(store, found, function, max_reject_share=0.5)
         yield load
-        self.ledger.add((found.id, table))
-        self.tables.setdefault(table, []).extend(load.rows)
-        self.rejects.extend(load.rejects)
+        load.finish()
+        self.commit(store)
+
+    def commit(self, store: "MockStore") -> None:
+        """Keep what a transaction has brought."""
+        self.ledger |= store.entry
+        self.tables.setdefault(store.table, []).extend(store.rows)
+        self.rejects.extend(store.rejects)
+
+    def retry(self, act: Callable[..., Any], *args: Any) -> Any:
+        """Act once."""
+        return act(*args)
 
     def close(self) -> None:
         """Note that it was closed."""
         self.is_closed = True
 
 
-class MockLoad:
-    """One object on its way into a table."""
+class MockStore:
+    """One transaction on its way."""
 
-    def __init__(self, found: S3Object, is_new: bool) -> None:
-        self.is_new = is_new
+    def __init__(self, rds: MockRds, table: str) -> None:
+        self._rds = rds
+        self.table = table
         self.rows: list[Row] = []
         self.rejects: list[Reject] = []
-        self._found = found
+        self.entry: dict[tuple[str, str], dict[str, Any]] = {}
 
-    def add(self, batch: Batch) -> None:
-        """Take a batch."""
-        self.rows.extend(batch.rows)
-        self.rejects.extend(batch.rejects)
+    def claim(self, found: S3Object, function: str) -> int | None:
+        """See `lib.loads.Store`."""
+        name = (found.id, self.table)
+        if name in self._rds.ledger:
+            return None
+        self.entry[name] = {"function": function}
+        return len(self._rds.ledger) + 1
 
-    @property
-    def report(self) -> dict[str, Any]:
-        """What became of the object."""
-        return {
-            "object": str(self._found),
-            "outcome": "loaded" if self.is_new else "loaded before",
-            "loaded": len(self.rows),
-            "rejected": len(self.rejects),
-        }
+    def describe(self, number: int, size: int, modified: datetime) -> None:
+        """See `lib.loads.Store`."""
+
+    def supersede(self, number: int) -> bool:
+        """See `lib.loads.Store`."""
+        return True
+
+    def insert(self, number: int, rows: list[bytes]) -> Refusal | None:
+        """See `lib.loads.Store`; it does not tell which row is refused."""
+        self._rds.attempts += 1
+        values = [fields(row) for row in rows]
+        if any(row[0] == "refused" for row in values):
+            return Refusal({}, is_all=False, reason="out of range")
+        self.rows += values
+        return None
+
+    def reject(self, number: int, rejects: list[Reject]) -> None:
+        """See `lib.loads.Store`."""
+        self.rejects += rejects
+
+    def record(self, number: int, loaded: int, rejected: int) -> None:
+        """See `lib.loads.Store`."""
 
 
 class BrokenRds(MockRds):
-    """A database that fails at the end of each load, as at a commit."""
+    """A database that fails at each commit."""
 
-    @contextmanager
-    def load(self, *args: Any) -> Iterator[MockLoad]:
-        """Take rows, then fail."""
-        yield MockLoad(args[0], is_new=True)
+    def commit(self, store: MockStore) -> None:
+        """Fail."""
         raise ConnectionError("server closed the connection unexpectedly")

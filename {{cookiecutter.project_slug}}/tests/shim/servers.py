@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -127,6 +128,8 @@ def containers(
     def run(*words: str) -> int:
         return subprocess.run([*compose, *words], env=environment).returncode
 
+    if not engine_answers():
+        raise ShimError("no Docker engine with Compose answers here: see 'make doctor'")
     try:
         if run("up", "--wait", "--quiet-pull") != 0:
             run("logs", "--tail=20")
@@ -136,8 +139,8 @@ def containers(
         run("down", "--volumes", "--remove-orphans")
 
 
-def end_leftovers() -> None:
-    """End the servers of a shim of this checkout that was killed.
+def end_leftovers(ports: tuple[int, int]) -> None:
+    """End the servers of a shim of this checkout that was killed; free their ports.
 
     Raises:
         ShimError: the shim was not killed, it still runs.
@@ -148,11 +151,24 @@ def end_leftovers() -> None:
     shim = next(iter(left))  # it has noted itself first
     if _runs(shim, left[shim]):
         raise ShimError(f"this checkout's shim runs already, as process {shim}")
-    for server, command in left.items():
-        deadline = monotonic() + START_SECONDS
-        while _runs(server, command) and monotonic() < deadline:
-            _kill_group(int(server))
+    servers = [int(pid) for pid, command in left.items() if _runs(pid, command)]
+    for server in servers:
+        _kill_group(server)
+    deadline = monotonic() + 10
+    while servers and not all(map(is_free, ports)) and monotonic() < deadline:
+        threading.Event().wait(0.1)
     PIDS.unlink()
+
+
+def is_free(port: int) -> bool:
+    """Tell whether nobody listens on a port of the loopback interface."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
 
 
 def _runs(pid: str, command: list[str]) -> bool:

@@ -6,7 +6,6 @@ loopback. `.shim/shim.env` then tells the other make words where they are.
 
 import argparse
 import signal
-import socket
 import sys
 import threading
 from time import monotonic
@@ -19,20 +18,20 @@ from servers import (
     containers,
     end_leftovers,
     engine_answers,
+    is_free,
     processes,
 )
 
 ENV_FILE = STATE / "shim.env"
 ENVIRONMENT = """\
-# Where the shim is; it has no secrets. DB_… of the environment go before these.
+# Where the shim is; it has no secrets. The command line goes before these.
 unset AWS_PROFILE AWS_SESSION_TOKEN AWS_ENDPOINT_URL_S3 AWS_ENDPOINT_URL_SQS
 export AWS_CONFIG_FILE=/dev/null AWS_SHARED_CREDENTIALS_FILE=/dev/null
 export AWS_ACCESS_KEY_ID=shim AWS_SECRET_ACCESS_KEY=shim
 export AWS_REGION={region} AWS_DEFAULT_REGION={region}
 export AWS_ENDPOINT_URL=http://127.0.0.1:{aws_port}
-export DB_HOST="${DB_HOST:-127.0.0.1}" DB_PORT="${DB_PORT:-{db_port}}"
-export DB_NAME="${DB_NAME:-main}" DB_USER="${DB_USER:-worker}"
-export DB_PASS="${DB_PASS:-shim}" DB_TLS="${DB_TLS:-prefer}"
+export DB_HOST=127.0.0.1 DB_PORT={db_port} DB_NAME=main DB_USER=worker
+export DB_PASS=shim DB_TLS=prefer
 export BUCKET={bucket}
 """
 
@@ -49,7 +48,8 @@ def main() -> int:
         by_docker = options.mode == "docker" or (
             options.mode == "auto" and engine_answers()
         )
-        end_leftovers()
+        end_leftovers((options.aws_port, options.db_port))
+        ENV_FILE.unlink(missing_ok=True)
         check_free("AWS_PORT", options.aws_port)
         check_free("DB_PORT", options.db_port)
         with (containers if by_docker else processes)(options, stop) as check:
@@ -78,24 +78,30 @@ def main() -> int:
 def parse_options() -> argparse.Namespace:
     """Return the command line's options."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--aws_port", type=int, default=4566)
-    parser.add_argument("--db_port", type=int, default=database.PORT)
+    ports = range(1, 65536)
+    parser.add_argument(
+        "--aws_port", type=int, choices=ports, default=4566, metavar="PORT"
+    )
+    parser.add_argument(
+        "--db_port", type=int, choices=ports, default=database.PORT, metavar="PORT"
+    )
     parser.add_argument("--region", default="eu-west-1")
     parser.add_argument("--mode", choices=["auto", "docker", "process"], default="auto")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.aws_port == options.db_port:
+        parser.error(
+            f"AWS_PORT and DB_PORT are both {options.db_port}: they must differ"
+        )
+    return options
 
 
 def check_free(name: str, port: int) -> None:
     """Raise ShimError where somebody listens on the port."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            raise ShimError(
-                f"port {port} of 127.0.0.1 is in use; end what uses it, or choose "
-                f"another: make shim {name}={port + 1}"
-            ) from None
+    if not is_free(port):
+        raise ShimError(
+            f"port {port} of 127.0.0.1 is in use; end what uses it, or choose "
+            f"another: make shim {name}={port + 1}"
+        )
 
 
 def write_environment(options: argparse.Namespace) -> None:

@@ -1,24 +1,65 @@
-"""The database: MySQL, by pymysql. The one file that knows SQL."""
+"""The database: MySQL or MariaDB, by pymysql. The one file that knows its SQL."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import logging
+import os
+import random
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import datetime
 from importlib import import_module
 from ssl import create_default_context
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from lib.events import S3Object
-from lib.rows import Batch
+from lib.loads import DatabaseAwayError, Load, Refusal
+from lib.rows import Reject, fields
+
+logger = logging.getLogger("function")
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+ATTEMPTS = 3
+SESSION = (
+    "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+    "SET SESSION innodb_lock_wait_timeout = 5, sql_notes = 0, max_error_count = 65535, "
+    "sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES')",
+)
+# lock wait timeout, deadlock; the others: now it only reads
+CONFLICTS = (1205, 1213, 1290, 1792, 1836)
+# the server shuts down or has closed the connection, or cannot be reached
+AWAY = (0, 1053, 1927, 2002, 2003, 2006, 2013, 2055, 4031)
+# a server that nobody vouches for could ask for any file of this machine
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+# errors that a value causes
+REFUSALS = (1048, 1062, 1264, 1265, 1292, 1366, 1367, 1406, 1452, 1644, 3819, 4025)
+INSERT = "INSERT INTO {table} ({columns}) VALUES ({values})"
+# the server takes no local files
+NO_LOCAL_FILES = (1148, 3948, 4166)
 
 CLAIM = """
-INSERT INTO loads (object_id, target, bucket, object_key, version)
-VALUES (%s, %s, %s, %s, %s) ON DUPLICATE KEY UPDATE object_id = object_id
+INSERT INTO loads (object_id, target, bucket, object_key, version, `function`)
+VALUES (%s, %s, %s, %s, %s, %s) ON DUPLICATE KEY UPDATE object_id = object_id
 """
-RECORD = """
-UPDATE loads SET loaded = %s, rejected = %s WHERE object_id = %s AND target = %s
+DESCRIBE = "UPDATE loads SET bytes = %s, modified_at = %s WHERE number = %s"
+LOCK = """
+SELECT GET_LOCK(SHA2(CONCAT_WS('/', target, bucket, object_key), 256), 5)
+FROM loads WHERE number = %s
+"""
+OTHERS = """
+SELECT other.number, other.modified_at > this.modified_at FROM loads AS this
+JOIN loads AS other USING (target, bucket, object_key)
+WHERE this.number = %s AND other.number <> this.number
 """
 REJECT = """
-INSERT INTO rejects (object_id, target, line, content, reason)
-VALUES (%s, %s, %s, %s, %s)
+INSERT INTO rejects (number, line, content, reason) VALUES (%s, %s, %s, %s)
+"""
+RECORD = """
+UPDATE loads SET loaded = %s, rejected = %s, loaded_at = CURRENT_TIMESTAMP
+WHERE number = %s
 """
 
 
@@ -26,46 +67,81 @@ class Rds:
     """Client of the database; it connects when it is first needed.
 
     Args:
-        var: settings, of which those named `db_…` are read.
+        var: settings.
         driver: module that connects; by default pymysql.
     """
 
     def __init__(self, var: Any, driver: Any = None) -> None:
         self._var = var
-        self._driver = driver
+        self._given = driver
         self._connection: Any = None
+        self.takes_files = var.db_tls == "verify" or var.db_host in LOOPBACK
 
     @contextmanager
     def load(
-        self, found: S3Object, table: str, columns: Sequence[str], statement: str
-    ) -> Iterator["Load"]:
+        self, found: S3Object, table: str, columns: Sequence[str], function: str
+    ) -> Iterator[Load]:
         """Open one transaction for rows, rejects and ledger entry: all or nothing.
-
-        Where another worker has the same object in hand, this waits for its end.
 
         Args:
             found: the object whose rows are loaded.
             table: table that takes the rows, by its schema too if need be.
             columns: columns of the table, in the order of the fields.
-            statement: takes a row; see the setting `insert_statement`.
+            function: who loads it, for the ledger.
         """
+        var = self._var
         with self.transaction() as cursor:
-            load = Load(cursor, found, table, _filled_in(statement, table, columns))
+            store = MysqlStore(cursor, self, table, columns, var)
+            load = Load(
+                store,
+                found,
+                function,
+                replaces=var.on_new_version == "replace",
+                max_reject_share=var.max_reject_share,
+            )
             yield load
-            load.record()
+            load.finish()
 
     @contextmanager
     def transaction(self) -> Iterator[Any]:
-        """Open a transaction and yield its cursor (PEP 249): all or nothing."""
+        """Open a transaction and yield its cursor (PEP 249): all or nothing.
+
+        Raises:
+            DatabaseAwayError: there is no connection, or it was lost.
+        """
         connection = self._connect()
-        connection.begin()
         try:
+            connection.begin()
             with connection.cursor() as cursor:
                 yield cursor
             connection.commit()
-        except BaseException:
-            self.close()  # the server then rolls back
+        except BaseException as error:
+            self._roll_back()
+            if isinstance(error, self.driver.Error) and _code(error) in AWAY:
+                raise DatabaseAwayError(_brief(error)) from error
             raise
+        finally:
+            if self._connection and self._var.on_new_version == "replace":
+                connection.query("DO RELEASE_ALL_LOCKS()")
+
+    def retry(self, act: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Return what `act` returns; try again where others were in its way.
+
+        That is a deadlock, a lock that others hold for long, a connection that was lost
+        or leads to a server that only reads. There are `ATTEMPTS` in all.
+        """
+        for left in reversed(range(ATTEMPTS)):
+            try:
+                return act(*args, **kwargs)
+            except (DatabaseAwayError, self.driver.Error) as error:
+                is_away = isinstance(error, DatabaseAwayError)
+                if not left or not (is_away or _code(error) in CONFLICTS):
+                    raise
+                logger.warning("trying again: %s", _brief(error))
+                if _code(error) not in CONFLICTS[:2]:
+                    self.close()
+                time.sleep(random.uniform(0.1, 0.5))  # noqa: S311 - jitter
+        raise AssertionError("unreachable")
 
     def query(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
         """Return the rows that a statement yields, as tuples; `%s` marks a value."""
@@ -73,86 +149,207 @@ class Rds:
             cursor.execute(statement, values)
             return list(cursor.fetchall())
 
+    def check(self) -> None:
+        """Do nothing, if the database answers.
+
+        Raises:
+            DatabaseAwayError: it does not.
+        """
+        self.query("SELECT 1")
+
     def close(self) -> None:
         """Close the connection; the next use opens a new one."""
         if self._connection is not None:
-            self._connection.close()
+            with suppress(self.driver.Error):
+                self._connection.close()
             self._connection = None
 
+    @property
+    def driver(self) -> Any:
+        """The module that connects."""
+        return self._given or import_module("pymysql")
+
+    def _roll_back(self) -> None:
+        try:
+            self._connection.rollback()
+        except (self.driver.Error, OSError):
+            self.close()
+
     def _connect(self) -> Any:
-        if self._connection is None or not self._connection.open:
-            driver = self._driver or import_module("pymysql")
+        if self._connection is not None and not self._answers():
+            self.close()
+        if self._connection is None:
             var = self._var
             tls = None
             if var.db_tls == "verify":
                 tls = create_default_context(cafile=var.db_ca)
-            self._connection = driver.connect(
-                host=var.db_host,
-                port=var.db_port or 0,
-                database=var.db_name,
-                user=var.db_user,
-                password=var.db_pass or "",
-                charset="utf8mb4",
-                ssl=tls,
-                connect_timeout=10,
-            )
+            try:
+                self._connection = self.driver.connect(
+                    host=var.db_host,
+                    port=var.db_port or 0,
+                    database=var.db_name,
+                    user=var.db_user,
+                    password=var.db_pass or "",
+                    charset="utf8mb4",
+                    local_infile=self.takes_files,
+                    ssl=tls,
+                    connect_timeout=10,
+                    read_timeout=60,
+                    write_timeout=60,
+                )
+                for statement in SESSION:
+                    self._connection.query(statement)
+            except self.driver.OperationalError as error:
+                raise DatabaseAwayError(_brief(error)) from error
         return self._connection
 
+    def _answers(self) -> bool:
+        try:
+            self._connection.ping(reconnect=False)
+        except self.driver.Error:
+            return False
+        return True
 
-class Load:
-    """One object on its way into a table.
 
-    `is_new` tells whether there is anything to do: the ledger knows each state of an
-    object, so that the same one is loaded once into a table.
-    """
+class MysqlStore:
+    """One transaction on its way, for `lib.loads`."""
 
     def __init__(
-        self, cursor: Any, found: S3Object, table: str, statement: str
+        self, cursor: Any, rds: Rds, table: str, columns: Sequence[str], var: Any
     ) -> None:
         self._cursor = cursor
-        self._found = found
-        self._statement = statement
-        self._id = (found.id, table)
-        self._loaded = self._rejected = 0
+        self._rds = rds
+        self._table = table
+        self._load_column = var.load_column
+        names = [*columns, self._load_column] if self._load_column else columns
+        self._is_bulk = not var.insert_statement
+        self._statement = _filled_in(var.insert_statement or INSERT, table, names)
+        columns_of_load = ", ".join(map(_quoted, columns))
+        self._load_data = (
+            f"LOAD DATA LOCAL INFILE '/dev/fd/{{}}' INTO TABLE {_quoted(table)} "
+            f"CHARACTER SET utf8mb4 ({columns_of_load})"
+        )
+
+    def claim(self, found: S3Object, function: str) -> int | None:
+        """See `lib.loads.Store`."""
         state = found.version or found.etag
-        cursor.execute(CLAIM, (*self._id, found.bucket, found.key, state))
-        self.is_new = cursor.rowcount == 1
+        where = (found.id, self._table, found.bucket, found.key)
+        self._cursor.execute(CLAIM, (*where, state, function))
+        return self._cursor.lastrowid if self._cursor.rowcount == 1 else None
 
-    def add(self, batch: Batch) -> None:
-        """Insert the rows, and set the rejects aside."""
-        if batch.rows:
-            self._cursor.executemany(self._statement, batch.rows)
-        if batch.rejects:
-            self._cursor.executemany(
-                REJECT, [(*self._id, *reject) for reject in batch.rejects]
-            )
-        self._loaded += len(batch.rows)
-        self._rejected += len(batch.rejects)
+    def describe(self, number: int, size: int, modified: datetime) -> None:
+        """See `lib.loads.Store`."""
+        self._cursor.execute(DESCRIBE, (size, modified, number))
 
-    def record(self) -> None:
-        """Note the numbers of rows in the ledger."""
-        if self.is_new:
-            self._cursor.execute(RECORD, (self._loaded, self._rejected, *self._id))
+    def supersede(self, number: int) -> bool:
+        """See `lib.loads.Store`."""
+        self._cursor.execute(LOCK, (number,))
+        if self._cursor.fetchone() != (1,):
+            raise self._rds.driver.OperationalError(CONFLICTS[0], "lock wait timeout")
+        self._cursor.execute(OTHERS, (number,))
+        others = self._cursor.fetchall()
+        if any(is_later for _, is_later in others):
+            return False
+        table, column = _quoted(self._table), _quoted(self._load_column)
+        self._cursor.executemany(
+            f"DELETE FROM {table} WHERE {column} = %s",  # noqa: S608 - quoted
+            [(other,) for other, _ in others],
+        )
+        return True
 
-    @property
-    def report(self) -> dict[str, Any]:
-        """What became of the object."""
-        return {
-            "object": str(self._found),
-            "outcome": "loaded" if self.is_new else "loaded before",
-            "loaded": self._loaded,
-            "rejected": self._rejected,
-        }
+    def insert(self, number: int, rows: list[bytes]) -> Refusal | None:
+        """See `lib.loads.Store`.
+
+        LOAD DATA makes do with values that it has to cut or to guess, and warns: here
+        a warning is a refusal, and so is a row that was not taken.
+        """
+        cursor = self._cursor
+        cursor.execute("SAVEPOINT chunk")
+        refusal = None
+        try:
+            if self._is_bulk and self._rds.takes_files:
+                self._load_file(number, b"".join(rows))
+                if cursor.warning_count or cursor.rowcount != len(rows):
+                    refusal = self._warnings()
+            else:
+                cursor.executemany(self._statement, self._values(number, rows))
+        except self._rds.driver.Error as error:
+            code = _code(error)
+            if code in NO_LOCAL_FILES:
+                logger.warning("inserting row by row: %s", _brief(error))
+                self._rds.takes_files = False
+                return self.insert(number, rows)
+            if code not in REFUSALS:
+                raise
+            refusal = Refusal({}, is_all=False, reason=str(error.args[-1]))
+        if refusal:
+            cursor.execute("ROLLBACK TO SAVEPOINT chunk")
+        else:
+            cursor.execute("RELEASE SAVEPOINT chunk")
+        return refusal
+
+    def reject(self, number: int, rejects: list[Reject]) -> None:
+        """See `lib.loads.Store`."""
+        self._cursor.executemany(REJECT, [(number, *reject) for reject in rejects])
+
+    def record(self, number: int, loaded: int, rejected: int) -> None:
+        """See `lib.loads.Store`."""
+        self._cursor.execute(RECORD, (loaded, rejected, number))
+
+    def _load_file(self, number: int, text: bytes) -> None:
+        """Load a text as if it were a file, by way of a pipe."""
+        reading, writing = os.pipe()
+        feeder = threading.Thread(target=_feed, args=(writing, text))
+        feeder.start()
+        try:
+            statement = self._load_data.format(reading)
+            if self._load_column:
+                statement += f" SET {_quoted(self._load_column)} = {number}"
+            self._cursor.execute(statement)
+        finally:
+            os.close(reading)
+            feeder.join()
+
+    def _warnings(self) -> Refusal:
+        self._cursor.execute("SHOW WARNINGS")
+        rows: dict[int, str] = {}
+        reason = "not taken"
+        for _, _, message in self._cursor.fetchall():
+            reason = message
+            if line := re.search(r" at row (\d+)$", message):
+                rows.setdefault(int(line[1]) - 1, message[: line.start()])
+        return Refusal(rows, is_all=True, reason=reason)
+
+    def _values(self, number: int, rows: list[bytes]) -> list[list[Any]]:
+        more = [number] if self._load_column else []
+        return [[*fields(row), *more] for row in rows]
+
+
+def _feed(pipe: int, text: bytes) -> None:
+    with suppress(BrokenPipeError), os.fdopen(pipe, "wb") as file:
+        file.write(text)
+
+
+def _code(error: BaseException) -> int:
+    return error.args[0] if error.args and isinstance(error.args[0], int) else -1
 
 
 def _filled_in(statement: str, table: str, columns: Sequence[str]) -> str:
     """Return the statement with its names in braces filled in, quoted."""
+    escaped = [_quoted(name).replace("%", "%%") for name in (table, *columns)]
     return (
-        statement.replace("{table}", ".".join(map(_quoted, table.split("."))))
-        .replace("{columns}", ", ".join(map(_quoted, columns)))
+        statement.replace("{table}", escaped[0])
+        .replace("{columns}", ", ".join(escaped[1:]))
         .replace("{values}", ", ".join(["%s"] * len(columns)))
     )
 
 
 def _quoted(name: str) -> str:
-    return "`" + name.replace("`", "``").replace("%", "%%") + "`"
+    """Return a name quoted, part by part where its parts are joined by points."""
+    parts = name.replace("`", "``").split(".")
+    return ".".join(f"`{part}`" for part in parts)
+
+
+def _brief(error: BaseException) -> str:
+    """Return the first line of an error, which says no values."""
+    return (str(error.args[-1] if error.args else "").splitlines() or [repr(error)])[0]

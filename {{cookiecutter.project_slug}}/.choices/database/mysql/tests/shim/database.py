@@ -18,11 +18,16 @@ MISSING = (
 )
 
 
+def server() -> str | None:
+    """Return the server that the machine has, if any."""
+    return _program("mariadbd", "mysqld")
+
+
 def command(folder: Path, port: int) -> list[str]:
     """Make a new database in `folder`; return the command that serves it."""
     data, start = folder / "data", folder / "start.sql"
     start.write_text(_one_line_each(SETUP + SCHEMA.read_text(encoding="utf-8")))
-    server, install = _program("mariadbd", "mysqld"), _program("mariadb-install-db")
+    program, install = server(), _program("mariadb-install-db")
     words = [f"--datadir={data}", *(["--user=root"] if os.geteuid() == 0 else [])]
     # a defaults file of the machine's own server must not be read
     if install:
@@ -32,8 +37,8 @@ def command(folder: Path, port: int) -> list[str]:
             *words,
             "--auth-root-authentication-method=normal",
         ]
-    elif server:
-        make = [server, "--no-defaults", "--initialize-insecure", *words]
+    elif program:
+        make = [program, "--no-defaults", "--initialize-insecure", *words]
     else:
         raise FileNotFoundError(MISSING)
     with (folder / "install.log").open("wb") as log:
@@ -42,11 +47,12 @@ def command(folder: Path, port: int) -> list[str]:
         f"port={port}",
         "bind_address=127.0.0.1",
         "socket=server.sock",
+        "local_infile=1",
         f"pid_file={folder}/pid",
         f"init_file={start}",
         *SPEED,
     )
-    return [str(server), "--no-defaults", *words, *(f"--{each}" for each in settings)]
+    return [str(program), "--no-defaults", *words, *(f"--{each}" for each in settings)]
 
 
 def is_ready(port: int) -> bool:

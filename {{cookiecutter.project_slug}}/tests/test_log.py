@@ -1,0 +1,80 @@
+"""What the wrappers log."""
+
+import io
+import json
+import logging
+from time import monotonic
+
+import pytest
+
+import log
+import settings
+from context import CustomContext
+from tests.context import CONFIG
+
+SECRET = 'correct "horse" battery'
+REPORT = [{"loaded": 3, "rejected": 1}, {"loaded": 4, "rejected": 0}]
+
+
+@pytest.fixture
+def stream(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """Log to a text, as JSON; take it back afterwards."""
+    monkeypatch.setattr(logging.root, "handlers", [])
+    monkeypatch.setattr(logging.root, "level", logging.root.level)
+    text = io.StringIO()
+    log.start(True, "DEBUG", [SECRET], text)
+    return text
+
+
+def test_message_done_is_one_json_line_with_metrics(
+    stream: io.StringIO,
+) -> None:
+    log.outcome("m1", "worker", "abc", monotonic() - 0.25, REPORT)
+    line = json.loads(stream.getvalue())
+    assert (line["messageId"], line["outcome"]) == ("m1", "done")
+    assert (line["function"], line["version"]) == ("worker", "abc")
+    assert (line["loaded"], line["rejected"], line["failures"]) == (7, 1, 0)
+    assert line["duration"] >= 250
+    [directive] = line["_aws"]["CloudWatchMetrics"]
+    assert directive["Dimensions"] == [["function"]]
+    for metric in directive["Metrics"]:
+        assert isinstance(line[metric["Name"]], int | float)
+
+
+def test_message_that_fails_is_one_line_with_its_cause(stream: io.StringIO) -> None:
+    try:
+        raise ValueError("no such column")
+    except ValueError:
+        log.outcome("m1", "worker", "abc", monotonic())
+    line = json.loads(stream.getvalue())
+    assert (line["outcome"], line["error"], line["failures"]) == (
+        "failed",
+        "ValueError",
+        1,
+    )
+    assert "no such column" in line["traceback"]
+
+
+def test_password_is_in_no_log(
+    stream: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DB_PASS", SECRET)
+    with CustomContext(args=[f"--const_path={CONFIG}"]) as context:
+        assert context.var.db_pass == SECRET
+        log.logger.debug("settings: %s, %r", context.var, dict(context.var))
+        log.logger.debug("%s %r", vars(context), context.var.to_dict())
+        try:
+            raise RuntimeError(context.var)
+        except RuntimeError:
+            log.outcome("m1", "worker", "abc", monotonic(), context.var)
+    assert "settings:" in stream.getvalue()
+    assert "battery" not in stream.getvalue()
+
+
+def test_help_does_not_tell_the_password(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DB_PASS", SECRET)
+    with pytest.raises(SystemExit):
+        settings.read(["--help"])
+    assert SECRET not in capsys.readouterr().out

@@ -1,0 +1,183 @@
+"""The poller: what becomes of messages."""
+
+import threading
+from collections.abc import Callable
+
+import pytest
+
+import poller
+from context import CustomContext
+from poller import Lease, Poller, PollerError
+from tests.context import void_context
+from tests.mock.aws import MockSqs
+
+Handle = Callable[[str, str, CustomContext], None]
+
+
+class Work:
+    """Handles messages; a body of `bad` fails the first time."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def __call__(self, message: str, body: str, context: CustomContext) -> None:
+        """Handle a message."""
+        assert 0 < context.time_remaining() <= 30
+        self.seen.append(body)
+        if body == "bad" and self.seen.count("bad") == 1:
+            raise ValueError("bad message")
+
+
+@pytest.fixture
+def context() -> CustomContext:
+    """Return a context whose queue is polled until it is empty."""
+    return void_context("--read_queue=worker-pending", "--drain", "--poll_interval=0")
+
+
+@pytest.fixture(autouse=True)
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(poller, "LONGEST_PAUSE", 0.01)
+
+
+def poll(context: CustomContext, handle: Handle, stop: threading.Event) -> bool:
+    """Poll the context's queue."""
+    return Poller(lambda: context, handle, stop).poll()
+
+
+def test_messages_that_are_done_are_deleted(context: CustomContext) -> None:
+    bodies = [str(number) for number in range(25)]
+    context.sqs.send(*bodies)
+    work = Work()
+    assert poll(context, work, threading.Event())
+    assert work.seen == bodies
+    assert not context.sqs.waiting
+    assert not context.sqs.in_flight
+    assert context.sqs.requests["delete_message_batch"] < 15
+
+
+def test_message_that_fails_comes_back_and_the_others_are_done_once(
+    context: CustomContext,
+) -> None:
+    context.sqs.send("a", "bad", "c")
+    work = Work()
+    assert poll(context, work, threading.Event())
+    assert work.seen == ["a", "bad", "c", "bad"]
+    assert context.sqs.hidden_for == [10]
+
+
+def test_message_comes_back_later_each_time(context: CustomContext) -> None:
+    context.sqs.send("bad")
+    context.sqs.waiting[0]["Attributes"] = {"ApproximateReceiveCount": "3"}
+    poll(context, Work(), threading.Event())
+    assert context.sqs.hidden_for == [40]
+
+
+def test_stop_finishes_the_message_in_hand_and_gives_the_others_back(
+    context: CustomContext,
+) -> None:
+    stop = threading.Event()
+    context.sqs.send("a", "b", "c")
+    assert poll(context, lambda *_: stop.set(), stop)
+    assert [message["Body"] for message in context.sqs.waiting] == ["b", "c"]
+    assert not context.sqs.in_flight
+
+
+def test_message_that_takes_longer_than_the_grace_time_is_given_back() -> None:
+    context = void_context("--read_queue=worker-pending", "--grace=0")
+    stop, end = threading.Event(), threading.Event()
+
+    def handle(*_: object) -> None:
+        stop.set()
+        end.wait(10)
+
+    context.sqs.send("a")
+    assert not poll(context, handle, stop)
+    assert [message["Body"] for message in context.sqs.waiting] == ["a"]
+    end.set()
+
+
+def test_once_ends_after_one_batch() -> None:
+    context = void_context("--read_queue=worker-pending", "--once")
+    context.sqs.send(*"abcdefghijklmnop")
+    work = Work()
+    assert poll(context, work, threading.Event())
+    assert work.seen == list("abcdefghij")
+    assert len(context.sqs.waiting) == 6
+
+
+def test_visibility_is_extended_while_a_message_is_in_hand(
+    context: CustomContext,
+) -> None:
+    context.sqs.visibility = 1
+    context.sqs.send("a")
+    seen = []
+
+    def handle(message: str, body: str, context: CustomContext) -> None:
+        sqs: MockSqs = context.sqs
+        assert sqs.extended.wait(10)
+        seen.append(context.time_remaining())
+
+    assert poll(context, handle, threading.Event())
+    assert seen[0] > 0.5
+
+
+def test_fifo_group_stops_at_its_first_failure(context: CustomContext) -> None:
+    context = void_context("--read_queue=https://sqs.example/q.fifo", "--once")
+    context.sqs.send("a", "bad", "c", "d")
+    for message, group in zip(context.sqs.waiting, "1112", strict=True):
+        message["Attributes"] = {"MessageGroupId": group}
+    work = Work()
+    poll(context, work, threading.Event())
+    assert work.seen == ["a", "bad", "d"]
+
+
+def test_outage_pauses_and_ends_without_a_restart(context: CustomContext) -> None:
+    context.sqs.send("a")
+    seen: list[str] = []
+
+    def handle(message: str, body: str, context: CustomContext) -> None:
+        seen.append(body)
+        if len(seen) == 1:
+            raise ConnectionError("the database is away")
+
+    assert poll(context, handle, threading.Event())
+    assert seen == ["a", "a"]
+    assert context.sqs.hidden_for == [1]
+
+
+def test_sqs_that_fails_is_asked_again(context: CustomContext) -> None:
+    context.sqs.failures = [ConnectionError("refused"), TimeoutError("slow")]
+    context.sqs.send("a")
+    work = Work()
+    assert poll(context, work, threading.Event())
+    assert work.seen == ["a"]
+
+
+class ClientError(Exception):
+    """An error as botocore raises it."""
+
+    def __init__(self, code: str) -> None:
+        self.response = {"Error": {"Code": code}}
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("AWS.SimpleQueueService.NonExistentQueue", "there is no queue worker-pending"),
+        ("AccessDeniedException", "access to worker-pending is denied"),
+        ("ExpiredTokenException", "the credentials have expired"),
+    ],
+)
+def test_error_that_waiting_does_not_mend_ends_with_a_sentence(
+    context: CustomContext, code: str, told: str
+) -> None:
+    context.sqs.failures = [ClientError(code)]
+    with pytest.raises(PollerError, match=told):
+        poll(context, Work(), threading.Event())
+
+
+def test_lease_tells_the_time_left() -> None:
+    lease = Lease(0)
+    assert lease.get_remaining_time_in_millis() == 0
+    lease.extend(60)
+    assert 59_000 < lease.get_remaining_time_in_millis() <= 60_000
