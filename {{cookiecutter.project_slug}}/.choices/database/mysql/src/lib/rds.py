@@ -225,9 +225,8 @@ class MysqlStore:
         self._is_bulk = not var.insert_statement
         self._statement = _filled_in(var.insert_statement or INSERT, table, names)
         columns_of_load = ", ".join(map(_quoted, columns))
-        self._load_data = (
-            f"LOAD DATA LOCAL INFILE '/dev/fd/{{}}' INTO TABLE {_quoted(table)} "
-            f"CHARACTER SET utf8mb4 ({columns_of_load})"
+        self._into = (
+            f"INTO TABLE {_quoted(table)} CHARACTER SET utf8mb4 ({columns_of_load})"
         )
 
     def claim(self, found: S3Object, function: str) -> int | None:
@@ -302,7 +301,7 @@ class MysqlStore:
         feeder = threading.Thread(target=_feed, args=(writing, text))
         feeder.start()
         try:
-            statement = self._load_data.format(reading)
+            statement = f"LOAD DATA LOCAL INFILE '/dev/fd/{reading}' {self._into}"
             if self._load_column:
                 statement += f" SET {_quoted(self._load_column)} = {number}"
             self._cursor.execute(statement)
