@@ -105,12 +105,20 @@ class Project:
             name: value for name, _, value in pairs if name.startswith(("AWS_", "DB_"))
         }
 
-    def query(self, statement: str) -> list[list[Any]]:
-        """Return the rows that a statement yields in the shim's database."""
+    def query(self, statement: str, patiently: bool = False) -> list[list[Any]]:
+        """Return the rows that a statement yields in the shim's database.
+
+        Args:
+            statement: the SQL.
+            patiently: ask again and again, until there are some.
+        """
+        end = DEADLINE if patiently else 0
         program = (
-            "import json, sys; from context import CustomContext\n"
+            "import json, sys, time; from context import CustomContext\n"
+            f"end = time.monotonic() + {end}\n"
             "with CustomContext() as context:\n"
-            "    rows = context.rds.query(sys.argv[1])\n"
+            "    while not (rows := context.rds.query(sys.argv[1])):\n"
+            "        if time.monotonic() > end: break\n"
             "    print(json.dumps([list(row) for row in rows], default=str))"
         )
         command = (".venv/bin/python", "-c", program, statement)

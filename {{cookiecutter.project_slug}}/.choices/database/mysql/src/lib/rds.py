@@ -146,7 +146,7 @@ class Rds:
     def query(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
         """Return the rows that a statement yields, as tuples; `%s` marks a value."""
         with self.transaction() as cursor:
-            cursor.execute(statement, values)
+            cursor.execute(statement, values or None)
             return list(cursor.fetchall())
 
     def check(self) -> None:
