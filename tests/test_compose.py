@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from baking import DEADLINE, bake, clean_environment, skip
+from test_scenario import clicks
 
 # A command that runs another one where an engine answers, for machines without one of
 # their own; it ends with 77 where it cannot.
@@ -22,6 +23,8 @@ until test -f .shim/shim.env; do
   sleep 0.1
 done
 make sanity_check
+make event FILE=refused.csv
+make run FUNC=worker RUN_ARGS=--drain
 kill $shim
 wait $shim || true
 test ! -e .shim/shim.env
@@ -41,6 +44,10 @@ def test_sanity_check_by_compose_and_nothing_is_left(
         pytest.skip("no Docker engine answers here")
     project = bake(tmp_path, database=database).share_installs()
     project.make("build", "TARGET=local")
+    lines = clicks(100).splitlines()
+    lines[3] = f"4,{'x' * 65},/,,2026-01-05 08:00:00"
+    lines[5] = "six,anna,/,,2026-01-05 08:00:00"
+    (project.path / "refused.csv").write_text("\n".join(lines), encoding="utf-8")
     result = subprocess.run(
         [*ENGINE, "sh", "-c", SCRIPT],
         cwd=project.path,
@@ -52,4 +59,7 @@ def test_sanity_check_by_compose_and_nothing_is_left(
     if ENGINE and result.returncode == 77:
         skip(result.stderr.strip())
     assert result.returncode == 0, result.stdout + result.stderr
-    assert result.stdout.splitlines()[-1].startswith("10 rows in, 10 rows out")
+    assert "10 rows in, 10 rows out" in result.stdout
+    assert '"loaded": 98, "rejected": 2' in result.stderr
+    # what is listed after that would be containers and volumes that are left
+    assert result.stdout.endswith("s3://raw/worker/refused.csv\n")

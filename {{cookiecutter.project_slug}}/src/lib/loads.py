@@ -28,7 +28,7 @@ class Refusal(NamedTuple):
     """Why a bulk statement was refused.
 
     `rows` has reasons by the row's place, from 0, as far as the database tells;
-    `is_all` says that it would have told the others too.
+    `is_all` says that it tells of many at once, not of the first one only.
     """
 
     rows: dict[int, str]

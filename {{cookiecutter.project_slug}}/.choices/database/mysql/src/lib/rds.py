@@ -25,7 +25,7 @@ R = TypeVar("R")
 ATTEMPTS = 3
 SESSION = (
     "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
-    "SET SESSION innodb_lock_wait_timeout = 5, sql_notes = 0, max_error_count = 65535, "
+    "SET SESSION innodb_lock_wait_timeout = 5, sql_notes = 0, "
     "sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES')",
 )
 # lock wait timeout, deadlock; the others: now it only reads
@@ -197,10 +197,10 @@ class Rds:
                     read_timeout=60,
                     write_timeout=60,
                 )
-                for statement in SESSION:
-                    self._connection.query(statement)
             except self.driver.OperationalError as error:
                 raise DatabaseAwayError(_brief(error)) from error
+            for statement in SESSION:
+                self._connection.query(statement)
         return self._connection
 
     def _answers(self) -> bool:
