@@ -37,7 +37,7 @@ def main() -> int:
         mark = (
             "ok     " if each.is_met else "MISSING" if each.is_required else "absent "
         )
-        print(f"{mark} {each.name:15} {each.found:42} {each.purpose}")
+        print(f"{mark} {each.name:15} {each.found[:42]:42} {each.purpose}")
         if not each.is_met:
             print(f"        {each.remedy}")
     return 1 if lacking else 0
@@ -83,7 +83,7 @@ def program(name: str, command: list[str], purpose: str, remedy: str) -> Finding
         return Finding(name, False, "not there", purpose, remedy)
     answer = subprocess.run(command, capture_output=True, text=True)
     lines = (answer.stdout or answer.stderr or "it answers").splitlines()
-    return Finding(name, answer.returncode == 0, lines[0][:42], purpose, remedy)
+    return Finding(name, answer.returncode == 0, lines[0], purpose, remedy)
 
 
 PROGRAMS = [

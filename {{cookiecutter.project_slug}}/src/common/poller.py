@@ -188,7 +188,7 @@ class Poller:
 
     def _own_context(self) -> CustomContext:
         if not hasattr(self._local, "context"):
-            with self._lock:  # boto3 makes one client at a time
+            with self._lock:  # boto3's session makes one client at a time
                 self._local.context = self._make_context()
                 _ = self._local.context.s3
             self._contexts.append(self._local.context)
