@@ -4,6 +4,8 @@ import json
 import re
 import sys
 import unicodedata
+from contextlib import suppress
+from pathlib import Path
 
 # tojson writes every apostrophe as \u0027, so nothing in an answer ends this string
 ANSWERS = json.loads(r"""{{ cookiecutter | tojson }}""")
@@ -54,6 +56,16 @@ def refusal(answers: dict[str, str]) -> str | None:
     return None
 
 
+def remove_empty_folders(slug: str, project: Path) -> None:
+    """Remove the folders of a slug such as `a/b`: cookiecutter removes `b` only."""
+    parts = Path(slug).parts
+    if len(parts) > 1 and ".." not in parts and not Path(slug).is_absolute():
+        with suppress(OSError):  # a folder that is not empty was there before
+            for folder in (project, *project.parents)[: len(parts)]:
+                folder.rmdir()
+
+
 if __name__ == "__main__":
     if reason := refusal(ANSWERS):
+        remove_empty_folders(ANSWERS["project_slug"], Path.cwd())
         sys.exit(f"portable: {reason}.")

@@ -83,7 +83,14 @@ def test_regions_are_those_that_botocore_knows() -> None:
 
 @pytest.mark.parametrize(
     "answer",
-    ["project_slug=Clicks", "aws_region=eu-west-9", "project_name=", "author=a\nb"],
+    [
+        "project_slug=Clicks",
+        "project_slug=a/b",
+        "project_slug=a/b/c",
+        "aws_region=eu-west-9",
+        "project_name=",
+        "author=a\nb",
+    ],
 )
 def test_refusal_ends_cookiecutter_with_an_error_and_leaves_nothing(
     answer: str, tmp_path: Path
