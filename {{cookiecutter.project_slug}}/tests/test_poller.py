@@ -78,7 +78,7 @@ def test_stop_finishes_the_message_in_hand_and_gives_the_others_back(
     stop = threading.Event()
     context.sqs.send("a", "b", "c")
     assert poll(context, lambda *_: stop.set(), stop)
-    assert [message["Body"] for message in context.sqs.waiting] == ["b", "c"]
+    assert sorted(each["Body"] for each in context.sqs.waiting) == ["b", "c"]
     assert not context.sqs.in_flight
 
 
@@ -94,6 +94,24 @@ def test_message_that_takes_longer_than_the_grace_time_is_given_back() -> None:
     assert not poll(context, handle, stop)
     assert [message["Body"] for message in context.sqs.waiting] == ["a"]
     end.set()
+
+
+def test_what_waits_is_given_back_at_once_while_a_message_takes_its_grace_time() -> (
+    None
+):
+    context = void_context("--read_queue=worker-pending", "--grace=10")
+    stop = threading.Event()
+    waiting_when_done: list[str] = []
+
+    def handle(*_: object) -> None:
+        stop.set()
+        assert context.sqs.given_back.wait(10)
+        waiting_when_done.extend(each["Body"] for each in context.sqs.waiting)
+
+    context.sqs.send("a", "b", "c")
+    assert poll(context, handle, stop)
+    assert "b" in waiting_when_done
+    assert sorted(each["Body"] for each in context.sqs.waiting) == ["b", "c"]
 
 
 def test_once_ends_after_one_batch() -> None:

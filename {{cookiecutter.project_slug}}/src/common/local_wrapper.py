@@ -59,9 +59,8 @@ def main(args: list[str]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except Exception as error:
-        log.logger.error(
-            "%s: %s", type(error).__name__, error, exc_info=var.log_level == "DEBUG"
-        )
+        is_debug = log.logger.isEnabledFor(logging.DEBUG)
+        log.logger.error("%s: %s", type(error).__name__, error, exc_info=is_debug)
         return 1
     return 0
 

@@ -146,7 +146,9 @@ class Poller:
                     with self._room:
                         self._held.add(held)
                     pool.submit(self._work_on, held)
-                if self._var.once or (not messages and self._is_drained()):
+                if self._var.once or (
+                    not messages and self._patiently(self._is_drained)
+                ):
                     break
         finally:
             has_ended = self._end(pool)
@@ -159,12 +161,13 @@ class Poller:
 
     def _work_on(self, held: Held) -> None:
         """Handle a message, in a thread of the pool."""
-        if held.hide_for is not None:  # given back meanwhile
-            return
-        if self._stop.is_set() or held.group in self._stopped_groups:
-            self._finish(held, hide_for=0)
-            return
-        held.is_begun = True
+        with self._room:
+            if held.hide_for is not None:  # given back meanwhile
+                return
+            if self._stop.is_set() or held.group in self._stopped_groups:
+                self._finish(held, hide_for=0)
+                return
+            held.is_begun = True
         context = self._own_context()
         context.parent = held.lease
         try:
@@ -175,7 +178,7 @@ class Poller:
             delay = self._var.retry_delay * 2 ** (held.receives - 1)
             if isinstance(error, ConnectionError):
                 if "rds" in context.__dict__:
-                    self._context.rds  # noqa: B018 - so that its check is asked
+                    _ = self._context.rds  # so that its check is asked
                 self._outage.set()
                 delay = 1
             self._finish(held, hide_for=min(900, delay))
@@ -346,7 +349,9 @@ class Poller:
         end = monotonic() + self._var.grace
         with self._room:
             while self._held and (not self._stop.is_set() or monotonic() < end):
-                if not self._stop.is_set():
+                if self._stop.is_set():
+                    self._give_back_what_waits()
+                else:
                     end = monotonic() + self._var.grace
                 self._room.wait(0.1)
             late = list(self._held)
@@ -354,3 +359,8 @@ class Poller:
             logger.warning("message %s given back: its time is up", held.id)
             self._finish(held, hide_for=0)
         return not late
+
+    def _give_back_what_waits(self) -> None:
+        for held in self._held:
+            if not held.is_begun and held.hide_for is None:
+                self._finish(held, hide_for=0)

@@ -33,6 +33,7 @@ ESCAPE = re.compile(r"\\(.)")
 UNESCAPES = {"\\": "\\", "t": "\t", "n": "\n", "r": "\r"}
 
 csv.field_size_limit(LINE_LIMIT)
+# typed as any UnicodeError, of which only some have an end
 codecs.register_error("mark", lambda error: ("\udc80", error.end))  # type: ignore[attr-defined]
 
 

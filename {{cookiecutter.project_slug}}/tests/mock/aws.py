@@ -70,7 +70,7 @@ class MockSqs:
     """One queue; a message that was received stays hidden until it is given back.
 
     `failures` are raised by the next requests, `hidden_for` has the seconds that
-    messages were given back with, `extended` tells that a visibility was.
+    messages were given back with; `extended` and `given_back` tell that some were.
     """
 
     def __init__(self) -> None:
@@ -82,6 +82,7 @@ class MockSqs:
         self.visibility = 30
         self.hidden_for: list[int] = []
         self.extended = threading.Event()
+        self.given_back = threading.Event()
 
     def send(self, *bodies: str) -> None:
         """Put messages on the queue."""
@@ -136,4 +137,5 @@ class MockSqs:
             else:
                 self.hidden_for.append(entry["VisibilityTimeout"])
                 self.waiting.append(self.in_flight.pop(entry["ReceiptHandle"]))
+                self.given_back.set()
         return {"Successful": Entries}
