@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
@@ -65,7 +65,7 @@ class Project:
 
     def start(self, *words: str) -> "Running":
         """Start a make word in the background, as a terminal of its own would."""
-        return Running(self.path, ["make", *words])
+        return Running(self.path, ["make", *words], clean_environment())
 
     def share_installs(self) -> "Project":
         """Take `.venv` and `.venv-shim` from an earlier project of the same needs."""
@@ -130,14 +130,16 @@ class Project:
 class Running:
     """A command that runs in a terminal of its own until Ctrl-C, at the latest."""
 
-    def __init__(self, folder: Path, words: list[str]) -> None:
+    def __init__(
+        self, folder: Path, words: Sequence[str | Path], environment: dict[str, str]
+    ) -> None:
         handle, name = tempfile.mkstemp(suffix=".log", dir=folder.parent)
         self._log = Path(name)
         with os.fdopen(handle, "w") as log:
             self.process = subprocess.Popen(
                 words,
                 cwd=folder,
-                env=clean_environment(),
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from baking import DEADLINE, bake, clean_environment, skip
-from test_scenario import clicks
+from playground import clicks
 
 # A command that runs another one where an engine answers, for machines without one of
 # their own; it ends with 77 where it cannot.

@@ -10,38 +10,8 @@ from typing import Any
 
 import pytest
 
-from baking import (
-    DEADLINE,
-    Project,
-    bake,
-    free_port,
-    need_server,
-    wait_until,
-)
-
-DATABASES = ("postgres", "mysql")
-on_each_database = pytest.mark.parametrize("shimmed", DATABASES, indirect=True)
-
-
-def rows_of(project: Project, key: str) -> int:
-    """Return the number of rows loaded of an object, over all its versions."""
-    statement = f"SELECT coalesce(sum(loaded), 0) FROM loads WHERE object_key = '{key}'"
-    return int(project.query(statement)[0][0])
-
-
-def drop(project: Project, name: str, text: str) -> str:
-    """Drop a new file into the bucket by the make word; return its key."""
-    (project.path / name).write_text(text, encoding="utf-8")
-    project.make("event", f"FILE={name}")
-    return f"worker/{name}"
-
-
-def clicks(count: int, first: int = 1, delimiter: str = ",") -> str:
-    """Return a file of clicks."""
-    fields = "{0},visitor-{0},/page/{0},,2026-01-05 08:00:00".replace(",", delimiter)
-    return "".join(
-        fields.format(number) + "\n" for number in range(first, first + count)
-    )
+from baking import DEADLINE, Project, bake, free_port, need_server, wait_until
+from playground import DATABASES, clicks, drop, on_each_database, rows_of
 
 
 @on_each_database

@@ -1,0 +1,161 @@
+"""What tests do in a project whose shim runs: drop files, start workers, count rows."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from baking import Project, Running, clean_environment
+
+DATABASES = ("postgres", "mysql")
+on_each_database = pytest.mark.parametrize("shimmed", DATABASES, indirect=True)
+
+Test = TypeVar("Test", bound=Callable[..., None])
+
+BIG = 1_000_000
+
+
+def fault(what: str, holds: str) -> Callable[[Test], Test]:
+    """Mark a test that injects a fault, on each database.
+
+    Args:
+        what: the fault.
+        holds: what must hold all the same. Both are for the table in the docs.
+    """
+
+    def mark(test: Test) -> Test:
+        marked: Test = on_each_database(pytest.mark.fault(what, holds)(test))
+        return marked
+
+    return mark
+
+
+def clicks(count: int, first: int = 1, delimiter: str = ",") -> str:
+    """Return a file of clicks."""
+    fields = "{0},visitor-{0},/page/{0},,2026-01-05 08:00:00".replace(",", delimiter)
+    return "".join(
+        fields.format(number) + "\n" for number in range(first, first + count)
+    )
+
+
+def drop(project: Project, name: str, text: str | bytes) -> str:
+    """Drop a new file into the bucket by the make word; return its key."""
+    data = text if isinstance(text, bytes) else text.encode()
+    (project.path / name).write_bytes(data)
+    project.make("event", f"FILE={name}")
+    return f"worker/{name}"
+
+
+def put_big(project: Project, name: str, first: int) -> Path:
+    """Put an object that takes a while to load; return a file with its event."""
+    (project.path / name).write_text(clicks(BIG, first=first), encoding="utf-8")
+    program = "import boto3, sys; boto3.client('s3').upload_file(*sys.argv[1:])"
+    words = (".venv/bin/python", "-c", program, name, "raw", f"by-hand/{name}")
+    project.run(*words, env=project.shim_environment())
+    event = project.path / f"{name}.json"
+    event.write_text(json.dumps({"bucket": "raw", "key": f"by-hand/{name}"}))
+    return event
+
+
+def drain(project: Project, words: str = "") -> str:
+    """Let a worker empty the queue; return what it said."""
+    return project.make("run", "FUNC=worker", f"RUN_ARGS=--drain {words}").stdout
+
+
+def worker(project: Project, *words: str | Path, **environment: str) -> Running:
+    """Start a worker on the queue, or as the words say, in a process of its own."""
+    project.make("build", "TARGET=local")
+    return Running(
+        project.path,
+        [".venv/bin/python", ".build/local/worker/local_wrapper.py", *words],
+        clean_environment(
+            project.shim_environment()
+            | {"READ_QUEUE": "worker-pending", "POLL_INTERVAL": "1"}
+            | environment
+        ),
+    )
+
+
+def client(project: Project, service: str, call: str, **arguments: Any) -> Any:
+    """Ask the shim's S3 or SQS; return the answer's JSON."""
+    program = (
+        "import boto3, json, sys\n"
+        f"answer = boto3.client('{service}').{call}(**json.loads(sys.argv[1]))\n"
+        "print(json.dumps(answer, default=str))"
+    )
+    words = (".venv/bin/python", "-c", program, json.dumps(arguments))
+    return json.loads(project.run(*words, env=project.shim_environment()).stdout)
+
+
+def queue(project: Project, name: str = "worker-pending") -> str:
+    """Return the URL of a queue."""
+    found = client(project, "sqs", "get_queue_url", QueueName=name)
+    return str(found["QueueUrl"])
+
+
+def waiting(project: Project, name: str = "worker-pending") -> list[int]:
+    """Return how many messages of a queue are visible, and how many are not."""
+    names = [f"ApproximateNumberOfMessages{part}" for part in ("", "NotVisible")]
+    found = client(
+        project,
+        "sqs",
+        "get_queue_attributes",
+        QueueUrl=queue(project, name),
+        AttributeNames=names,
+    )
+    return [int(found["Attributes"][name]) for name in names]
+
+
+def dead_letters(project: Project) -> list[str]:
+    """Take all messages out of the dead-letter queue; return their bodies."""
+    url = queue(project, "worker-dead-letter")
+    bodies: list[str] = []
+    while True:
+        words = {"QueueUrl": url, "MaxNumberOfMessages": 10}
+        found = client(project, "sqs", "receive_message", **words).get("Messages", [])
+        if not found:
+            return bodies
+        for each in found:
+            receipt = {"QueueUrl": url, "ReceiptHandle": each["ReceiptHandle"]}
+            client(project, "sqs", "delete_message", **receipt)
+            bodies.append(each["Body"])
+
+
+def is_postgres(project: Project) -> bool:
+    """Tell the database."""
+    return "psycopg" in (project.path / "src/lib/rds.py").read_text(encoding="utf-8")
+
+
+def rows_of(project: Project, key: str) -> int:
+    """Return the number of rows loaded of an object, over all its versions."""
+    statement = f"SELECT coalesce(sum(loaded), 0) FROM loads WHERE object_key = '{key}'"
+    return int(project.query(statement)[0][0])
+
+
+def rejects_of(project: Project, key: str) -> list[list[Any]]:
+    """Return line and reason of what was set aside of an object."""
+    return project.query(
+        "SELECT line, reason FROM rejects JOIN loads USING (number)"
+        f" WHERE object_key = '{key}' ORDER BY line"
+    )
+
+
+def count_from(project: Project, first: int, count: int = BIG) -> int:
+    """Return how many of the clicks from a number on are in the table."""
+    where = f"click_id BETWEEN {first} AND {first + count - 1}"
+    found = project.query(f"SELECT count(*) FROM clicks WHERE {where}")
+    return int(found[0][0])
+
+
+def wait_for_load(project: Project) -> int:
+    """Wait until the database is at work on a load; return the connection's id."""
+    table, name, column, text = (
+        ("pg_stat_activity", "pid", "query", "COPY %")
+        if is_postgres(project)
+        else ("information_schema.processlist", "id", "info", "LOAD DATA LOCAL %")
+    )
+    where = f"{column} LIKE '{text}'"
+    found = project.query(f"SELECT {name} FROM {table} WHERE {where}", patiently=True)
+    return int(found[0][0])

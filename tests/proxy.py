@@ -1,0 +1,137 @@
+"""Stands between a worker and the shim's S3 and SQS, and gets in their way."""
+
+import threading
+from collections.abc import Callable
+from http.client import HTTPConnection, HTTPResponse
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import NamedTuple, Self
+
+from baking import free_port, wait_until
+
+
+class Call(NamedTuple):
+    """A request on its way: what it asks for, as in `GetObject` or `ReceiveMessage`."""
+
+    operation: str
+    path: str
+
+
+class Answer(NamedTuple):
+    """What the proxy answers itself, such as an error of SQS."""
+
+    status: int
+    code: str
+
+
+class Cut(NamedTuple):
+    """Pass on so many bytes of the real answer, then close the socket."""
+
+    after: int
+
+
+OF_THE_CONNECTION = ("transfer-encoding", "connection", "content-length")
+HOLD = "hold"  # neither pass it on nor answer, until the proxy ends
+Deed = Answer | Cut | str | None
+
+
+class Proxy:
+    """An HTTP proxy on a port of its own; `rule` says what becomes of a call.
+
+    A rule returns None for what shall pass. `calls` has what came, and `hindered` what
+    did not pass untouched: the proof that a fault happened.
+    """
+
+    def __init__(
+        self, upstream: str, rule: Callable[[Call], Deed] = lambda call: None
+    ) -> None:
+        self.upstream = upstream.removeprefix("http://")
+        self.rule = rule
+        self.calls: list[Call] = []
+        self.hindered: list[Call] = []
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.over = threading.Event()
+        self._server: ThreadingHTTPServer | None = None
+
+    def __enter__(self) -> Self:
+        self.listen()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.over.set()
+        self.refuse()
+
+    def listen(self) -> None:
+        """Take connections."""
+        handler = type("Handler", (_Handler,), {"proxy": self})
+        self._server = ThreadingHTTPServer(("127.0.0.1", self.port), handler)
+        self._server.daemon_threads = True
+        threading.Thread(target=self._server.serve_forever, args=(0.05,)).start()
+
+    def refuse(self) -> None:
+        """Refuse connections, as a service that is down does."""
+        if self._server:
+            self._server.shutdown()
+            self._server.server_close()
+        self._server = None
+
+    def wait_for(self, operation: str) -> None:
+        """Wait until an operation has been hindered."""
+        wait_until(
+            lambda: operation in [call.operation for call in list(self.hindered)],
+            f"a hindered {operation}; there were {self.calls}",
+        )
+
+
+class _Handler(BaseHTTPRequestHandler):
+    proxy: Proxy
+
+    def do_GET(self) -> None:
+        length = int(self.headers.get("Content-Length", 0))
+        body = self.rfile.read(length)
+        target = self.headers.get("X-Amz-Target", "")
+        name = target.partition(".")[2] or f"{self.command.title()}Object"
+        call = Call(name, self.path)
+        self.proxy.calls.append(call)
+        deed = self.proxy.rule(call)
+        if deed is not None:
+            self.proxy.hindered.append(call)
+        if deed == HOLD:
+            self.proxy.over.wait()
+            self.close_connection = True
+        elif isinstance(deed, Answer):
+            text = (
+                f'{{"__type": "com.amazonaws.sqs#{deed.code}", "message": "injected"}}'
+            )
+            self.send_response(deed.status)
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text.encode())
+        else:
+            connection = HTTPConnection(self.proxy.upstream)
+            connection.request(self.command, self.path, body, dict(self.headers))
+            self._pass_on(connection.getresponse(), deed)
+            connection.close()
+
+    do_POST = do_PUT = do_HEAD = do_GET  # noqa: N815 - as http.server wants them
+
+    def _pass_on(self, answer: HTTPResponse, deed: Deed) -> None:
+        body = answer.read()
+        self.send_response_only(answer.status)
+        for name, value in answer.getheaders():
+            if name.lower() not in (
+                "transfer-encoding",
+                "connection",
+                "content-length",
+            ):
+                self.send_header(name, value)
+        length = answer.getheader("Content-Length", str(len(body)))
+        self.send_header("Content-Length", length)
+        self.end_headers()
+        if isinstance(deed, Cut):
+            body, self.close_connection = body[: deed.after], True
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def log_message(self, *words: object) -> None:
+        """Say nothing."""
