@@ -9,8 +9,8 @@ PAGE = ROOT / "docs" / "faults.md"
 HEAD = """\
 # Faults
 
-Each of these is injected for real, on PostgreSQL and on MySQL or MariaDB, with MiniStack
-as S3 and SQS. The table is made of the tests: `make faults`.
+Each of these is injected for real, on PostgreSQL and on MySQL or MariaDB, with
+MiniStack as S3 and SQS. The table is made of the tests: `make faults`.
 
 | fault | what holds | test |
 |---|---|---|
