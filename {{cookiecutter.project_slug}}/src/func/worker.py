@@ -31,6 +31,7 @@ def load(found: events.S3Object, context: CustomContext) -> dict[str, Any]:
     how = rows.Format(
         len(var.columns), var.delimiter, var.newline, var.encoding, var.null, var.header
     )
+    context.require_time()
     entry: Load
     with context.rds.load(found, var.table, var.columns, __name__) as entry:
         if entry.is_new:

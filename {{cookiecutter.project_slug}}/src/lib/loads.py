@@ -12,6 +12,8 @@ from typing import Any, NamedTuple, Protocol
 from lib.events import S3Object
 from lib.rows import Chunk, Reject
 
+BATCH = 4  # chunks; more would make it no faster, but costs memory
+
 
 class DatabaseAwayError(ConnectionError):
     """The database cannot be reached; a later attempt may succeed."""
@@ -54,8 +56,11 @@ class Store(Protocol):
         Waits for a transaction that has another state of the object in hand.
         """
 
-    def insert(self, number: int, rows: list[bytes]) -> Refusal | None:
-        """Insert rows, all or none."""
+    def send(self, number: int, text: bytes) -> None:
+        """Send rows on their way; until they are settled, nothing else is done."""
+
+    def settle(self) -> Refusal | None:
+        """Wait for the rows that were sent: all of them are in, or none."""
 
     def reject(self, number: int, rejects: list[Reject]) -> None:
         """Set lines aside."""
@@ -83,6 +88,7 @@ class Load:
         self._replaces = replaces
         self._max_reject_share = max_reject_share
         self._loaded = self._rejected = 0
+        self._batch: list[Chunk] = []
         self._outcome = "loaded"
         number = store.claim(found, function)
         self.is_new = number is not None
@@ -105,15 +111,11 @@ class Load:
 
     def add(self, chunk: Chunk) -> None:
         """Insert the rows of a chunk; set aside its rejects, and the rows refused."""
-        rejects = list(chunk.rejects)
+        if len(self._batch) == BATCH:  # it was on its way while this chunk was read
+            self._settle()
+        self._batch.append(chunk)
         if chunk.text:
-            rows = chunk.text.splitlines(keepends=True)
-            refused = insert(lambda some: self._store.insert(self._number, some), rows)
-            rejects += [chunk.reject(*each) for each in sorted(refused.items())]
-            self._loaded += len(rows) - len(refused)
-        if rejects:
-            self._store.reject(self._number, rejects)
-            self._rejected += len(rejects)
+            self._store.send(self._number, chunk.text)
 
     def finish(self) -> None:
         """Note the numbers of rows in the ledger.
@@ -123,6 +125,7 @@ class Load:
         """
         if not self.is_new:
             return
+        self._settle()
         share = self._rejected / max(1, self._loaded + self._rejected)
         if share > self._max_reject_share:
             raise TooManyRejectsError(
@@ -131,6 +134,24 @@ class Load:
                 "max_reject_share allows"
             )
         self._store.record(self._number, self._loaded, self._rejected)
+
+    def _settle(self) -> None:
+        batch, self._batch = self._batch, []
+        is_refused = self._store.settle() is not None
+        rejects = [each for chunk in batch for each in chunk.rejects]
+        for chunk in batch:
+            self._loaded += len(chunk.numbers)
+            if is_refused:
+                refused = insert(self._insert, chunk.text.splitlines(keepends=True))
+                self._loaded -= len(refused)
+                rejects += [chunk.reject(*each) for each in refused.items()]
+        if rejects:
+            self._store.reject(self._number, rejects)
+            self._rejected += len(rejects)
+
+    def _insert(self, rows: list[bytes]) -> Refusal | None:
+        self._store.send(self._number, b"".join(rows))
+        return self._store.settle()
 
     @property
     def report(self) -> dict[str, Any]:
@@ -148,8 +169,8 @@ def insert(
 ) -> dict[int, str]:
     """Insert rows but those that the database refuses; return these, with reasons.
 
-    A refused row costs a few further attempts, of no more rows than there are: those
-    that the database names are left out, others are found by halving.
+    A refused row costs a few further attempts, of fewer rows each time: those that the
+    database names are left out, others are found by halving.
     """
     refused: dict[int, str] = {}
     waiting: list[Sequence[int]] = [range(len(rows))]
@@ -164,7 +185,8 @@ def insert(
         elif refusal.rows:
             first = min(refusal.rows)
             refused[places[first]] = refusal.rows[first]
-            waiting += [places[first + 1 :], places[:first]]
+            middle = (first + 1 + len(places)) // 2
+            waiting += [places[middle:], places[first + 1 : middle], places[:first]]
         elif len(places) == 1:
             refused[places[0]] = refusal.reason
         else:

@@ -23,7 +23,6 @@ class MockRds:
         self.rejects: list[Reject] = []
         self.ledger: dict[tuple[str, str], dict[str, Any]] = {}
         self.is_closed = False
-        self.attempts = 0
 
     def Rds(self, var: Any) -> "MockRds":  # noqa: N802 - the name of a class there
         """Return the client."""
@@ -62,6 +61,7 @@ class MockStore:
         self._rds = rds
         self.table = table
         self.rows: list[Row] = []
+        self._sent: list[Row] = []
         self.rejects: list[Reject] = []
         self.entry: dict[tuple[str, str], dict[str, Any]] = {}
 
@@ -80,13 +80,16 @@ class MockStore:
         """See `lib.loads.Store`."""
         return True
 
-    def insert(self, number: int, rows: list[bytes]) -> Refusal | None:
+    def send(self, number: int, text: bytes) -> None:
+        """See `lib.loads.Store`."""
+        self._sent += map(fields, text.splitlines(keepends=True))
+
+    def settle(self) -> Refusal | None:
         """See `lib.loads.Store`; it does not tell which row is refused."""
-        self._rds.attempts += 1
-        values = [fields(row) for row in rows]
-        if any(row[0] == "refused" for row in values):
+        sent, self._sent = self._sent, []
+        if any(row[0] == "refused" for row in sent):
             return Refusal({}, is_all=False, reason="out of range")
-        self.rows += values
+        self.rows += sent
         return None
 
     def reject(self, number: int, rejects: list[Reject]) -> None:
