@@ -58,6 +58,17 @@ def test_new_version_of_an_object_is_a_new_load() -> None:
         assert [row[0] for row in context.rds.tables["clicks"]] == ["2", "1"]
 
 
+def test_event_without_a_state_means_the_state_that_the_object_has() -> None:
+    event = '{"bucket": "raw", "key": "worker/clicks.csv"}'
+    outcomes = []
+    with void_context() as context:
+        for body in (LINE, LINE, LINE + LINE):
+            full_event = put(context, body)
+            for each in (event, full_event):
+                outcomes.append(run(each, context)[0]["outcome"])
+    assert outcomes == ["loaded", "loaded before"] * 3
+
+
 def test_delimiter_is_a_setting() -> None:
     with diff_delimiter_context() as context:
         run(put(context, LINE.replace(b",", b";")), context)
@@ -85,7 +96,7 @@ def test_object_that_is_not_there_fails_the_message_and_is_not_noted_as_loaded()
 def test_stream_that_breaks_leaves_nothing() -> None:
     with broken_stream_context(LINE * 5000) as context:
         with pytest.raises(ConnectionError):
-            run('{"bucket": "raw", "key": "worker/clicks.csv"}', context)
+            run('{"bucket": "raw", "key": "clicks.csv", "version": "1"}', context)
         assert not context.rds.tables
 
 

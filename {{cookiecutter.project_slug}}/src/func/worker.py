@@ -32,6 +32,7 @@ def load(found: events.S3Object, context: CustomContext) -> dict[str, Any]:
         len(var.columns), var.delimiter, var.newline, var.encoding, var.null, var.header
     )
     context.require_time()
+    found = events.resolved(found, context.s3)
     entry: Load
     with context.rds.load(found, var.table, var.columns, __name__) as entry:
         if entry.is_new:

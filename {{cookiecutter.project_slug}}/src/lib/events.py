@@ -69,6 +69,20 @@ def objects(event: str) -> list[S3Object]:
         raise EventError(f"message of unknown form: {error!r}") from error
 
 
+def resolved(found: S3Object, s3: Any) -> S3Object:
+    """Return the object in the state that it has now, if the message tells of none.
+
+    Args:
+        found: what the message says.
+        s3: client that is asked.
+    """
+    if found.version or found.etag:
+        return found
+    answer = s3.head_object(Bucket=found.bucket, Key=found.key)
+    etag = answer["ETag"].strip('"')
+    return found._replace(version=answer.get("VersionId", ""), etag=etag)
+
+
 def _from_s3(entity: dict[str, Any]) -> S3Object:
     found = entity["object"]
     return S3Object(

@@ -42,12 +42,17 @@ class MockS3:
         VersionId: str = "",  # noqa: N803
     ) -> dict[str, Any]:
         """Return a version of an object as a stream."""
+        self.head_object(Bucket, Key)
         versions = self.versions[Bucket, Key]
-        try:
-            body = versions[int(VersionId or len(versions)) - 1]
-        except IndexError:
-            raise NotThereError(f"s3://{Bucket}/{Key}") from None
+        body = versions[int(VersionId or len(versions)) - 1]
         return answer(io.BytesIO(body), len(body))
+
+    def head_object(self, Bucket: str, Key: str) -> dict[str, str]:  # noqa: N803
+        """Return the latest version's name."""
+        versions = self.versions[Bucket, Key]
+        if not versions:
+            raise NotThereError(f"s3://{Bucket}/{Key}")
+        return {"VersionId": str(len(versions)), "ETag": f'"{len(versions)}"'}
 
 
 def answer(body: io.BytesIO, size: int) -> dict[str, Any]:
