@@ -1,9 +1,11 @@
 """The function as a Lambda: batches in, partial batch responses out."""
 
+import logging
 import os
 import subprocess
 import sys
 from collections import deque
+from functools import cache, partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +14,8 @@ import pytest
 import lambda_wrapper
 from context import CustomContext
 from tests.context import void_context
+from tests.mock.aws import MockBoto3
+from tests.mock.rds import MockRds
 
 ROOT = os.path.dirname(os.path.dirname(__file__))
 
@@ -27,8 +31,9 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         if event == "bad":
             raise ValueError("bad message")
 
+    context = void_context()
     monkeypatch.setattr(lambda_wrapper, "run", run)
-    monkeypatch.setattr(lambda_wrapper, "warm_context", void_context)
+    monkeypatch.setattr(lambda_wrapper, "warm_context", lambda: context)
     return bodies
 
 
@@ -119,9 +124,20 @@ def test_report_that_is_no_json_does_not_bring_the_batch_back(
     assert handle("a") == {"batchItemFailures": []}
 
 
-def test_invocations_share_a_context() -> None:
-    lambda_wrapper.warm_context.cache_clear()
-    assert lambda_wrapper.warm_context() is lambda_wrapper.warm_context()
+def test_invocations_share_a_context_and_the_clients_that_the_first_one_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    boto3 = MockBoto3()
+    make = partial(CustomContext, boto3=boto3, rds=MockRds())
+    monkeypatch.setattr(lambda_wrapper, "CustomContext", make)
+    warm_context = cache(lambda_wrapper.warm_context.__wrapped__)
+    monkeypatch.setattr(lambda_wrapper, "warm_context", warm_context)
+    monkeypatch.setattr(lambda_wrapper, "run", lambda event, context: str(context.s3))
+    monkeypatch.setattr(logging.root, "handlers", [])
+    monkeypatch.setattr(logging.root, "level", logging.root.level)
+    for bodies in ("ab", "c"):
+        assert handle(*bodies) == {"batchItemFailures": []}
+    assert boto3.made == ["s3"]
 
 
 def test_import_loads_neither_boto3_nor_driver_nor_settings() -> None:

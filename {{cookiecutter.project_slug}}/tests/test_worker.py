@@ -94,7 +94,7 @@ def test_object_that_is_not_there_fails_the_message_and_is_not_noted_as_loaded()
 
 
 def test_stream_that_breaks_leaves_nothing() -> None:
-    with broken_stream_context(LINE * 5000) as context:
+    with broken_stream_context(LINE * 50) as context:
         with pytest.raises(ConnectionError):
             run('{"bucket": "raw", "key": "clicks.csv", "version": "1"}', context)
         assert not context.rds.tables

@@ -9,6 +9,7 @@ import codecs
 import os
 from argparse import SUPPRESS, ArgumentTypeError
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -217,6 +218,7 @@ class _Parser(ArgumentParser):  # type: ignore[misc] # it has no types
         raise SettingsError(f"{message}; --help lists every setting")
 
 
+@cache
 def parser() -> ArgumentParser:
     """Return the parser of all settings."""
     result = _Parser(

@@ -9,13 +9,18 @@ from typing import Any
 
 
 class MockBoto3:
-    """As much of the module boto3 as a context needs; its clients are in `clients`."""
+    """As much of the module boto3 as a context needs.
+
+    Its clients are in `clients`; `made` names those that were asked for.
+    """
 
     def __init__(self) -> None:
+        self.made: list[str] = []
         self.clients: dict[str, Any] = {"s3": MockS3(), "sqs": MockSqs()}
 
     def client(self, service: str, **_: Any) -> Any:
         """Return the one client of a service."""
+        self.made.append(service)
         return self.clients[service]
 
 
