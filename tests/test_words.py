@@ -1,11 +1,12 @@
 """The make words that need no server."""
 
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
-from baking import Project, Running, bake
+from baking import Project, Running, bake, free_port
 
 WORDS = """
 help doctor install test watch lint format shim run invoke event sanity_check build
@@ -40,13 +41,58 @@ def test_build_lays_the_parts_side_by_side_once(baked: Project) -> None:
     assert zipped.read_bytes() == before
 
 
-def test_build_of_the_layer_gives_the_same_bytes_again(baked: Project) -> None:
-    layer = baked.path / ".build/layer/local.zip"
-    baked.make("build", "TARGET=layer")
-    before = layer.read_bytes()
-    shutil.rmtree(layer.parent)
-    baked.make("build", "TARGET=layer")
-    assert layer.read_bytes() == before
+def test_function_is_built_again_for_the_python_of_another_platform(
+    baked: Project,
+) -> None:
+    for words in ((), ("ENV=prod",), ()):
+        for count in (1, 0):
+            said = baked.make("build", "TARGET=lambda", *words).stdout
+            assert said.count("built .build/lambda/worker.zip") == count
+
+
+def test_zips_have_the_same_bytes_wherever_they_are_built(
+    baked: Project, tmp_path: Path
+) -> None:
+    other = bake(tmp_path / "else" / "where").share_installs()
+    baked.make("build")
+    other.make("build", env={"PYTHONHASHSEED": "1"})
+    for name in ("lambda/worker.zip", "layer/local.zip"):
+        path = Path(".build") / name
+        assert (other.path / path).read_bytes() == (baked.path / path).read_bytes()
+
+
+@pytest.mark.parametrize("database", ["mysql", "postgres"])
+def test_zips_hold_all_that_a_function_needs_but_boto3_compiled(
+    database: str, tmp_path: Path
+) -> None:
+    project = bake(tmp_path, database=database).share_installs()
+    said = project.make("build").stdout
+    assert re.search(r"/layer/local.zip, [\d,]+ KB \([\d,]+ KB unpacked\)\n", said)
+    zipped = project.path / ".build/lambda/worker.zip"
+    assert zipped.stat().st_size < 50 * 1024
+    place = tmp_path / "lambda"
+    shutil.unpack_archive(zipped, place)
+    shutil.unpack_archive(project.path / ".build/layer/local.zip", place)
+    compiled = {path.name.partition(".")[0]: path for path in place.rglob("*.pyc")}
+    assert compiled.keys() > {"lambda_wrapper", "worker", "rows", "configargparse"}
+    for name, path in compiled.items():
+        source = path.parents[1] / f"{name}.py"
+        source.write_text("raise AssertionError('the source was read')")
+    program = (
+        f"import sys; sys.path[:0] = [{str(place)!r}, {str(place / 'python')!r}]\n"
+        "import lambda_wrapper\n"
+        "print({'boto3', 'psycopg', 'pymysql', 'yaml'} & set(sys.modules))\n"
+        "try: lambda_wrapper.warm_context().rds.check()\n"
+        "except ConnectionError as error: print(error)\n"
+    )
+    result = project.run(
+        *(".venv/bin/python", "-I", "-S", "-c", program),
+        env={
+            "DB_PORT": str(free_port()),
+            "PSYCOPG_IMPL": "binary",  # with its own libpq, not this machine's
+        },
+    )
+    assert result.stdout.startswith("set()\nthe database is away: ")
 
 
 def test_only_the_function_that_changed_is_built_again(baked: Project) -> None:
