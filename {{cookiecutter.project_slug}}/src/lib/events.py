@@ -8,7 +8,6 @@ https://docs.aws.amazon.com/sns/latest/dg/sns-sqs-as-subscriber.html
 """
 
 import json
-from hashlib import sha256
 from typing import Any, NamedTuple
 from urllib.parse import unquote_plus
 
@@ -38,6 +37,8 @@ class S3Object(NamedTuple):
     @property
     def id(self) -> str:
         """Name of this state of the object: 64 hexadecimal digits."""
+        from hashlib import sha256  # brings OpenSSL, which an import need not wait for
+
         state = self.version or self.etag
         return sha256(json.dumps([self.bucket, self.key, state]).encode()).hexdigest()
 
