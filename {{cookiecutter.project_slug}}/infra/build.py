@@ -35,7 +35,7 @@ UNREAD = (
 # Where Lambda unpacks a zip, and what is not worth its bytes compiled: the modules that
 # a handler imports after its start.
 PLACES = {"lambda": "/var/task", "layer": "/opt"}
-LATE = r"/(settings|lib/rds)\.py$"
+LATE = r"/(settings|lib/(database|rds))\.py$"
 
 
 def assemble(target: str, function: str) -> Path:
