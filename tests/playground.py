@@ -1,13 +1,16 @@
 """What tests do in a project whose shim runs: drop files, start workers, count rows."""
 
 import json
-from collections.abc import Callable
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import pytest
 
-from baking import Project, Running, clean_environment
+from baking import DEADLINE, Project, Running, clean_environment, free_port
 
 DATABASES = ("postgres", "mysql")
 on_each_database = pytest.mark.parametrize("shimmed", DATABASES, indirect=True)
@@ -108,6 +111,22 @@ def waiting(project: Project, name: str = "worker-pending") -> list[int]:
     return [int(found["Attributes"][name]) for name in names]
 
 
+@contextmanager
+def visibility(project: Project, seconds: int) -> Iterator[None]:
+    """Give the queue another visibility timeout for a while."""
+    url = queue(project)
+
+    def change(value: int) -> None:
+        words = {"VisibilityTimeout": str(value)}
+        client(project, "sqs", "set_queue_attributes", QueueUrl=url, Attributes=words)
+
+    change(seconds)
+    try:
+        yield
+    finally:
+        change(30)
+
+
 def dead_letters(project: Project) -> list[str]:
     """Take all messages out of the dead-letter queue; return their bodies."""
     url = queue(project, "worker-dead-letter")
@@ -121,6 +140,65 @@ def dead_letters(project: Project) -> list[str]:
             receipt = {"QueueUrl": url, "ReceiptHandle": each["ReceiptHandle"]}
             client(project, "sqs", "delete_message", **receipt)
             bodies.append(each["Body"])
+
+
+class OwnDatabase(Project):
+    """The same project with a database server of its own, which tests may stop."""
+
+    def __init__(self, project: Project, folder: Path) -> None:
+        super().__init__(project.path)
+        self.port = free_port()
+        program = (
+            "import json, sys; sys.path.insert(0, 'tests/shim'); import database\n"
+            "from pathlib import Path\n"
+            "print(json.dumps(database.command(Path(sys.argv[1]), int(sys.argv[2]))))"
+        )
+        self._words = (str(folder), str(self.port))
+        self._command = json.loads(self._run(program))
+        self.process = self._start()
+        self._run(
+            "import sys; sys.path.insert(0, 'tests/shim'); import database\n"
+            "database.prepare(int(sys.argv[2]))"
+        )
+
+    def shim_environment(self) -> dict[str, str]:
+        """Return the environment of the words that talk to the shim."""
+        return super().shim_environment() | {"DB_PORT": str(self.port)}
+
+    def stop(self) -> None:
+        """Stop the server at once, and its connections."""
+        self.process.send_signal(signal.SIGINT if is_postgres(self) else signal.SIGTERM)
+        self.process.wait(DEADLINE)
+
+    def restart(self) -> None:
+        """Start the server again on its data."""
+        self.process = self._start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.stop()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            self._command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        self._run(
+            "import sys, time; sys.path.insert(0, 'tests/shim'); import database\n"
+            f"end = time.monotonic() + {DEADLINE}\n"
+            "while not database.is_ready(int(sys.argv[2])):\n"
+            "    assert time.monotonic() < end"
+        )
+        return process
+
+    def _run(self, program: str) -> str:
+        words = (".venv-shim/bin/python", "-c", program, *self._words)
+        return self.run(*words).stdout
 
 
 def is_postgres(project: Project) -> bool:

@@ -30,8 +30,13 @@ class Cut(NamedTuple):
 
 
 OF_THE_CONNECTION = ("transfer-encoding", "connection", "content-length")
-HOLD = "hold"  # neither pass it on nor answer, until the proxy ends
+HOLD = "hold"  # neither pass it on nor answer, until the proxy lets go
 Deed = Answer | Cut | str | None
+
+
+def hold(operation: str) -> Callable[[Call], Deed]:
+    """Return a rule that lets one operation wait."""
+    return lambda call: HOLD if call.operation == operation else None
 
 
 class Proxy:
@@ -50,7 +55,7 @@ class Proxy:
         self.hindered: list[Call] = []
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.over = threading.Event()
+        self.freed = threading.Event()
         self._server: ThreadingHTTPServer | None = None
 
     def __enter__(self) -> Self:
@@ -58,7 +63,7 @@ class Proxy:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self.over.set()
+        self.let_go()
         self.refuse()
 
     def listen(self) -> None:
@@ -74,6 +79,11 @@ class Proxy:
             self._server.shutdown()
             self._server.server_close()
         self._server = None
+
+    def let_go(self) -> None:
+        """Pass on what is held, and hold nothing more."""
+        self.rule = lambda call: None
+        self.freed.set()
 
     def wait_for(self, operation: str) -> None:
         """Wait until an operation has been hindered."""
@@ -97,9 +107,8 @@ class _Handler(BaseHTTPRequestHandler):
         if deed is not None:
             self.proxy.hindered.append(call)
         if deed == HOLD:
-            self.proxy.over.wait()
-            self.close_connection = True
-        elif isinstance(deed, Answer):
+            self.proxy.freed.wait()
+        if isinstance(deed, Answer):
             text = (
                 f'{{"__type": "com.amazonaws.sqs#{deed.code}", "message": "injected"}}'
             )

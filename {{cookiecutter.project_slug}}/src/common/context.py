@@ -71,7 +71,7 @@ class CustomContext:
             return float("inf")
         return float(self.parent.get_remaining_time_in_millis()) / 1000
 
-    def require_time(self, seconds: float = 5) -> None:
+    def require_time(self, seconds: float = 1) -> None:
         """Go on only if there is time left to finish or to give up in order.
 
         Raises:
