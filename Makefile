@@ -9,7 +9,7 @@ TEMPLATE  := {{cookiecutter.project_slug}}
 export RUFF_NO_CACHE = true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint faults format install clean
+.PHONY: help demo test lint soak faults format install clean
 
 help: ## this page
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' Makefile
@@ -25,6 +25,9 @@ lint: $(INSTALLED) ## style and types of the template and of what it renders
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy --no-error-summary --cache-dir .build/mypy tests hooks
 	@$(BIN)/yamllint --strict --config-file '$(TEMPLATE)/.yamllint.yml' .
+
+soak: $(INSTALLED) ## four workers under faults at random: [DATABASE=mysql SEED= MINUTES=]
+	@$(BIN)/python tests/soak.py $(DATABASE) $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES))
 
 faults: $(INSTALLED) ## the table of faults in docs/faults.md, made of the tests
 	@$(BIN)/python tests/matrix.py

@@ -114,17 +114,27 @@ class Project:
         """
         end = DEADLINE if patiently else 0
         program = (
-            "import json, sys, time; from context import CustomContext\n"
+            "import json, time\n"
             f"end = time.monotonic() + {end}\n"
-            "with CustomContext() as context:\n"
-            "    while not (rows := context.rds.query(sys.argv[1])):\n"
-            "        if time.monotonic() > end: break\n"
-            "    print(json.dumps([list(row) for row in rows], default=str))"
+            "while not (rows := context.rds.query(statement)):\n"
+            "    if time.monotonic() > end: break\n"
+            "print(json.dumps([list(row) for row in rows], default=str))"
         )
-        command = (".venv/bin/python", "-c", program, statement)
+        return list(json.loads(self._with_database(program, statement)))
+
+    def change(self, statement: str, check: bool = True) -> None:
+        """Run a statement that yields no rows in the shim's database."""
+        program = "with context.rds.transaction() as cursor: cursor.execute(statement)"
+        self._with_database(program, statement, check)
+
+    def _with_database(self, program: str, statement: str, check: bool = True) -> str:
+        head = (
+            "import sys; from context import CustomContext\n"
+            "context, statement = CustomContext(), sys.argv[1]\n"
+        )
+        words = (".venv/bin/python", "-c", head + program, statement)
         paths = {"PYTHONPATH": "src/common:src"}
-        answer = self.run(*command, env=self.shim_environment() | paths)
-        return list(json.loads(answer.stdout))
+        return self.run(*words, env=self.shim_environment() | paths, check=check).stdout
 
 
 class Running:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+import boto3
 import pytest
 
 from baking import DEADLINE, Project, Running, clean_environment, free_port
@@ -54,9 +55,8 @@ def drop(project: Project, name: str, text: str | bytes) -> str:
 def put_big(project: Project, name: str, first: int) -> Path:
     """Put an object that takes a while to load; return a file with its event."""
     (project.path / name).write_text(clicks(BIG, first=first), encoding="utf-8")
-    program = "import boto3, sys; boto3.client('s3').upload_file(*sys.argv[1:])"
-    words = (".venv/bin/python", "-c", program, name, "raw", f"by-hand/{name}")
-    project.run(*words, env=project.shim_environment())
+    path = str(project.path / name)
+    client(project, "s3").upload_file(path, "raw", f"by-hand/{name}")
     event = project.path / f"{name}.json"
     event.write_text(json.dumps({"bucket": "raw", "key": f"by-hand/{name}"}))
     return event
@@ -81,32 +81,28 @@ def worker(project: Project, *words: str | Path, **environment: str) -> Running:
     )
 
 
-def client(project: Project, service: str, call: str, **arguments: Any) -> Any:
-    """Ask the shim's S3 or SQS; return the answer's JSON."""
-    program = (
-        "import boto3, json, sys\n"
-        f"answer = boto3.client('{service}').{call}(**json.loads(sys.argv[1]))\n"
-        "print(json.dumps(answer, default=str))"
+def client(project: Project, service: str) -> Any:
+    """Return boto3's client of the shim's S3 or SQS."""
+    given = project.shim_environment()
+    return boto3.client(
+        service,
+        endpoint_url=given["AWS_ENDPOINT_URL"],
+        region_name=given["AWS_REGION"],
+        aws_access_key_id=given["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=given["AWS_SECRET_ACCESS_KEY"],
     )
-    words = (".venv/bin/python", "-c", program, json.dumps(arguments))
-    return json.loads(project.run(*words, env=project.shim_environment()).stdout)
 
 
 def queue(project: Project, name: str = "worker-pending") -> str:
     """Return the URL of a queue."""
-    found = client(project, "sqs", "get_queue_url", QueueName=name)
-    return str(found["QueueUrl"])
+    return str(client(project, "sqs").get_queue_url(QueueName=name)["QueueUrl"])
 
 
 def waiting(project: Project, name: str = "worker-pending") -> list[int]:
     """Return how many messages of a queue are visible, and how many are not."""
     names = [f"ApproximateNumberOfMessages{part}" for part in ("", "NotVisible")]
-    found = client(
-        project,
-        "sqs",
-        "get_queue_attributes",
-        QueueUrl=queue(project, name),
-        AttributeNames=names,
+    found = client(project, "sqs").get_queue_attributes(
+        QueueUrl=queue(project, name), AttributeNames=names
     )
     return [int(found["Attributes"][name]) for name in names]
 
@@ -114,11 +110,11 @@ def waiting(project: Project, name: str = "worker-pending") -> list[int]:
 @contextmanager
 def visibility(project: Project, seconds: int) -> Iterator[None]:
     """Give the queue another visibility timeout for a while."""
-    url = queue(project)
+    sqs, url = client(project, "sqs"), queue(project)
 
     def change(value: int) -> None:
         words = {"VisibilityTimeout": str(value)}
-        client(project, "sqs", "set_queue_attributes", QueueUrl=url, Attributes=words)
+        sqs.set_queue_attributes(QueueUrl=url, Attributes=words)
 
     change(seconds)
     try:
@@ -129,17 +125,15 @@ def visibility(project: Project, seconds: int) -> Iterator[None]:
 
 def dead_letters(project: Project) -> list[str]:
     """Take all messages out of the dead-letter queue; return their bodies."""
-    url = queue(project, "worker-dead-letter")
+    sqs, url = client(project, "sqs"), queue(project, "worker-dead-letter")
     bodies: list[str] = []
-    while True:
-        words = {"QueueUrl": url, "MaxNumberOfMessages": 10}
-        found = client(project, "sqs", "receive_message", **words).get("Messages", [])
-        if not found:
-            return bodies
+    while found := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get(
+        "Messages"
+    ):
         for each in found:
-            receipt = {"QueueUrl": url, "ReceiptHandle": each["ReceiptHandle"]}
-            client(project, "sqs", "delete_message", **receipt)
+            sqs.delete_message(QueueUrl=url, ReceiptHandle=each["ReceiptHandle"])
             bodies.append(each["Body"])
+    return bodies
 
 
 class OwnDatabase(Project):

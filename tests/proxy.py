@@ -69,8 +69,7 @@ class Proxy:
     def listen(self) -> None:
         """Take connections."""
         handler = type("Handler", (_Handler,), {"proxy": self})
-        self._server = ThreadingHTTPServer(("127.0.0.1", self.port), handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", self.port), handler)
         threading.Thread(target=self._server.serve_forever, args=(0.05,)).start()
 
     def refuse(self) -> None:
@@ -91,6 +90,13 @@ class Proxy:
             lambda: operation in [call.operation for call in list(self.hindered)],
             f"a hindered {operation}; there were {self.calls}",
         )
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing: workers that are killed leave without a word."""
 
 
 class _Handler(BaseHTTPRequestHandler):

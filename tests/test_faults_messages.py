@@ -21,7 +21,7 @@ def test_poison_message_among_good_ones_does_not_hold_them_up(
     shimmed: Project,
 ) -> None:
     poison = "no JSON: s3cret"
-    client(shimmed, "sqs", "send_message", QueueUrl=queue(shimmed), MessageBody=poison)
+    client(shimmed, "sqs").send_message(QueueUrl=queue(shimmed), MessageBody=poison)
     key = drop(shimmed, "good.csv", clicks(5, first=70_001))
     said = drain(shimmed, "--retry_delay=0")
     assert rows_of(shimmed, key) == 5
