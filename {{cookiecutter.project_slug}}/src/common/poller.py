@@ -203,7 +203,7 @@ class Poller:
         is_going_on = True
         while is_going_on:
             finished: list[Held] = []
-            wait = max(0.05, self._visibility / 6)
+            wait = self._visibility / 6
             while len(finished) < BATCH:
                 try:
                     held = self._finished.get(timeout=LINGER if finished else wait)
