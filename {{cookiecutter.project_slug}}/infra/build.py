@@ -57,7 +57,10 @@ def assemble(target: str, function: str) -> Path:
     )
     shutil.copyfile(ROOT / "config" / f"{function}.yml", folder / "config.yml")
     (folder / "func" / "__init__.py").write_text(
-        f'__version__ = "{version(folder)}"\n\nfrom func.{function} import run as run\n'
+        f'__version__ = "{version(folder)}"\n\n'
+        f"from func import {function}\n\n"
+        f"run = {function}.run\n"
+        f'NEEDS = getattr({function}, "NEEDS", ())\n'
     )
     return folder
 

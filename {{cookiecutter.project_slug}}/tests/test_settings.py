@@ -76,6 +76,13 @@ def test_unknown_key_of_the_file_is_refused(tmp_path: Path) -> None:
         settings.read([f"--const_path={path}"])
 
 
+def test_setting_that_is_needed_must_be_there(config: Path) -> None:
+    needs = ("table", "columns")
+    assert settings.read([f"--const_path={config}", "--table=t"], needs).table == "t"
+    with pytest.raises(SettingsError, match="table must be set: in the config"):
+        settings.read([f"--const_path={config}"], needs)
+
+
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
 def test_file_of_the_project_is_read_as_it_is_written(path: Path) -> None:
     found = settings.read([f"--const_path={path}"])

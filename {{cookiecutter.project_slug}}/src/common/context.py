@@ -25,9 +25,10 @@ class CustomContext:
         args: command line, as a list of words.
         boto3: library that makes the AWS clients; by default boto3 itself.
         rds: library that makes the database client; by default `lib.rds`.
+        needs: names of the settings without which the function cannot begin.
 
     Raises:
-        SettingsError: a setting is unknown, of the wrong type or out of range.
+        SettingsError: a setting is unknown, of the wrong type, out of range or missing.
     """
 
     def __init__(
@@ -36,11 +37,12 @@ class CustomContext:
         args: Sequence[str] | None = None,
         boto3: Any = None,
         rds: Any = None,
+        needs: Sequence[str] = (),
     ) -> None:
         import settings
 
         self.parent = parent
-        self.var: Box = settings.read(args or ())
+        self.var: Box = settings.read(args or (), needs)
         self._boto3 = boto3
         self._rds = rds
 

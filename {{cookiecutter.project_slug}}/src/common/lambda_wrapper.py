@@ -9,7 +9,7 @@ from typing import Any
 
 import log
 from context import CustomContext
-from func import __version__, run
+from func import NEEDS, __version__, run
 
 # What a message needs, at least, to be begun.
 RESERVE_SECONDS = 5
@@ -21,7 +21,7 @@ _done: deque[tuple[str, str]] = deque(maxlen=1000)
 @cache
 def warm_context() -> CustomContext:
     """Return the context that all invocations of this process share."""
-    context = CustomContext()
+    context = CustomContext(needs=NEEDS)
     secrets = [context.var.db_pass]
     log.start(True, context.var.log_level, secrets, stream=sys.stdout)
     return context

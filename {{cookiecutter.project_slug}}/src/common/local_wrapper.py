@@ -12,7 +12,7 @@ from typing import Any
 
 import log
 from context import CustomContext
-from func import __version__, run
+from func import NEEDS, __version__, run
 from poller import Poller, PollerError
 from settings import SettingsError
 
@@ -41,7 +41,7 @@ def main(args: list[str]) -> int:
     once.
     """
     try:
-        with CustomContext(args=args) as context:
+        with CustomContext(args=args, needs=NEEDS) as context:
             var = context.var
             log_format = var.log_format
             if log_format == "auto":

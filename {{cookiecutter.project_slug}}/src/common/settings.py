@@ -253,13 +253,18 @@ def parser() -> ArgumentParser:
     return result
 
 
-def read(args: Sequence[str] = ()) -> Box:
+def read(args: Sequence[str] = (), needs: Sequence[str] = ()) -> Box:
     """Return the settings: configuration file < environment < `args`.
 
     A variable that is empty counts as absent.
 
+    Args:
+        args: command line, as a list of words.
+        needs: names of settings that must not be empty.
+
     Raises:
-        SettingsError: a setting is unknown, of the wrong type or out of range.
+        SettingsError: a setting is unknown, of the wrong type or out of range, or one
+            of `needs` is missing.
     """
     environment = {name: value for name, value in os.environ.items() if value}
     found = parser().parse_args(list(args), env_vars=environment)
@@ -267,5 +272,11 @@ def read(args: Sequence[str] = ()) -> Box:
         raise SettingsError(
             "on_new_version is 'replace', but load_column is not set: name the column "
             "of the table that takes the number of the load"
+        )
+    missing = [name for name in needs if not getattr(found, name)]
+    if missing:
+        raise SettingsError(
+            f"{' and '.join(missing)} must be set: in the configuration file, in the "
+            "environment or on the command line; --help lists every setting"
         )
     return Box(vars(found), frozen_box=True)

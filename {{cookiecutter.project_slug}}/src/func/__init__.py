@@ -1,7 +1,9 @@
 """Functions: one file each, and its defaults in `config/` under the same name.
 
 What a wrapper imports as `func.run` is the `run` of one of these files: the build
-puts it here in the place of the one below, which only says what each must be.
+puts it here in the place of the one below, which only says what each must be. `NEEDS`
+names the settings without which a function cannot begin; one that has none leaves it
+out.
 """
 
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 from context import CustomContext
 
 __version__ = "source"
+NEEDS: tuple[str, ...] = ()
 
 
 def run(event: str, context: CustomContext) -> Any:

@@ -6,6 +6,8 @@ from context import CustomContext
 from lib import events, rows
 from lib.loads import Load
 
+NEEDS = ("table", "columns")
+
 
 def run(event: str, context: CustomContext) -> list[dict[str, Any]]:
     """Load every object that `event` names, each in a transaction of its own.

@@ -21,7 +21,7 @@ def void_context(*args: str, **libraries: Any) -> CustomContext:
         args: command line.
         libraries: others than the doubles.
     """
-    doubles = {"boto3": MockBoto3(), "rds": MockRds()} | libraries
+    doubles: dict[str, Any] = {"boto3": MockBoto3(), "rds": MockRds(), **libraries}
     return CustomContext(args=[f"--const_path={CONFIG}", *args], **doubles)
 
 
