@@ -72,15 +72,6 @@ def test_bad_lines_are_set_aside_in_the_database(shimmed: Project) -> None:
 
 
 @on_each_database
-def test_value_that_looks_like_sql_is_a_value(shimmed: Project) -> None:
-    evil = """x'); DROP TABLE clicks; -- %s {table} \\"""
-    key = drop(shimmed, "evil.csv", f'9100,"{evil}",/,,2026-01-05 08:00:00\n')
-    shimmed.make("run", "FUNC=worker", "RUN_ARGS=--drain")
-    assert rows_of(shimmed, key) == 1
-    assert shimmed.query("SELECT visitor FROM clicks WHERE click_id = 9100") == [[evil]]
-
-
-@on_each_database
 def test_settings_come_from_file_then_environment_then_command_line(
     shimmed: Project,
 ) -> None:
