@@ -89,7 +89,7 @@ class Rds(Database):
             port=var.db_port or 0,
             database=var.db_name,
             user=var.db_user,
-            password=var.db_pass or "",
+            password=(var.db_pass or "").encode(),  # else it is Latin-1
             charset="utf8mb4",
             local_infile=self._takes_files,
             ssl=tls,
