@@ -215,7 +215,8 @@ SETTINGS: dict[str, list[Setting]] = {
 
 class _Parser(ArgumentParser):  # type: ignore[misc] # it has no types
     def error(self, message: str) -> Any:
-        raise SettingsError(f"{message}; --help lists every setting")
+        told = " ".join(message.split())  # that of YAML has several lines
+        raise SettingsError(f"{told}; --help lists every setting")
 
 
 @cache
