@@ -72,25 +72,6 @@ def test_bad_lines_are_set_aside_in_the_database(shimmed: Project) -> None:
 
 
 @on_each_database
-def test_settings_come_from_file_then_environment_then_command_line(
-    shimmed: Project,
-) -> None:
-    for number, (delimiter, words, environment) in enumerate(
-        [
-            (",", "", {}),
-            (";", "", {"DELIMITER": ";"}),
-            ("/", " --delimiter=/", {"DELIMITER": ";"}),
-        ]
-    ):
-        line = clicks(1, first=9200 + number, delimiter=delimiter).replace(
-            "/page/", "page"
-        )
-        key = drop(shimmed, f"delimiter-{number}.csv", line)
-        shimmed.make("run", "FUNC=worker", f"RUN_ARGS=--drain{words}", env=environment)
-        assert rows_of(shimmed, key) == 1
-
-
-@on_each_database
 def test_lambda_behind_the_queue_loads_what_is_dropped(shimmed: Project) -> None:
     shimmed.make("build")
     program = Path(__file__).with_name("deploy_lambda.py")
