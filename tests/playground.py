@@ -54,12 +54,16 @@ def drop(project: Project, name: str, text: str | bytes) -> str:
 
 def put_big(project: Project, name: str, first: int) -> Path:
     """Put an object that takes a while to load; return a file with its event."""
-    (project.path / name).write_text(clicks(BIG, first=first), encoding="utf-8")
-    path = str(project.path / name)
-    client(project, "s3").upload_file(path, "raw", f"by-hand/{name}")
     event = project.path / f"{name}.json"
-    event.write_text(json.dumps({"bucket": "raw", "key": f"by-hand/{name}"}))
+    event.write_text(put(project, name, clicks(BIG, first=first)))
     return event
+
+
+def put(project: Project, name: str, text: str) -> str:
+    """Put an object where no notification tells of it; return an event that does."""
+    where = {"Bucket": "raw", "Key": f"by-hand/{name}"}
+    client(project, "s3").put_object(**where, Body=text.encode())
+    return json.dumps({"bucket": "raw", "key": where["Key"]})
 
 
 def drain(project: Project, words: str = "") -> str:
@@ -105,6 +109,15 @@ def waiting(project: Project, name: str = "worker-pending") -> list[int]:
         QueueUrl=queue(project, name), AttributeNames=names
     )
     return [int(found["Attributes"][name]) for name in names]
+
+
+def send(project: Project, *bodies: str) -> None:
+    """Put messages on the queue."""
+    entries = [
+        {"Id": str(number), "MessageBody": body} for number, body in enumerate(bodies)
+    ]
+    words = {"QueueUrl": queue(project), "Entries": entries}
+    client(project, "sqs").send_message_batch(**words)
 
 
 @contextmanager

@@ -32,6 +32,18 @@ class Cut(NamedTuple):
 OF_THE_CONNECTION = ("transfer-encoding", "connection", "content-length")
 HOLD = "hold"  # neither pass it on nor answer, until the proxy lets go
 Deed = Answer | Cut | str | None
+Rule = Callable[[Call], Deed]
+
+
+def at_first(operation: str, *deeds: Deed) -> Rule:
+    """Return a rule for the first calls of an operation, a deed for each."""
+    left = iter(deeds)
+    return lambda call: next(left, None) if call.operation == operation else None
+
+
+def always(operation: str, deed: Deed) -> Rule:
+    """Return a rule for all calls of an operation."""
+    return lambda call: deed if call.operation == operation else None
 
 
 def hold(operation: str) -> Callable[[Call], Deed]:
@@ -46,9 +58,7 @@ class Proxy:
     did not pass untouched: the proof that a fault happened.
     """
 
-    def __init__(
-        self, upstream: str, rule: Callable[[Call], Deed] = lambda call: None
-    ) -> None:
+    def __init__(self, upstream: str, rule: Rule = lambda call: None) -> None:
         self.upstream = upstream.removeprefix("http://")
         self.rule = rule
         self.calls: list[Call] = []
@@ -134,11 +144,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = answer.read()
         self.send_response_only(answer.status)
         for name, value in answer.getheaders():
-            if name.lower() not in (
-                "transfer-encoding",
-                "connection",
-                "content-length",
-            ):
+            if name.lower() not in OF_THE_CONNECTION:
                 self.send_header(name, value)
         length = answer.getheader("Content-Length", str(len(body)))
         self.send_header("Content-Length", length)
