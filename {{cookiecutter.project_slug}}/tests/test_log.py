@@ -67,6 +67,8 @@ def test_password_is_in_no_log(
             raise RuntimeError(context.var)
         except RuntimeError:
             log.outcome("m1", "worker", "abc", monotonic(), context.var)
+        report = {"url": f"mysql://worker:{context.var.db_pass}@localhost"}
+        log.outcome("m1", "worker", "abc", monotonic(), report)
     assert "settings:" in stream.getvalue()
     assert "battery" not in stream.getvalue()
 

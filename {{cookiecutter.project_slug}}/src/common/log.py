@@ -24,7 +24,8 @@ class TextFormatter(logging.Formatter):
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         super().__init__("%(asctime)s %(message)s")
         written = {json.dumps(secret)[1:-1] for secret in secrets}
-        self._secrets = {*secrets, *written}
+        twice = {json.dumps(each)[1:-1] for each in written}  # JSON in a JSON line
+        self._secrets = {*secrets, *written, *twice}
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
