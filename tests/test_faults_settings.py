@@ -23,6 +23,7 @@ MISTAKES: list[tuple[str, dict[str, str], str, str]] = [
     (CONFIG + "poll_batch_size: many", {}, "", NO_NUMBER),
     (CONFIG, {"POLL_BATCH_SIZE": "many"}, "", NO_NUMBER),
     (CONFIG, {}, "--poll_batch_size=many", NO_NUMBER),
+    (CONFIG, {"AWS_ENDPOINT_URL_S3": "s3:4566"}, "", "'s3:4566' is no URL"),
     (CONFIG + "header: perhaps", {}, "", "header: 'perhaps'"),
     (CONFIG + "delimiter: [a, b]", {}, "", "delimiter can't be set to a list"),
     ("columns: [click_id", {}, "", "did not find expected ',' or ']'"),

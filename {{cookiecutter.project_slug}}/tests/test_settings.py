@@ -60,6 +60,7 @@ def test_backslash_escapes_are_read(written: str, meant: str) -> None:
         (["--poll_batch_size=11"], "'11' is no whole number from 1 to 10"),
         (["--db_port=x"], "'x' is no whole number from 1 to 65535"),
         (["--db_tls=maybe"], "maybe"),
+        (["--sqs_endpoint=127.0.0.1:4566"], "'127.0.0.1:4566' is no URL, as in http:"),
         (["--no_such_thing=1"], "--no_such_thing=1"),
         (["--const_path=nowhere.yml"], "nowhere.yml"),
     ],

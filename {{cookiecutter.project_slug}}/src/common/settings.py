@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from box import Box
 from configargparse import (
@@ -68,6 +69,14 @@ def encoding(text: str) -> str:
         codecs.lookup(text)
     except LookupError:
         raise ArgumentTypeError(f"{text!r} is no encoding that Python knows") from None
+    return text
+
+
+def url(text: str) -> str:
+    """Return the URL of a service."""
+    found = urlsplit(text)
+    if found.scheme not in ("http", "https") or not found.netloc:
+        raise ArgumentTypeError(f"{text!r} is no URL, as in http://127.0.0.1:4566")
     return text
 
 
@@ -142,14 +151,14 @@ SETTINGS: dict[str, list[Setting]] = {
         Setting("region", str, None, "AWS region", "AWS_REGION"),
         Setting(
             "s3_endpoint",
-            str,
+            url,
             None,
             "URL of S3, where it is not AWS's own",
             "AWS_ENDPOINT_URL_S3",
         ),
         Setting(
             "sqs_endpoint",
-            str,
+            url,
             None,
             "URL of SQS, where it is not AWS's own",
             "AWS_ENDPOINT_URL_SQS",
