@@ -147,13 +147,14 @@ def ratios(over: list[float], under: list[float]) -> list[float]:
 
 def told(values: list[float], unit: str) -> str:
     """Return the median with its unit, for people."""
-    return f"{number(median(values))} {unit}"
+    return f"{number(median(values))} {unit}".strip()
 
 
 def number(value: float) -> str:
-    """Return a number with three digits or more, for people."""
-    digits = 0 if value >= 100 else 1 if value >= 10 else 2 if value >= 0.1 else 3
-    return f"{value:,.{digits}f}"
+    """Return a number with two digits or more, for people."""
+    if value < 0.1:
+        return f"{value:.2g}"
+    return f"{value:,.{0 if value >= 100 else 1 if value >= 10 else 2}f}"
 
 
 def percentile(values: list[float], share: float) -> float:

@@ -1,0 +1,279 @@
+"""How fast the poller empties a queue, and how soon it takes a message."""
+
+import json
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.client import HTTPConnection
+from itertools import count
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory, TemporaryFile
+from typing import Any
+
+from baking import Project, bake, clean_environment, wait_until
+from bench.measuring import (
+    Chart,
+    Report,
+    Result,
+    number,
+    percentile,
+    ratios,
+    rounds,
+    run,
+    told,
+)
+
+FOLDER = Path(__file__).parent
+SLEEP = 15  # seconds between two polls of the original
+ARRIVALS = 200
+GAP = 0.05  # seconds between two arrivals, on average
+WORKERS = (1, 2, 4, 16)
+BACKLOG = {"ours": 5000, "by_ten": 5000, "one_by_one": 1000, "original": 200}
+TEXT = """\
+The built `local_wrapper.py` polls a stand-in for SQS that runs on the same machine, in
+a process of its own, and is never the slowest part. A backlog is {backlog:,} messages
+that are there before the poller starts; the function does nothing. Its time is from the
+first message received to the last one deleted, by the stand-in's clock.
+
+- *Limit*: a plain loop of boto3 that takes ten messages and deletes them at once.
+- *One by one*: such a loop that takes one message and deletes it.
+- *Original way*: the same with a new client for each poll; here without its sleep.
+
+*From sent to begun* is the time from just before a message is sent until `run` begins,
+for {arrivals} messages at random times. That of the original way is computed, not
+measured: a message that comes at any time during the sleep of {sleep} s waits for half
+of it at the median, and for 99 % of it at the 99th percentile. Then comes one poll,
+which takes what a message of the backlog takes. That no second message is ever ahead of
+it is in favour of the original.
+
+The function that computes takes about a millisecond of pure Python, the one that waits
+50 ms. The limit is one worker."""
+
+
+def measure(rows: int, runs: int) -> Report:
+    """Measure the poller on a stand-in for SQS.
+
+    Args:
+        rows: scales the number of messages; all of them from 100,000 on.
+        runs: how often each way is taken.
+
+    Raises:
+        AssertionError: a queue was not emptied.
+    """
+    share = min(1.0, rows / 100_000)
+    report = Report()
+    with TemporaryDirectory(prefix="bench-") as folder, serving() as port:
+        project = bake(Path(folder)).share_installs()
+        for path in (FOLDER / "functions").glob("*.py"):
+            shutil.copy(path, project.path / "src/func")
+            (project.path / f"config/{path.name}").with_suffix(".yml").write_text(
+                "{}\n"
+            )
+        project.make("build", "TARGET=local")
+        polls = _Polls(project, port, share, runs)
+        cost = polls.empty_backlogs(report)
+        polls.await_messages(report, cost)
+        polls.add_workers(report)
+    report.text = TEXT.format(
+        backlog=polls.scaled(BACKLOG["ours"]),
+        arrivals=polls.scaled(ARRIVALS),
+        sleep=SLEEP,
+    )
+    return report
+
+
+@contextmanager
+def serving() -> Iterator[int]:
+    """Run the stand-in for SQS; yield its port."""
+    words = [sys.executable, "-m", "bench.stub"]
+    environment = clean_environment({"PYTHONPATH": str(FOLDER.parent)})
+    with subprocess.Popen(words, env=environment, stdout=subprocess.PIPE) as stub:
+        assert stub.stdout is not None
+        try:
+            yield int(stub.stdout.readline())
+        finally:
+            stub.terminate()
+
+
+class _Polls:
+    """Ways of polling the stand-in that listens on a port."""
+
+    def __init__(self, project: Project, port: int, share: float, runs: int) -> None:
+        self._project = project
+        self._connection = HTTPConnection("127.0.0.1", port)
+        self._share = share
+        self._runs = runs
+        self._names = (f"queue-{number}" for number in count(1))
+        self._environment = {
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+            "AWS_ACCESS_KEY_ID": "bench",
+            "AWS_SECRET_ACCESS_KEY": "bench",
+            "AWS_DEFAULT_REGION": "eu-west-1",
+        }
+
+    def scaled(self, messages: int) -> int:
+        """Return the number of messages where less is measured than by default."""
+        return max(20, round(messages * self._share))
+
+    def empty_backlogs(self, report: Report) -> list[float]:
+        """Compare ways to empty a queue; return what a poll of the original takes."""
+        ways = {
+            way: partial(self._empty, way, self.scaled(messages))
+            for way, messages in BACKLOG.items()
+        }
+        found = rounds("polling: backlog", self._runs, ways)
+        speeds = {way: [speed for speed, _ in pairs] for way, pairs in found.items()}
+        ours = speeds["ours"]
+        compared: list[tuple[str, str, float | None, str]] = [
+            ("backlog", "by_ten", None, "limit"),
+            ("backlog, one by one", "one_by_one", 5, "limit"),
+            ("backlog", "original", 20, "original"),
+        ]
+        for what, way, bound, column in compared:
+            result = Result(
+                what,
+                ratios(ours, speeds[way]),
+                ("≥", bound) if bound else None,
+                ours=told(ours, "messages/s"),
+                **{column: told(speeds[way], "messages/s")},
+            )
+            report.results.append(result)
+        requests = {way: [each for _, each in pairs] for way, pairs in found.items()}
+        result = Result(
+            "requests a message",
+            requests["ours"],
+            ("≤", 0.25),
+            ours=told(requests["ours"], ""),
+            original=told(requests["original"], ""),
+            limit=told(requests["by_ten"], ""),
+        )
+        report.results.append(result)
+        return [1 / speed for speed in speeds["original"]]
+
+    def await_messages(self, report: Report, cost: list[float]) -> None:
+        """Compare how long messages that come now and then are on the way."""
+        [delays] = rounds("polling: arrivals", self._runs, {"": self._arrive}).values()
+        for name, share in (("median", 0.5), ("99th percentile", 0.99)):
+            ours = [percentile(each, share) for each in delays]
+            theirs = [share * SLEEP + poll for poll in cost]
+            result = Result(
+                f"from sent to begun, {name}",
+                ratios(ours, theirs),
+                ("≤", 0.02),
+                ours=f"{number(median(ours) * 1000)} ms",
+                original=told(theirs, "s"),
+            )
+            report.results.append(result)
+
+    def add_workers(self, report: Report) -> None:
+        """Measure threads that share a queue."""
+        messages = {"computes": 1000, "waits": 40}
+        ways = {
+            f"{function}, {workers} workers": partial(
+                self._empty_ours,
+                self.scaled(messages[function])
+                * (workers if function == "waits" else 1),
+                function,
+                workers,
+            )
+            for function in messages
+            for workers in WORKERS
+        }
+        found = rounds("polling: workers", self._runs, ways)
+        chart = Chart("Polling: workers at once", "workers", "messages a second", {})
+        report.charts["polling-workers"] = chart
+        for function in messages:
+            speeds = {
+                workers: [speed for speed, _ in found[f"{function}, {workers} workers"]]
+                for workers in WORKERS
+            }
+            chart.lines[f"function that {function}"] = [
+                (workers, median(values)) for workers, values in speeds.items()
+            ]
+            report.results += [
+                Result(
+                    f"function that {function}, {workers} workers",
+                    ratios(speeds[workers], speeds[1]),
+                    ours=told(speeds[workers], "messages/s"),
+                    limit=told(speeds[1], "messages/s"),
+                )
+                for workers in WORKERS[1:]
+            ]
+
+    def _empty(self, way: str, messages: int) -> tuple[float, float]:
+        if way == "ours":
+            return self._empty_ours(messages)
+        name = self._filled(messages)
+        program = FOLDER / "programs/poll.py"
+        words: list[str | Path] = [".venv/bin/python", program, way, name]
+        run(words, self._project.path, self._environment)
+        return self._emptied(name, messages)
+
+    def _empty_ours(
+        self, messages: int, function: str = "nothing", workers: int = 1
+    ) -> tuple[float, float]:
+        name = self._filled(messages)
+        more = [f"--read_queue={name}", "--drain", f"--workers={workers}"]
+        run(_words(function, *more), self._project.path, self._environment)
+        return self._emptied(name, messages)
+
+    def _filled(self, messages: int) -> str:
+        name = next(self._names)
+        self._ask("Fill", QueueName=name, Count=messages)
+        return name
+
+    def _emptied(self, name: str, messages: int) -> tuple[float, float]:
+        """Return messages a second, and requests a message, of a queue now empty."""
+        stats = self._stats(name)
+        assert stats["left"] == 0, f"{stats['left']} of {messages} messages are left"
+        seconds = stats["last"] - stats["first"]
+        return messages / seconds, stats["requests"] / messages
+
+    def _arrive(self) -> list[float]:
+        """Send messages now and then; return the seconds until each is begun."""
+        name = next(self._names)
+        chance = random.Random(1)
+        with TemporaryFile("w+", encoding="utf-8") as log:
+            poller = subprocess.Popen(
+                _words("tells", f"--read_queue={name}"),
+                cwd=self._project.path,
+                env=clean_environment(self._environment),
+                stdout=log,
+                stderr=log,
+            )
+            try:
+                # the queue's URL, its attributes, and the first request for messages
+                wait_until(lambda: self._stats(name)["requests"] > 2, "the poller")
+                for _ in range(self.scaled(ARRIVALS)):
+                    time.sleep(chance.expovariate(1 / GAP))
+                    sent = str(time.monotonic())
+                    self._ask("SendMessage", QueueName=name, MessageBody=sent)
+                wait_until(lambda: self._stats(name)["left"] == 0, "the last message")
+            finally:
+                poller.send_signal(signal.SIGTERM)
+                poller.wait()
+            log.seek(0)
+            lines = [json.loads(line) for line in log]
+        delays = [line["report"]["delay"] for line in lines if line.get("report")]
+        assert len(delays) == self.scaled(ARRIVALS), f"{len(delays)} messages begun"
+        return delays
+
+    def _stats(self, name: str) -> Any:
+        return self._ask("Stats", QueueName=name)
+
+    def _ask(self, action: str, **asked: Any) -> Any:
+        headers = {"X-Amz-Target": f"AmazonSQS.{action}"}
+        self._connection.request("POST", "/", json.dumps(asked), headers)
+        return json.loads(self._connection.getresponse().read())
+
+
+def _words(function: str, *args: str) -> list[str | Path]:
+    program = f".build/local/{function}/local_wrapper.py"
+    return [".venv/bin/python", program, *args]

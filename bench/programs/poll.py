@@ -1,0 +1,48 @@
+"""Empties a queue by a plain loop, in a project's environment."""
+
+import sys
+from typing import Any
+
+import boto3
+
+
+def original(url: str) -> bool:
+    """Take one message by a new client, and delete it; tell whether there was one."""
+    return one_by_one(boto3.client("sqs"), url)
+
+
+def one_by_one(client: Any, url: str) -> bool:
+    """Take one message, and delete it; tell whether there was one."""
+    found = client.receive_message(QueueUrl=url).get("Messages", [])
+    for message in found:
+        client.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+    return bool(found)
+
+
+def by_ten(client: Any, url: str) -> bool:
+    """Take ten messages, and delete them at once; tell whether there were any."""
+    answer = client.receive_message(QueueUrl=url, MaxNumberOfMessages=10)
+    entries = [
+        {"Id": message["MessageId"], "ReceiptHandle": message["ReceiptHandle"]}
+        for message in answer.get("Messages", [])
+    ]
+    if entries:
+        client.delete_message_batch(QueueUrl=url, Entries=entries)
+    return bool(entries)
+
+
+def main(way: str, name: str) -> None:
+    """Empty a queue, by "original", "one_by_one" or "by_ten"."""
+    client = boto3.client("sqs")
+    url = client.get_queue_url(QueueName=name)["QueueUrl"]
+    if way == "original":
+        while original(url):
+            pass
+    else:
+        act = {"one_by_one": one_by_one, "by_ten": by_ten}[way]
+        while act(client, url):
+            pass
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
