@@ -10,7 +10,7 @@ from baking import ROOT
 from bench.loading import DEFAULT_ROWS
 from bench.measuring import Report, as_json, from_json
 
-PARTS = ("loading", "polling")
+PARTS = ("loading", "polling", "starting", "loops")
 DEFAULT_RUNS = 3
 
 

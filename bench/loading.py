@@ -38,12 +38,12 @@ PROGRAM = Path(__file__).with_name("programs") / "load.py"
 COMPARED: list[tuple[str, str, str, float | None, str]] = [
     ("load", "load", "client", 0.9, "limit"),
     ("load", "load", "original", 3, "original"),
-    ("whole process", "whole", "client", None, "limit"),
-    ("quotes and CR LF", "quoted", "quoted client", 0.65, "limit"),
-    ("30 columns", "wide", "wide client", None, "limit"),
-    ("fields of 1 KB", "long", "long client", None, "limit"),
-    ("line feeds in fields", "broken", "broken client", None, "limit"),
-    ("small files", "small", "small original", 1, "original"),
+    ("load, the whole process", "whole", "client", None, "limit"),
+    ("load of quotes and CR LF", "quoted", "quoted client", 0.65, "limit"),
+    ("load of 30 columns", "wide", "wide client", None, "limit"),
+    ("load of fields of 1 KB", "long", "long client", None, "limit"),
+    ("load of line feeds in fields", "broken", "broken client", None, "limit"),
+    ("load of small files", "small", "small original", 1, "original"),
 ]
 
 TEXT = """\
@@ -66,7 +66,7 @@ of 30 columns, {part:,} with a field of 1 KB, and {tenth:,} with line feeds and 
 in fields. Small files are of 1,000 rows, one after another in a process that has loaded
 one before. Peak memory is that of the whole process.
 
-Up to four workers share a queue of eight files of {part:,} rows, as threads of one
+Up to four workers share a queue of eight files of {queued:,} rows, as threads of one
 process or as processes. The time is that of their logs, from the first load begun to
 the last one done; the limit is one worker."""
 
@@ -89,7 +89,11 @@ def measure(rows: int, runs: int) -> Report:
     Raises:
         AssertionError: a load failed, or its rows are not those of the file.
     """
-    report = Report(text=TEXT.format(rows=rows, tenth=rows // 10, part=rows // 20))
+    report = Report(
+        text=TEXT.format(
+            rows=rows, tenth=rows // 10, part=rows // 20, queued=_queued(rows)
+        )
+    )
     profiles = []
     kinds: dict[str, type[Client]] = {"postgres": Psql, "mysql": Mysql}
     for database, kind in kinds.items():
@@ -188,18 +192,18 @@ class _Loads:
             self._add_memory(report, files[-1].rows, [found[-1].peak])
         seconds = [ended.seconds for ended in found]
         peaks = [ended.peak for ended in found]
-        for name, y, values in (
-            ("seconds", "seconds of the whole process", seconds),
-            ("memory", "peak memory, MB", peaks),
+        for name, y, scale, values in (
+            ("seconds", "seconds of the whole process", "log", seconds),
+            ("memory", "peak memory, MB", "linear", peaks),
         ):
-            chart = Chart(f"Loading: {name}", "rows", y, {}, is_logarithmic=True)
+            chart = Chart(f"Loading: {name}", "rows", y, {}, ("log", scale))
             chart = report.charts.setdefault(f"loading-{name}", chart)
             at = [float(file.rows) for file in files]
             chart.lines[self.server] = list(zip(at, values, strict=True))
 
     def share(self, report: Report) -> None:
         """Measure threads and processes that share a queue of files."""
-        rows = max(1000, self._rows // 20)
+        rows = _queued(self._rows)
         files = [self._clicks(f"queued-{each}", rows) for each in range(QUEUED_FILES)]
         ways = {
             f"{count} {kind}": partial(self._drain, files, kind, count)
@@ -213,7 +217,7 @@ class _Loads:
             one, best = line[0][1], max(speed for _, speed in line)
             report.results.append(
                 Result(
-                    f"{kind}, {self.server}",
+                    f"load by up to {WORKERS[-1]} {kind}, {self.server}",
                     [best / one],
                     ours=f"{number(best)} rows/s",
                     limit=f"{number(one)} rows/s",
@@ -301,7 +305,7 @@ class _Loads:
         )
         report.results.append(
             Result(
-                f"memory above that at 1,000 rows, {rows:,} rows, {self.server}",
+                f"memory at {rows:,} rows above that at 1,000, {self.server}",
                 [a - b for a, b in zip(peaks, self._base, strict=False)],
                 ("≤", 10),
                 unit="MB",
@@ -313,3 +317,8 @@ class _Loads:
 
 def _key(file: File, prefix: str = "bench") -> str:
     return f"{prefix}/{file.path.name}"
+
+
+def _queued(rows: int) -> int:
+    """Return the rows of each file that is queued."""
+    return max(1000, rows // 20)

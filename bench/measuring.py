@@ -60,13 +60,16 @@ class Result:
 
 @dataclass(frozen=True)
 class Chart:
-    """Lines to draw: for each name, the points as pairs of x and y."""
+    """Lines to draw: for each name, the points as pairs of x and y.
+
+    `scales` are those of x and y, as matplotlib names them.
+    """
 
     title: str
     x: str
     y: str
     lines: dict[str, list[tuple[float, float]]]
-    is_logarithmic: bool = False
+    scales: tuple[str, str] = ("linear", "linear")
 
 
 @dataclass
@@ -155,6 +158,19 @@ def number(value: float) -> str:
     if value < 0.1:
         return f"{value:.2g}"
     return f"{value:,.{0 if value >= 100 else 1 if value >= 10 else 2}f}"
+
+
+def slower(
+    what: str, ours: list[float], limit: list[float], bound: float | None
+) -> Result:
+    """Return a result on how often the limit's time ours takes, both in seconds."""
+    return Result(
+        what,
+        ratios(ours, limit),
+        ("≤", bound) if bound else None,
+        ours=f"{number(median(ours) * 1000)} ms",
+        limit=f"{number(median(limit) * 1000)} ms",
+    )
 
 
 def percentile(values: list[float], share: float) -> float:

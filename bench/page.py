@@ -26,8 +26,8 @@ HEAD = """\
 Written by `make bench`, on {cores} cores, {system}, Python {python}.
 
 A machine's speed changes from minute to minute, so only ratios count: the ways that are
-compared take turns in one run, {runs} rounds of them. The ratio of a round is that of
-the speeds, or what else the target speaks of. The column *ratio* has their median,
+compared take turns in one run, round by round (rounds: {runs}). A ratio is that of
+the speeds in a round, or what else the target speaks of. The column *ratio* has their median,
 *spread* the smallest and the largest. Above 1, ours is the faster way.
 """
 
@@ -77,10 +77,9 @@ def draw(chart: Chart, file: Path) -> None:
         axes = figure.add_subplot()
         for name, points in chart.lines.items():
             axes.plot(*zip(*points, strict=True), marker="o", label=name)
-        if chart.is_logarithmic:
-            axes.set_xscale("log")
-            axes.set_yscale("log")
-        else:
+        x, y = chart.scales
+        axes.set(xscale=x, yscale=y)
+        if y == "linear":
             axes.set_ylim(bottom=0)
         axes.set(title=chart.title, xlabel=chart.x, ylabel=chart.y)
         axes.legend()

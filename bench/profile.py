@@ -49,6 +49,8 @@ def sample(words: list[str | Path], folder: Path, environment: dict[str, str]) -
         rooms.setdefault(name, Counter())[room] += int(count)
         if is_main:
             places[place] += int(count)
+    if not places:
+        return "The load was too short to be sampled."
     return _tables(rooms, places)
 
 
