@@ -47,7 +47,7 @@ COMPARED: list[tuple[str, str, str, float | None, str]] = [
 ]
 
 TEXT = """\
-A file of {rows:,} clicks (five columns, some 70 bytes a row) lies in the shim's bucket,
+A file of {rows:,} clicks (five columns, some 65 bytes a row) lies in the shim's bucket,
 and beside it as a local file for the database's client. All tables are emptied before
 each load; after it, the number of rows and the sum of their CRC-32 must be those of the
 file.
@@ -97,10 +97,8 @@ def measure(rows: int, runs: int) -> Report:
     profiles = []
     kinds: dict[str, type[Client]] = {"postgres": Psql, "mysql": Mysql}
     for database, kind in kinds.items():
-        try:
-            need_server(database)
-        except pytest.skip.Exception as reason:
-            report.text += f"\n\nNot measured on {database}: {reason}."
+        if lack := _lack(database):
+            report.text += f"\n\nNot measured on {database}: {lack}."
             continue
         with TemporaryDirectory(prefix="bench-") as folder:
             project = bake(Path(folder), database=database).share_installs()
@@ -313,6 +311,17 @@ class _Loads:
                 limit=told(self._base, "MB"),
             )
         )
+
+
+def _lack(database: str) -> str:
+    """Return what this machine lacks to measure a database, or nothing."""
+    try:
+        need_server(database)
+    except pytest.skip.Exception as reason:
+        return str(reason)
+    if database == "mysql" and not Mysql.program():
+        return "this machine has no client of MySQL or MariaDB"
+    return ""
 
 
 def _key(file: File, prefix: str = "bench") -> str:

@@ -18,7 +18,7 @@ from baking import clean_environment
 
 T = TypeVar("T")
 
-KILOBYTES = 1000 if sys.platform == "darwin" else 1  # of the unit of `ru_maxrss`
+PER_MB = 1024 * 1024 if sys.platform == "darwin" else 1024  # of `ru_maxrss`
 
 
 @dataclass(frozen=True)
@@ -112,13 +112,18 @@ def run(
             stdout=log,
             stderr=log,
         )
-        _, status, usage = os.wait4(process.pid, 0)
+        try:
+            _, status, usage = os.wait4(process.pid, 0)
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
         seconds = monotonic() - began
         process.returncode = os.waitstatus_to_exitcode(status)
         log.seek(0)
         said = log.read()
     assert process.returncode == 0, f"{words} ended with {process.returncode}:\n{said}"
-    return Ended(seconds, usage.ru_maxrss / KILOBYTES / 1000, said)
+    return Ended(seconds, usage.ru_maxrss / PER_MB, said)
 
 
 def own_peak() -> float:
@@ -127,7 +132,7 @@ def own_peak() -> float:
     Linux counts it to the processes that this one starts, until they exceed it.
     """
     usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_maxrss / KILOBYTES / 1000
+    return usage.ru_maxrss / PER_MB
 
 
 def rounds(

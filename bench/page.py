@@ -26,9 +26,10 @@ HEAD = """\
 Written by `make bench`, on {cores} cores, {system}, Python {python}.
 
 A machine's speed changes from minute to minute, so only ratios count: the ways that are
-compared take turns in one run, round by round (rounds: {runs}). A ratio is that of
-the speeds in a round, or what else the target speaks of. The column *ratio* has their median,
-*spread* the smallest and the largest. Above 1, ours is the faster way.
+compared take turns in one run, round by round (rounds: {runs}). A ratio is that of the
+speeds in a round, or what else the target speaks of. The column *ratio* has the median
+of the rounds, *spread* the smallest and the largest. Where speeds are compared, ours is
+the faster one above 1; where times are, below 1.
 """
 
 
@@ -79,6 +80,9 @@ def draw(chart: Chart, file: Path) -> None:
             axes.plot(*zip(*points, strict=True), marker="o", label=name)
         x, y = chart.scales
         axes.set(xscale=x, yscale=y)
+        axes.margins(y=0.1)
+        if x == "linear":
+            axes.set_xticks([at for at, _ in points])
         if y == "linear":
             axes.set_ylim(bottom=0)
         axes.set(title=chart.title, xlabel=chart.x, ylabel=chart.y)

@@ -35,7 +35,7 @@ SLEEP = 15  # seconds between two polls of the original
 ARRIVALS = 200
 GAP = 0.05  # seconds between two arrivals, on average
 WORKERS = (1, 2, 4, 16)
-BACKLOG = {"ours": 5000, "by_ten": 5000, "one_by_one": 1000, "original": 200}
+BACKLOG = {"ours": 5000, "by_ten": 5000, "one_by_one": 1000, "original": 500}
 TEXT = """\
 The built `local_wrapper.py` polls a stand-in for SQS that runs on the same machine, in
 a process of its own, and is never the slowest part. A backlog is {backlog:,} messages

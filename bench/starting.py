@@ -31,7 +31,7 @@ def measure(rows: int, runs: int) -> Report:
     """Measure imports and first invocations of the built Lambda.
 
     Args:
-        rows: of no meaning here.
+        rows: not used here.
         runs: each way is taken `TIMES` as often.
     """
     with TemporaryDirectory(prefix="bench-") as name:
