@@ -1,7 +1,5 @@
 PYTHON   ?= python3
 DATABASE ?= postgres
-ROWS     ?= 2000000
-RUNS     ?= 3
 
 BIN       := .venv/bin
 INSTALLED := .venv/.installed
@@ -24,7 +22,7 @@ test: lint ## everything: hooks, every combination of answers, the scenario on r
 	@$(BIN)/pytest -n auto --dist worksteal $(TEST_ARGS)
 
 bench: $(BENCH)/.installed ## speed against the original way and the limit: [ROWS= RUNS= ONLY=]
-	@PYTHONPATH=tests $(BENCH)/bin/python -m bench --rows '$(ROWS)' --runs '$(RUNS)' $(if $(ONLY),--only $(ONLY))
+	@PYTHONPATH=tests $(BENCH)/bin/python -m bench $(if $(ROWS),--rows '$(ROWS)') $(if $(RUNS),--runs '$(RUNS)') $(if $(ONLY),--only $(ONLY))
 
 lint: $(INSTALLED) ## style and types of the template and of what it renders
 	@$(BIN)/ruff check --quiet .

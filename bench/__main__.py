@@ -31,7 +31,10 @@ def main() -> None:
 
     Only what was measured with the default numbers goes to `docs/`.
     """
-    parser = argparse.ArgumentParser(description=__doc__)
+    words = f"[ROWS={DEFAULT_ROWS}] [RUNS={DEFAULT_RUNS}] [ONLY='{' '.join(PARTS)}']"
+    parser = argparse.ArgumentParser(
+        prog="bench", usage=f"make bench {words}", description=__doc__
+    )
     parser.add_argument("--rows", type=number_from(1000), default=DEFAULT_ROWS)
     parser.add_argument("--runs", type=number_from(1), default=DEFAULT_RUNS)
     parser.add_argument("--only", choices=PARTS, nargs="+", default=PARTS)

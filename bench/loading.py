@@ -47,7 +47,7 @@ COMPARED: list[tuple[str, str, str, float | None, str]] = [
 ]
 
 TEXT = """\
-A file of {rows:,} clicks (five columns, some 65 bytes a row) lies in the shim's bucket,
+A file of {rows:,} clicks (five columns, some 70 bytes a row) lies in the shim's bucket,
 and beside it as a local file for the database's client. All tables are emptied before
 each load; after it, the number of rows and the sum of their CRC-32 must be those of the
 file.

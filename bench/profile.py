@@ -34,16 +34,17 @@ def sample(words: list[str | Path], folder: Path, environment: dict[str, str]) -
             folder,
             environment,
         )
-    except AssertionError:
-        return "py-spy may not look into other processes here, so there is no profile."
+    except AssertionError as failure:
+        return f"There is none: {str(failure).strip().splitlines()[-1]}"
     rooms: dict[str, Counter[str]] = {}
     places: Counter[str] = Counter()
     for line in stacks.read_text(encoding="utf-8").splitlines():
         frames, _, count = line.rpartition(" ")
         thread, *stack = frames.split(";")
-        name = NUMBERED.sub("", thread.partition(": ")[2]) or "unnamed"
+        name = NUMBERED.sub("", thread.partition(": ")[2])
         is_main = name == "MainThread"
-        if is_main and not any(frame.startswith("run (") for frame in stack):
+        is_at_work = any(frame.startswith("run (") for frame in stack) or not is_main
+        if not name or not is_at_work:  # the interpreter starts, or imports
             continue
         room, place = _room(stack)
         rooms.setdefault(name, Counter())[room] += int(count)
