@@ -120,7 +120,7 @@ class _Polls:
 
     def scaled(self, messages: int) -> int:
         """Return the number of messages where less is measured than by default."""
-        return max(20, round(messages * self._share))
+        return max(10, round(messages * self._share))
 
     def empty_backlogs(self, report: Report) -> list[float]:
         """Compare ways to empty a queue; return what a poll of the original takes."""
