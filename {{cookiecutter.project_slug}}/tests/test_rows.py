@@ -1,6 +1,7 @@
 """Lines to rows, and to rejects."""
 
 import io
+import random
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ def read(
     """Return all rows and all rejects of a file."""
     found = list(rows.chunks(io.BytesIO(text), Format(width, **how)))
     for chunk in found:
-        assert len(chunk.numbers) == len(chunk.sources) == chunk.text.count(b"\n")
+        assert len(chunk.origins) == chunk.text.count(b"\n")
     text = b"".join(chunk.text for chunk in found)
     return (
         [fields(row) for row in text.splitlines(keepends=True)],
@@ -156,12 +157,39 @@ def test_row_is_told_as_a_reject_by_its_line() -> None:
         assert told._replace(text=told.text.strip()) == Reject(2, "c,d", "too long")
 
 
-def test_plain_blocks_and_the_csv_module_agree(monkeypatch: pytest.MonkeyPatch) -> None:
-    lines = [f"{n},ä\n" if n % 7 else f"{n}\n" for n in range(300)]
+def test_patterns_and_the_csv_module_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    chance = random.Random(7)
+    good = [b"a", b"", b"\\N", "é".encode(), b'"b"', b'"c,""d"', b'"e\nf\\"', b'""""']
+    bad = [b'"', b"\0", b"\xff", b"\t", b"\\", b"\r", b'"\\N"', b"a,b", b'a"b"', b"\n"]
+    files = []
+    for number in range(400):
+        fields = good * (1 + number % 40) + bad
+        ends = [b"\n", b"\r\n"]
+        files.append(
+            b"".join(
+                b"%b,%b%b" % (*chance.choices(fields, k=2), chance.choice(ends))
+                for _ in range(number % 60)
+            )
+        )
     monkeypatch.setattr(rows, "BLOCK", 100)
-    by_block = read("".join(lines).encode())
-    monkeypatch.setattr(rows, "_plain", lambda how: None)
-    assert read("".join(lines).encode()) == by_block
+    by_pattern = [told(text) for text in files]
+    monkeypatch.setattr(
+        rows, "_by_pattern", lambda blocks, how: rows._by_csv(blocks, how, 1)
+    )
+    for text, found in zip(files, by_pattern, strict=True):
+        assert found == told(text), text
+
+
+def told(text: bytes) -> list[Any]:
+    """Return all that is known of the rows and rejects of a file, in its order."""
+    found: list[Any] = []
+    for chunk in rows.chunks(io.BytesIO(text), Format(2)):
+        values = map(fields, chunk.text.splitlines(keepends=True))
+        found += zip(chunk.origins, values, strict=True)
+        found += [
+            ((reject.line, reject.text), reject.reason) for reject in chunk.rejects
+        ]
+    return sorted(found, key=str)
 
 
 def test_rows_after_a_reject_are_read() -> None:

@@ -140,7 +140,7 @@ class Load:
         is_refused = self._store.settle() is not None
         rejects = [each for chunk in batch for each in chunk.rejects]
         for chunk in batch:
-            self._loaded += len(chunk.numbers)
+            self._loaded += len(chunk.origins)
             if is_refused:
                 refused = insert(self._insert, chunk.text.splitlines(keepends=True))
                 self._loaded -= len(refused)

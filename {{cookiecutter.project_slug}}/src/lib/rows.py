@@ -1,9 +1,8 @@
 r"""The lines of a file: rows for the database's bulk statement, and rejects.
 
-A file is comma-separated values as in RFC 4180. It is read in blocks of whole lines,
-never as a whole, so memory does not grow with it. While blocks are plain, one regular
-expression checks all of a block; quotes, carriage returns or bad lines make the csv
-module decide line by line.
+A file is comma-separated values as in RFC 4180. It is read in blocks of whole records,
+never as a whole, so memory does not grow with it. Regular expressions check all of a
+block at once; where they find fault, the csv module decides record by record.
 
 Rows leave here as text that COPY of PostgreSQL and LOAD DATA of MySQL read by default:
 fields parted by tabs, rows ended by line feeds, `\t`, `\n`, `\r` and `\\` in values,
@@ -16,6 +15,7 @@ import csv
 import re
 from collections import deque
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from itertools import chain
 from typing import Any, NamedTuple, Protocol
 
@@ -28,6 +28,9 @@ BOM = "\ufeff".encode()
 # a backslash, a tab, a NUL, a lone CR, or a byte that is no UTF-8
 ODD = re.compile(r"[\\\t\0\udc80-\udcff]|\r(?!\n)")
 ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
+
+ESCAPES_OF_BYTES = ((b"\\", rb"\\"), (b"\t", rb"\t"), (b"\n", rb"\n"), (b"\r", rb"\r"))
+LONE_CR = re.compile(rb"\r(?!\n)")
 
 ESCAPE = re.compile(r"\\(.)")
 UNESCAPES = {"\\": "\\", "t": "\t", "n": "\n", "r": "\r"}
@@ -70,18 +73,18 @@ class Format(NamedTuple):
 class Chunk(NamedTuple):
     """Some rows and rejects of a file, in its order.
 
-    `text` has the rows as the bulk statement takes them, `numbers` the number of the
-    first line of each, `sources` the lines of each as they were in the file.
+    `text` has the rows as the bulk statement takes them, `origins` the number of the
+    first line of each, and its lines as they were in the file.
     """
 
     text: bytes
-    numbers: Sequence[int]
-    sources: Sequence[str]
+    origins: Sequence[tuple[int, str]]
     rejects: list[Reject]
 
     def reject(self, place: int, reason: str) -> Reject:
         """Return a row, by its place from 0, as a reject."""
-        return Reject(self.numbers[place], readable(self.sources[place]), reason)
+        number, source = self.origins[place]
+        return Reject(number, readable(source), reason)
 
 
 def chunks(stream: Stream, how: Format) -> Iterator[Chunk]:
@@ -91,20 +94,11 @@ def chunks(stream: Stream, how: Format) -> Iterator[Chunk]:
     """
     if how.newline == "\r\n":
         how = how._replace(newline="\n")
-    newline, plain = how.newline.encode(), _plain(how)
-    number, skip = 1, how.header
-    blocks = _blocks(_pieces(stream, how.encoding), newline)
-    for block in blocks:
-        first, number = number, number + block.text.count(newline)
-        text = block.text.partition(newline)[2] if skip else block.text
-        if plain and not block.is_cut and plain.fullmatch(text) and _is_utf8(text):
-            encoded = text.replace(how.delimiter.encode(), b"\t")
-            yield Chunk(encoded, range(first + skip, number), _Lines(text), [])
-        elif how.newline == "\n" and not re.search(rb'["\r]', block.text):
-            yield from _by_csv(iter([block]), how, first, skip)
-        else:  # a record may go on in the next block
-            yield from _by_csv(chain([block], blocks), how, first, skip)
-        skip = False
+    blocks = _blocks(_pieces(stream, how.encoding), how.newline.encode())
+    if how.newline == "\n" and how.null == NULL and how.delimiter.isascii():
+        yield from _by_pattern(blocks, how)
+    else:
+        yield from _by_csv(blocks, how, 1, how.header)
 
 
 def fields(row: bytes) -> list[str | None]:
@@ -124,30 +118,6 @@ class _Block(NamedTuple):
 
     text: bytes
     is_cut: bool = False
-
-
-class _Lines(Sequence[str]):
-    """Lines of a text, taken apart only when somebody asks for one."""
-
-    def __init__(self, text: bytes) -> None:
-        self._text = text
-
-    def __len__(self) -> int:
-        return self._text.count(b"\n")
-
-    def __getitem__(self, index: Any) -> Any:
-        return self._text.decode().split("\n")[index]
-
-
-def _plain(how: Format) -> re.Pattern[bytes] | None:
-    """Return a pattern of blocks whose lines are rows that need no second look."""
-    if how.newline != "\n" or how.null != NULL or not how.delimiter.isascii():
-        return None
-    delimiter = re.escape(how.delimiter.encode())
-    field = rb'[^%b"\\\t\r\n\0]' % delimiter
-    last = rb"%b++\n" if how.width == 1 else rb"%b*+\n"  # an empty line is no row
-    others = (rb"%b*+%b" % (field, delimiter)) * (how.width - 1)
-    return re.compile(rb"(?:%b%b)*+" % (others, last % field))
 
 
 def _pieces(stream: Stream, encoding: str) -> Iterator[bytes]:
@@ -195,15 +165,123 @@ def _block_of(line: bytes, newline: bytes) -> _Block:
     return _Block(line + newline)
 
 
+def _by_pattern(blocks: Iterator[_Block], how: Format) -> Iterator[Chunk]:
+    """Read blocks as a whole where they are sound, else by the csv module."""
+    pattern = _Pattern(how)
+    number, skip, rest = 1, how.header, b""
+    for block in blocks:
+        given = [each for each in (_Block(rest), block) if each.text]
+        records, rest = pattern.parted(rest + block.text)
+        is_clear = len(rest) <= LINE_LIMIT and not (block.is_cut and len(given) > 1)
+        found = None
+        if is_clear and not skip and not block.is_cut:
+            found = pattern.converted(records)
+        if found is not None:
+            if found:
+                yield Chunk(found, _Origins(records, how, number, found), [])
+        elif is_clear and pattern.is_sound(records):
+            alone = _Block(records, block.is_cut)
+            yield from _by_csv(iter([alone]), how, number, skip)
+        else:  # only the csv module can tell where records end
+            yield from _by_csv(chain(given, blocks), how, number, skip)
+            return
+        number += records.count(b"\n")
+        skip = skip and not records
+    if rest:
+        yield from _by_csv(iter([_Block(rest)]), how, number, skip)
+
+
+class _Pattern:
+    """What records look like that need no second look.
+
+    Text is taken apart at its quotes. What was between quotes is stood for by a NUL in
+    what was outside of them; there, two NULs stand for a quote that was doubled.
+    """
+
+    def __init__(self, how: Format) -> None:
+        self._delimiter = how.delimiter.encode()
+        mark = re.escape(self._delimiter)
+        more = b"{%d}" % (how.width - 1)
+        some = b"+" if how.width == 1 else b"*"  # an empty line is no row
+        plain = rb'[^%b"\\\t\r\n\0]%b+' % (mark, some)
+        field = rb"(?:%b|\0++|\\N)" % plain
+        other = rb"(?:[^%b\r\n\0]*+|\0++)" % mark
+        self._plain = re.compile(rb"(?:(?:%b%b)%b%b\n)*+" % (plain, mark, more, plain))
+        self._sound = re.compile(
+            rb"(?:(?:%b%b)%b%b\r?\n)*+" % (field, mark, more, field)
+        )
+        self._loose = re.compile(rb"(?:%b(?:%b%b)*+\r?\n)*+" % (other, mark, other))
+
+    def parted(self, text: bytes) -> tuple[bytes, bytes]:
+        """Return whole records, and the start of one that may go on."""
+        if text.count(b'"') % 2 == 0:
+            return text, b""
+        place, is_inside = text.rfind(b'"'), False
+        while True:
+            end = text.rfind(b"\n", 0, place) + 1
+            is_inside ^= text.count(b'"', end, place) % 2 == 1
+            if not end or not is_inside:
+                return text[:end], text[end:]
+            place = end - 1
+
+    def converted(self, text: bytes) -> bytes | None:
+        """Return records as the bulk statement takes them, or None if not all are."""
+        if not _is_utf8(text):
+            return None
+        if self._plain.fullmatch(text):
+            return text.replace(self._delimiter, b"\t")
+        if b"\0" in text:
+            return None
+        parts = text.split(b'"')
+        inside = b"\0".join(parts[1::2])
+        outside = b"\0".join(parts[::2])
+        if rb"\N" in inside or not self._sound.fullmatch(outside):
+            return None
+        for character, escaped in ESCAPES_OF_BYTES:
+            inside = inside.replace(character, escaped)
+        outside = outside.replace(self._delimiter, b"\t").replace(b"\r\n", b"\n")
+        for _ in range(2):  # each second one, then those between
+            outside = outside.replace(b"\0\0", b'\0"\0')
+        parts[::2] = outside.split(b"\0")
+        parts[1::2] = inside.split(b"\0") if len(parts) > 1 else []
+        return b"".join(parts)
+
+    def is_sound(self, text: bytes) -> bool:
+        """Tell whether quotes are where they may be, and records end with the text."""
+        if b'"' not in text:
+            return not LONE_CR.search(text)
+        outside = b"\0".join(text.split(b'"')[::2])
+        return b"\0" not in text and bool(self._loose.fullmatch(outside))
+
+
+class _Origins(Sequence[tuple[int, str]]):
+    """Where the rows of a text come from, looked up when somebody asks."""
+
+    def __init__(self, text: bytes, how: Format, number: int, rows: bytes) -> None:
+        self._given = (text, how, number)
+        self._length = rows.count(b"\n")
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._all[index]
+
+    @cached_property
+    def _all(self) -> list[tuple[int, str]]:
+        text, how, number = self._given
+        found = _by_csv(iter([_Block(text)]), how, number)
+        return [origin for chunk in found for origin in chunk.origins]
+
+
 def _by_csv(
-    blocks: Iterator[_Block], how: Format, number: int, skip: bool
+    blocks: Iterator[_Block], how: Format, number: int, skip: bool = False
 ) -> Iterator[Chunk]:
     """Read blocks line by line, the first of them with this number."""
     lines = _Reader(blocks, how.newline)
     reader = csv.reader(lines, delimiter=how.delimiter, strict=True)
     texts: list[str] = []
-    numbers: list[int] = []
-    sources: list[str] = []
+    origins: list[tuple[int, str]] = []
     rejects: list[Reject] = []
     size = begin = 0
     while True:
@@ -237,14 +315,13 @@ def _by_csv(
                     for field in row
                 ]
             texts.append("\t".join(row))
-            numbers.append(at)
-            sources.append(source)
+            origins.append((at, source))
             size += len(source)
         if size > BLOCK:
-            yield Chunk(_ended(texts), numbers, sources, rejects)
-            texts, numbers, sources, rejects, size = [], [], [], [], 0
+            yield Chunk(_ended(texts), origins, rejects)
+            texts, origins, rejects, size = [], [], [], 0
     if texts or rejects:
-        yield Chunk(_ended(texts), numbers, sources, rejects)
+        yield Chunk(_ended(texts), origins, rejects)
 
 
 class _Reader:
