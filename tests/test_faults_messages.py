@@ -146,7 +146,10 @@ def test_stream_that_is_always_cut_makes_a_dead_letter(shimmed: Project) -> None
     assert len(dead_letters(shimmed)) == 1
 
 
-@fault("S3 refuses connections for a while", "the message comes back, and is loaded")
+@fault(
+    "S3 refuses connections for a while",
+    "the worker waits; the message spends one receive, and is loaded",
+)
 def test_s3_that_is_away_for_a_while_is_asked_again(shimmed: Project) -> None:
     upstream = shimmed.shim_environment()["AWS_ENDPOINT_URL"]
     drop(shimmed, "refused-by-s3.csv", clicks(3, first=290_000))
@@ -154,10 +157,12 @@ def test_s3_that_is_away_for_a_while_is_asked_again(shimmed: Project) -> None:
         proxy.refuse()
         words = (f"--s3_endpoint={proxy.url}", "--retry_delay=1")
         with worker(shimmed, *words, AWS_MAX_ATTEMPTS="1") as patient:
-            patient.wait_until(lambda: '"outcome": "failed"' in patient.said)
+            # more often than a message has receives
+            patient.wait_until(lambda: patient.said.count("waiting: ") >= 4)
             proxy.listen()
             patient.wait_until(lambda: '"outcome": "loaded"' in patient.said)
     assert "EndpointConnectionError" in patient.said
+    assert patient.said.count('"outcome": "failed"') == 1
     assert count_from(shimmed, 290_000, 10) == 3
 
 

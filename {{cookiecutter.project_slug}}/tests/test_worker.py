@@ -88,8 +88,9 @@ def test_object_that_is_not_there_fails_the_message_and_is_not_noted_as_loaded()
 ):
     event = '{"bucket": "raw", "key": "worker/nothing.csv"}'
     with void_context() as context:
-        with pytest.raises(NotThereError, match="nothing"):
+        with pytest.raises(NotThereError) as raised:
             run(event, context)
+        assert raised.value.__notes__ == ["s3://raw/worker/nothing.csv"]
         assert not context.rds.ledger
 
 

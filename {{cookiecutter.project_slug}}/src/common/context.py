@@ -5,6 +5,7 @@ importing this module costs next to nothing.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Self
@@ -83,13 +84,19 @@ class CustomContext:
             raise TimeoutError(f"less than {seconds:g} s left for the message in hand")
 
     def check(self) -> None:
-        """Do nothing, if what the function has used so far is there.
+        """Do nothing, if what the function has used so far can be reached.
 
         Raises:
             ConnectionError: the database is away.
+            HTTPClientError: S3 is (botocore's error).
         """
         if "rds" in self.__dict__:
             self.rds.check()
+        if "s3" in self.__dict__:
+            with suppress(
+                self.s3.exceptions.ClientError
+            ):  # even a refusal is an answer
+                self.s3.list_buckets(MaxBuckets=1)
 
     def close(self) -> None:
         """Close the database connection, if one was made."""
@@ -107,3 +114,9 @@ class CustomContext:
         return library.client(
             service, region_name=self.var.region, endpoint_url=endpoint
         )
+
+
+def is_outage(error: BaseException) -> bool:
+    """Tell whether an error says that a service cannot be reached."""
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    return not kinds.isdisjoint(("ConnectionError", "HTTPClientError"))

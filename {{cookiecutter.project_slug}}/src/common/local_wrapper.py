@@ -60,7 +60,7 @@ def main(args: list[str]) -> int:
         return 2
     except Exception as error:
         is_debug = log.logger.isEnabledFor(logging.DEBUG)
-        log.logger.error("%s: %s", type(error).__name__, error, exc_info=is_debug)
+        log.logger.error("%s", log.described(error), exc_info=is_debug)
         return 1
     return 0
 

@@ -12,6 +12,8 @@ import time
 from collections.abc import Iterable
 from typing import Any, TextIO
 
+from context import is_outage
+
 logger = logging.getLogger("function")
 
 NAMESPACE = "PortableFunctions"
@@ -114,10 +116,16 @@ def outcome(
         logging.ERROR if error else logging.INFO,
         "message %s failed: %s" if error else "message %s done: %s",
         message,
-        f"{type(error).__name__}: {error}" if error else _told(report),
-        exc_info=bool(error) and not isinstance(error, ConnectionError),
+        described(error) if error else _told(report),
+        exc_info=error and not is_outage(error),
         extra={"fields": fields, "metrics": metrics},
     )
+
+
+def described(error: BaseException) -> str:
+    """Return an error's name, its message, and the notes that it was given."""
+    notes = getattr(error, "__notes__", ())
+    return ": ".join([type(error).__name__, str(error), *notes])
 
 
 def _told(report: Any) -> str:

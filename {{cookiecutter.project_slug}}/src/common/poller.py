@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
 from typing import Any
 
-from context import CustomContext
+from context import CustomContext, is_outage
 from settings import SettingsError
 
 logger = logging.getLogger("function")
@@ -30,6 +30,7 @@ REMEDIES = {
     "UnrecognizedClient": "AWS does not know these credentials: check them",
     "SignatureDoesNotMatch": "the secret key is wrong: check the credentials",
     "NoCredentials": "there are no AWS credentials: set them in the environment",
+    "InvalidRegion": "there is no such AWS region: check --region or AWS_REGION",
     "NoRegion": "there is no AWS region: set --region or AWS_REGION",
 }
 
@@ -176,9 +177,9 @@ class Poller:
             if held.group:
                 self._stopped_groups.add(held.group)
             delay = self._var.retry_delay * 2 ** (held.receives - 1)
-            if isinstance(error, ConnectionError):
-                if "rds" in context.__dict__:
-                    _ = self._context.rds  # so that its check is asked
+            if is_outage(error):
+                for name in {"rds", "s3"} & context.__dict__.keys():
+                    getattr(self._context, name)  # so that it is checked
                 self._outage.set()
                 delay = 1
             self._finish(held, hide_for=min(900, delay))
@@ -272,7 +273,7 @@ class Poller:
         while self._outage.is_set() and not self._stop.wait(backoff.pause()):
             try:
                 self._context.check()
-            except ConnectionError as error:
+            except Exception as error:
                 logger.warning("waiting: %s", error)
             else:
                 logger.info("going on")

@@ -60,13 +60,17 @@ class Database(ABC):
         """
         var = self._var
         replaces = var.on_new_version == "replace"
-        with (
-            self.transaction() as cursor,
-            self._store(cursor, table, columns) as store,
-        ):
-            load = Load(store, found, function, replaces, var.max_reject_share)
-            yield load
-            load.finish()
+        try:
+            with (
+                self.transaction() as cursor,
+                self._store(cursor, table, columns) as store,
+            ):
+                load = Load(store, found, function, replaces, var.max_reject_share)
+                yield load
+                load.finish()
+        except Exception as error:
+            error.add_note(str(found))
+            raise
 
     @contextmanager
     def transaction(self) -> Iterator[Any]:

@@ -79,7 +79,11 @@ def resolved(found: S3Object, s3: Any) -> S3Object:
     """
     if found.version or found.etag:
         return found
-    answer = s3.head_object(Bucket=found.bucket, Key=found.key)
+    try:
+        answer = s3.head_object(Bucket=found.bucket, Key=found.key)
+    except Exception as error:
+        error.add_note(str(found))
+        raise
     etag = answer["ETag"].strip('"')
     return found._replace(version=answer.get("VersionId", ""), etag=etag)
 

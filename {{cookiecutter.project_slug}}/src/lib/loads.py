@@ -129,7 +129,7 @@ class Load:
         share = self._rejected / max(1, self._loaded + self._rejected)
         if share > self._max_reject_share:
             raise TooManyRejectsError(
-                f"{self._found}: {self._rejected} of {self._loaded + self._rejected} "
+                f"{self._rejected} of {self._loaded + self._rejected} "
                 f"lines are bad, more than the share {self._max_reject_share:g} that "
                 "max_reject_share allows"
             )

@@ -5,6 +5,7 @@ import threading
 from collections import Counter, defaultdict
 from datetime import UTC, datetime
 from itertools import count
+from types import SimpleNamespace
 from typing import Any
 
 
@@ -31,6 +32,8 @@ class NotThereError(Exception):
 class MockS3:
     """S3 with versions, the latest last."""
 
+    exceptions = SimpleNamespace(ClientError=NotThereError)
+
     def __init__(self) -> None:
         self.versions: dict[tuple[str, str], list[bytes]] = defaultdict(list)
 
@@ -51,6 +54,10 @@ class MockS3:
         versions = self.versions[Bucket, Key]
         body = versions[int(VersionId or len(versions)) - 1]
         return answer(io.BytesIO(body), len(body))
+
+    def list_buckets(self, MaxBuckets: int) -> dict[str, Any]:  # noqa: N803
+        """Answer, as a service does that can be reached."""
+        return {"Buckets": []}
 
     def head_object(self, Bucket: str, Key: str) -> dict[str, str]:  # noqa: N803
         """Return the latest version's name."""
