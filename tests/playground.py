@@ -60,7 +60,8 @@ def put_big(project: Project, name: str, first: int) -> Path:
 
 
 def put(project: Project, name: str, text: str) -> str:
-    """Put an object where no notification tells of it; return an event that does."""
+    """Put a file where no notification tells of it; return an event that does."""
+    (project.path / name).write_text(text, encoding="utf-8")
     where = {"Bucket": "raw", "Key": f"by-hand/{name}"}
     client(project, "s3").put_object(**where, Body=text.encode())
     return json.dumps({"bucket": "raw", "key": where["Key"]})

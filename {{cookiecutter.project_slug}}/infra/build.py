@@ -32,10 +32,10 @@ UNREAD = (
     *(f"*.dist-info/{name}" for name in NOTES),
     *("bin", "**/tests", "**/*.pyi", "**/*.c", "box/*.so"),
 )
-# Where Lambda unpacks a zip, and what is not worth its bytes compiled: the modules that
-# a handler imports after its start.
+# Where Lambda unpacks a zip, and what is not worth its bytes compiled: modules that are
+# imported after the handler's start, or compiled in no time.
 PLACES = {"lambda": "/var/task", "layer": "/opt"}
-LATE = r"/(settings|lib/(database|rds))\.py$"
+LATE = r"/(settings|lib/(database|loads|rds))\.py$"
 
 
 def assemble(target: str, function: str) -> Path:

@@ -201,14 +201,14 @@ class _Pattern:
     def __init__(self, how: Format) -> None:
         self._delimiter = how.delimiter.encode()
         mark = re.escape(self._delimiter)
-        more = b"{%d}" % (how.width - 1)
+        others = how.width - 1
         some = b"+" if how.width == 1 else b"*"  # an empty line is no row
         plain = rb'[^%b"\\\t\r\n\0]%b+' % (mark, some)
         field = rb"(?:%b|\0++|\\N)" % plain
         other = rb"(?:[^%b\r\n\0]*+|\0++)" % mark
-        self._plain = re.compile(rb"(?:(?:%b%b)%b%b\n)*+" % (plain, mark, more, plain))
-        self._sound = re.compile(
-            rb"(?:(?:%b%b)%b%b\r?\n)*+" % (field, mark, more, field)
+        self._plain, self._sound = (
+            re.compile(rb"(?:%b%b%b)*+" % ((each + mark) * others, each, end))
+            for each, end in ((plain, rb"\n"), (field, rb"\r?\n"))
         )
         self._loose = re.compile(rb"(?:%b(?:%b%b)*+\r?\n)*+" % (other, mark, other))
 
