@@ -19,7 +19,7 @@ demo: $(INSTALLED) ## bake a project and see a file's rows arrive: [DATABASE=mys
 	@$(BIN)/python tests/demo.py $(DATABASE)
 
 test: lint ## everything: hooks, every combination of answers, the scenario on real servers
-	@$(BIN)/pytest -n auto --dist worksteal $(TEST_ARGS)
+	@$(BIN)/pytest -n auto --dist worksteal --durations 10 $(TEST_ARGS)
 
 bench: $(BENCH)/.installed ## speed against the original way and the limit: [ROWS= RUNS= ONLY=]
 	@PYTHONPATH=tests $(BENCH)/bin/python -m bench $(if $(ROWS),--rows '$(ROWS)') $(if $(RUNS),--runs '$(RUNS)') $(if $(ONLY),--only $(ONLY))
