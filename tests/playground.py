@@ -178,8 +178,9 @@ class OwnDatabase(Project):
         self.process.send_signal(signal.SIGINT if is_postgres(self) else signal.SIGTERM)
         self.process.wait(DEADLINE)
 
-    def restart(self) -> None:
+    def restart(self, *options: str) -> None:
         """Start the server again on its data."""
+        self._command += options
         self.process = self._start()
 
     def __enter__(self) -> Self:

@@ -11,7 +11,15 @@ from typing import Any
 import pytest
 
 from baking import DEADLINE, Project, bake, free_port, need_server, wait_until
-from playground import DATABASES, clicks, drop, on_each_database, rows_of
+from playground import (
+    DATABASES,
+    OwnDatabase,
+    clicks,
+    drop,
+    on_each_database,
+    rows_of,
+    worker,
+)
 
 
 @on_each_database
@@ -69,6 +77,50 @@ def test_bad_lines_are_set_aside_in_the_database(shimmed: Project) -> None:
         "SELECT line, content, reason FROM rejects JOIN loads"
         f" USING (number) WHERE object_key = '{key}'"
     ) == [[4, "oops", "fields: 1 instead of 5"]]
+
+
+ODD = r"""9400,anna,/,,2026-01-05 08:00:00
+9401,"ä, ""😀"" ",/a\b,\N,2026-01-05 08:00:01
+9402,\,"/line
+feed",http://x,2026-01-05 08:00:02
+"""
+
+
+def odd_rows(project: Project) -> list[list[Any]]:
+    """Return the rows of `ODD`, in the table's own order."""
+    columns = "click_id, visitor, page, referrer, clicked_at"
+    where = "click_id BETWEEN 9400 AND 9409"
+    return project.query(f"SELECT {columns} FROM clicks WHERE {where}")
+
+
+@on_each_database
+def test_bulk_statement_and_insert_give_the_same_rows_in_the_same_order(
+    shimmed: Project,
+) -> None:
+    statement = "INSERT INTO {table} ({columns}) VALUES ({values})"
+    found = []
+    for number, environment in enumerate([{}, {"INSERT_STATEMENT": statement}]):
+        shimmed.change("DELETE FROM clicks WHERE click_id BETWEEN 9400 AND 9409")
+        drop(shimmed, f"odd-{number}.csv", ODD)
+        shimmed.make("run", "FUNC=worker", "RUN_ARGS=--drain", env=environment)
+        found.append(odd_rows(shimmed))
+    assert found[0] == found[1]
+    assert [row[2] for row in found[0]] == ["/", "/a\\b", "/line\nfeed"]
+
+
+@pytest.mark.parametrize("shimmed", ["mysql"], indirect=True)
+def test_server_that_takes_no_local_files_gets_the_rows_by_insert(
+    shimmed: Project, tmp_path: Path
+) -> None:
+    with OwnDatabase(shimmed, tmp_path) as own:
+        own.stop()
+        own.restart("--local_infile=0")
+        for name in ("first.csv", "second.csv"):
+            drop(shimmed, name, clicks(10, first=9500))
+        with worker(own, "--drain") as running:
+            assert running.process.wait(DEADLINE) == 0
+        assert running.said.count("takes rows by INSERT only: local_infile is off") == 1
+        assert own.query("SELECT count(*) FROM clicks") == [[20]]
 
 
 @on_each_database

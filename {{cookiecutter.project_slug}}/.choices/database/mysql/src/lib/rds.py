@@ -64,7 +64,7 @@ class Rds(Database):
 
     def __init__(self, var: Any, driver: Any = None) -> None:
         super().__init__(var, driver)
-        self._takes_files = var.db_tls == "verify" or var.db_host in LOOPBACK
+        self._takes_files: bool | None = None
 
     @contextmanager
     def transaction(self) -> Iterator[Any]:
@@ -91,7 +91,7 @@ class Rds(Database):
             user=var.db_user,
             password=(var.db_pass or "").encode(),  # else it is Latin-1
             charset="utf8mb4",
-            local_infile=self._takes_files,
+            local_infile=self._is_trusted,
             ssl=tls,
             connect_timeout=10,
             read_timeout=60,
@@ -99,19 +99,32 @@ class Rds(Database):
         )
         for statement in SESSION:
             connection.query(statement)
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT @@local_infile")
-            if self._takes_files and cursor.fetchone() != (1,):
-                logger.warning("local_infile is off in the server: inserting rows")
-                self._takes_files = False
         return connection
+
+    @property
+    def _is_trusted(self) -> bool:
+        return self._var.db_tls == "verify" or self._var.db_host in LOOPBACK
 
     def _ping(self) -> None:
         self._connection.ping(reconnect=False)
 
     def _store(self, cursor: Any, table: str, columns: Sequence[str]) -> "MysqlStore":
-        is_bulk = self._takes_files and not self._var.insert_statement
+        is_bulk = self._is_bulk(cursor)
         return MysqlStore(cursor, self.driver, table, columns, self._var, is_bulk)
+
+    def _is_bulk(self, cursor: Any) -> bool:
+        """Tell whether LOAD DATA takes the rows; log once why it does not."""
+        if self._var.insert_statement:
+            return False
+        if self._takes_files is None:
+            cursor.execute("SELECT @@local_infile")
+            is_on = cursor.fetchone() == (1,)
+            self._takes_files = is_on and self._is_trusted
+            if not self._takes_files:
+                why = "TLS does not vouch for it" if is_on else "local_infile is off"
+                name = self._var.db_host
+                logger.warning("%s takes rows by INSERT only: %s", name, why)
+        return self._takes_files
 
     def _diagnosis(self, error: Any) -> Trouble | None:
         return TROUBLES.get(_code(error))
