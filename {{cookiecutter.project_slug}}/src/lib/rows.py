@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import chain
+from operator import methodcaller
 from typing import Any, NamedTuple, Protocol
 
 BLOCK = 512 * 1024
@@ -201,14 +202,14 @@ class _Pattern:
     def __init__(self, how: Format) -> None:
         self._delimiter = how.delimiter.encode()
         mark = re.escape(self._delimiter)
-        others = how.width - 1
+        self._others = how.width - 1
+        self._odd = {b'"', b"\\", b"\t", b"\r", b"\0"} - {self._delimiter}
         some = b"+" if how.width == 1 else b"*"  # an empty line is no row
         plain = rb'[^%b"\\\t\r\n\0]%b+' % (mark, some)
         field = rb"(?:%b|\0++|\\N)" % plain
         other = rb"(?:[^%b\r\n\0]*+|\0++)" % mark
-        self._plain, self._sound = (
-            re.compile(rb"(?:%b%b%b)*+" % ((each + mark) * others, each, end))
-            for each, end in ((plain, rb"\n"), (field, rb"\r?\n"))
+        self._sound = re.compile(
+            rb"(?:%b%b\r?\n)*+" % ((field + mark) * self._others, field)
         )
         self._loose = re.compile(rb"(?:%b(?:%b%b)*+\r?\n)*+" % (other, mark, other))
 
@@ -228,7 +229,7 @@ class _Pattern:
         """Return records as the bulk statement takes them, or None if not all are."""
         if not _is_utf8(text):
             return None
-        if self._plain.fullmatch(text):
+        if self._is_plain(text):
             return text.replace(self._delimiter, b"\t")
         if b"\0" in text:
             return None
@@ -245,6 +246,13 @@ class _Pattern:
         parts[::2] = outside.split(b"\0")
         parts[1::2] = inside.split(b"\0") if len(parts) > 1 else []
         return b"".join(parts)
+
+    def _is_plain(self, text: bytes) -> bool:
+        if any(odd in text for odd in self._odd):
+            return False
+        lines = text.removesuffix(b"\n").split(b"\n")
+        counts = set(map(methodcaller("count", self._delimiter), lines))
+        return counts == {self._others} and (self._others > 0 or b"" not in lines)
 
     def is_sound(self, text: bytes) -> bool:
         """Tell whether quotes are where they may be, and records end with the text."""
