@@ -1,9 +1,15 @@
 """The function from the command line and in a container: it polls a queue."""
 
-import json
-import logging
 import os
 import signal
+
+if __name__ == "__main__":
+    # As process 1 of a container it would be deaf until it has a handler, and what
+    # follows takes a while. Nothing is in hand yet.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+
+import json
+import logging
 import sys
 import threading
 from pathlib import Path
@@ -48,6 +54,7 @@ def main(args: list[str]) -> int:
                 log_format = "text" if sys.stderr.isatty() else "json"
             log.start(log_format == "json", var.log_level, [var.db_pass])
             if var.event:
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
                 event = Path(var.event).read_text(encoding="utf-8")
                 print(json.dumps(run(event, context), indent=2, default=str))
                 return 0

@@ -6,6 +6,8 @@ import random
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -18,6 +20,7 @@ BATCH = 10
 LONGEST_HIDING = 11 * 3600  # SQS hides a message for 12 hours, in all
 LONGEST_PAUSE = 20
 LINGER = 0.02
+BEAT = 5
 
 # Errors that no waiting mends, and what to do about each.
 REMEDIES = {
@@ -44,14 +47,23 @@ class Lease:
 
     def __init__(self, seconds: float) -> None:
         self.extend(seconds)
+        self.asked = monotonic()
 
     def extend(self, seconds: float) -> None:
         """Hide it for so long from now on."""
         self._end = monotonic() + seconds
 
+    def left(self) -> float:
+        """Return the seconds left."""
+        return max(0, self._end - monotonic())
+
     def get_remaining_time_in_millis(self) -> int:
-        """Return the time left, as AWS's context object does."""
-        return max(0, round((self._end - monotonic()) * 1000))
+        """Return the time left, as AWS's context object does.
+
+        Who asks is at work: `asked` notes when.
+        """
+        self.asked = monotonic()
+        return round(self.left() * 1000)
 
 
 class Held:
@@ -68,6 +80,11 @@ class Held:
         self.since = monotonic()
         self.is_begun = False
         self.hide_for: int | None = None  # seconds until it comes back; None: delete it
+
+    def begin(self) -> None:
+        """Note that it is worked on from now."""
+        self.lease.asked = monotonic()
+        self.is_begun = True
 
 
 class Backoff:
@@ -123,6 +140,8 @@ class Poller:
         self._backoff = Backoff()
         self._url = ""
         self._visibility = 30.0
+        self._signs: dict[str, float] = {}  # when each thread was last seen to go on
+        self._is_over = threading.Event()
 
     def poll(self) -> bool:
         """Take messages until told to stop; tell whether all that was begun has ended.
@@ -130,6 +149,7 @@ class Poller:
         Raises:
             PollerError: the queue cannot be polled, and waiting does not help.
         """
+        self._start_heart()
         if not self._patiently(self._find_queue):
             return True
         logger.info("polling %s", self._url)
@@ -155,6 +175,7 @@ class Poller:
             has_ended = self._end(pool)
             self._finished.put(None)
             keeper.join()
+            self._is_over.set()
             for context in (self._context, *self._contexts):
                 if has_ended:
                     context.close()
@@ -168,7 +189,7 @@ class Poller:
             if self._stop.is_set() or held.group in self._stopped_groups:
                 self._finish(held, hide_for=0)
                 return
-            held.is_begun = True
+            held.begin()
         context = self._own_context()
         context.parent = held.lease
         try:
@@ -203,8 +224,9 @@ class Poller:
         """Tell SQS what has become of messages, and extend the visibility of others."""
         is_going_on = True
         while is_going_on:
+            self._signs["keeper"] = monotonic()
             finished: list[Held] = []
-            wait = self._visibility / 6
+            wait = min(self._visibility / 6, LONGEST_PAUSE)
             while len(finished) < BATCH:
                 try:
                     held = self._finished.get(timeout=LINGER if finished else wait)
@@ -235,7 +257,7 @@ class Poller:
             short = [
                 held
                 for held in self._held
-                if held.lease.get_remaining_time_in_millis() < self._visibility * 667
+                if held.lease.left() < self._visibility * 0.667
                 and now - held.since < LONGEST_HIDING
             ]
         for first in range(0, len(short), BATCH):
@@ -260,10 +282,53 @@ class Poller:
             logger.warning("%s failed: %s", action, each.get("Message"))
         return not failed
 
+    def _start_heart(self) -> None:
+        """Touch the heartbeat file from now on, if there shall be one.
+
+        Raises:
+            SettingsError: the file cannot be written.
+        """
+        if not self._var.heartbeat:
+            return
+        file = Path(self._var.heartbeat)
+        try:
+            file.touch()
+        except OSError as error:
+            raise SettingsError(
+                f"the heartbeat file {file} cannot be written ({error.strerror}): name "
+                "another by --heartbeat"
+            ) from None
+        threading.Thread(target=self._beat, args=[file], daemon=True).start()
+
+    def _beat(self, file: Path) -> None:
+        """Touch the file for as long as all goes on."""
+        told: list[str] = []
+        while not self._is_over.wait(BEAT):
+            silent = self._silent()
+            if not silent:
+                with suppress(OSError):  # the file's age tells
+                    file.touch()
+            elif silent != told:
+                seconds = self._var.stuck_after
+                logger.error("stuck for %d s: %s", seconds, ", ".join(silent))
+            told = silent
+
+    def _silent(self) -> list[str]:
+        """Return the threads, and the messages worked on, that do not go on."""
+        with self._room:
+            asked = {
+                f"message {held.id}": held.lease.asked
+                for held in self._held
+                if held.is_begun
+            }
+        limit = monotonic() - self._var.stuck_after
+        return sorted(name for name, at in (self._signs | asked).items() if at < limit)
+
     def _wait_for_room(self, workers: int) -> bool:
         """Wait until a worker is about to be idle; tell whether to go on."""
         with self._room:
             while not self._stop.is_set() and len(self._held) >= workers:
+                self._signs["receiver"] = monotonic()
                 self._room.wait(0.2)
         return not self._stop.is_set()
 
@@ -271,6 +336,7 @@ class Poller:
         """Wait until what the function needs is there again; tell whether to go on."""
         backoff = Backoff()
         while self._outage.is_set() and not self._stop.wait(backoff.pause()):
+            self._signs["receiver"] = monotonic()
             try:
                 self._context.check()
             except Exception as error:
@@ -287,6 +353,7 @@ class Poller:
             PollerError: it fails for good.
         """
         while not self._stop.is_set():
+            self._signs["receiver"] = monotonic()
             try:
                 result = act()
             except Exception as error:
@@ -354,6 +421,7 @@ class Poller:
                     self._give_back_what_waits()
                 else:
                     end = monotonic() + self._var.grace
+                self._signs["receiver"] = monotonic()
                 self._room.wait(0.1)
             late = list(self._held)
         for held in late:

@@ -127,6 +127,16 @@ SETTINGS: dict[str, list[Setting]] = {
             10,
             "seconds before a message that failed comes back; doubled each time",
         ),
+        Setting(
+            "heartbeat", str, None, "file to touch while all goes on, for health checks"
+        ),
+        Setting(
+            "stuck_after",
+            number_between(1, 43200),
+            900,
+            "seconds after which a function that has not asked for the time left, or a "
+            "thread of the poller, counts as stuck",
+        ),
         Setting("once", bool, False, "end after one batch of messages", words=FLAG),
         Setting("drain", bool, False, "end when the queue is empty", words=FLAG),
         Setting("event", str, None, "run once, on this file's event", "EVENT_FILE"),
