@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from baking import DEADLINE, bake, clean_environment, skip
+from baking import DEADLINE, Project, bake, clean_environment, skip
 from playground import clicks
 
 # A command that runs another one where an engine answers, for machines without one of
 # their own; it ends with 77 where it cannot.
 ENGINE = os.environ.get("ENGINE", "").split()
+# The same, where a build reaches the network.
+HOST_ENGINE = os.environ.get("HOST_ENGINE", "").split()
 
 SCRIPT = f"""
 set -eu
@@ -32,34 +34,84 @@ docker ps --all --quiet --filter name=shim-
 docker volume ls --quiet --filter name=shim-
 """
 
+WORKER_SCRIPT = f"""
+set -eu
+compose="docker compose --file tests/docker-compose.yml --project-name with-worker"
+$compose --profile worker up --wait
+.venv/bin/python tests/shim/event.py tests/data/large.csv --function worker
+end=$(($(date +%s) + {DEADLINE}))
+until $compose logs worker | grep '"loaded": 1000'; do
+  test "$(date +%s)" -lt $end
+  sleep 0.1
+done
+$compose --profile worker stop
+$compose --profile worker ps --all --format '{{{{.Service}}}}: {{{{.ExitCode}}}}' worker
+$compose --profile worker down --volumes
+echo what is left:
+docker ps --all --quiet --filter name=with-worker
+docker volume ls --quiet --filter name=with-worker
+"""
+
+
+def engines_run(
+    script: str,
+    project: Project,
+    engine: list[str] = ENGINE,
+    environment: dict[str, str] | None = None,
+) -> str:
+    """Run a script where an engine answers; return all that it said."""
+    if not engine and (
+        not shutil.which("docker")
+        or subprocess.run(["docker", "info"], capture_output=True).returncode != 0
+    ):
+        pytest.skip("no Docker engine answers here")
+    result = subprocess.run(
+        [*engine, "sh", "-c", script],
+        cwd=project.path,
+        env=clean_environment(environment),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+    if engine and result.returncode == 77:
+        skip(result.stderr.strip())
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stderr + result.stdout
+
 
 @pytest.mark.parametrize("database", ["postgres", "mysql"])
 def test_sanity_check_by_compose_and_nothing_is_left(
     database: str, tmp_path: Path
 ) -> None:
-    if not ENGINE and (
-        not shutil.which("docker")
-        or subprocess.run(["docker", "info"], capture_output=True).returncode != 0
-    ):
-        pytest.skip("no Docker engine answers here")
     project = bake(tmp_path, database=database).share_installs()
     project.make("build", "TARGET=local")
     lines = clicks(100).splitlines()
     lines[3] = f"4,{'x' * 65},/,,2026-01-05 08:00:00"
     lines[5] = "six,anna,/,,2026-01-05 08:00:00"
     (project.path / "refused.csv").write_text("\n".join(lines), encoding="utf-8")
-    result = subprocess.run(
-        [*ENGINE, "sh", "-c", SCRIPT],
-        cwd=project.path,
-        env=clean_environment(),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-    )
-    if ENGINE and result.returncode == 77:
-        skip(result.stderr.strip())
-    assert result.returncode == 0, result.stdout + result.stderr
-    assert "10 rows in, 10 rows out" in result.stdout
-    assert '"loaded": 98, "rejected": 2' in result.stderr
+    said = engines_run(SCRIPT, project)
+    assert "10 rows in, 10 rows out" in said
+    assert '"loaded": 98, "rejected": 2' in said
     # what is listed after that would be containers and volumes that are left
-    assert result.stdout.endswith("s3://raw/worker/refused.csv\n")
+    assert said.endswith("s3://raw/worker/refused.csv\n")
+
+
+@pytest.mark.parametrize("database", ["postgres", "mysql"])
+def test_worker_of_compose_loads_what_is_dropped_and_stops(
+    database: str, tmp_path: Path
+) -> None:
+    project = bake(tmp_path, database=database).share_installs()
+    image = f"worker-{database}"
+    build = f"make image FUNC=worker IMAGE={image} DOCKER_ARGS=--network=host"
+    engines_run(build, project, HOST_ENGINE)
+    environment = {
+        "IMAGE": image,
+        "PYTHONPATH": "src/common:src",
+        "BUCKET": "raw",
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:4566",
+        "AWS_REGION": "eu-west-1",
+        "AWS_ACCESS_KEY_ID": "shim",
+        "AWS_SECRET_ACCESS_KEY": "shim",
+    }
+    said = engines_run(WORKER_SCRIPT, project, environment=environment)
+    assert said.endswith("worker: 0\nwhat is left:\n")

@@ -2,12 +2,16 @@
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
+from time import monotonic
 
 import pytest
+from box import Box
 
 import poller
 from context import CustomContext
 from poller import Lease, Poller, PollerError
+from settings import SettingsError
 from tests.context import void_context
 from tests.mock.aws import MockSqs
 
@@ -146,6 +150,50 @@ def test_visibility_is_extended_while_a_message_is_in_hand(
 
     assert QuickPoller(lambda: context, handle, threading.Event()).poll()
     assert seen == [True]
+
+
+def eventually(holds: Callable[[], bool]) -> bool:
+    """Tell whether a condition comes to hold."""
+    end = monotonic() + 10
+    while not (value := holds()) and monotonic() < end:
+        threading.Event().wait(0.005)
+    return value
+
+
+def test_heart_beats_while_a_function_is_busy_and_not_while_it_is_stuck(
+    context: CustomContext,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(poller, "BEAT", 0.005)
+    file = tmp_path / "heartbeat"
+    context.var = Box(context.var, heartbeat=str(file), stuck_after=0.05)
+    context.sqs.visibility = 0
+    context.sqs.send("a")
+    seen = []
+
+    def beats() -> bool:
+        file.unlink(missing_ok=True)
+        threading.Event().wait(0.02)
+        return file.exists()
+
+    def handle(message: str, body: str, context: CustomContext) -> None:
+        busy_until = monotonic() + 0.1
+        while monotonic() < busy_until:
+            context.time_remaining()
+        seen.append(eventually(lambda: context.time_remaining() >= 0 and beats()))
+        seen.append(eventually(lambda: not beats()))
+
+    assert QuickPoller(lambda: context, handle, threading.Event()).poll()
+    assert seen == [True, True]
+    assert "stuck: message message-1" in caplog.text
+
+
+def test_heartbeat_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    words = ("--read_queue=worker-pending", f"--heartbeat={tmp_path}/no/where")
+    with pytest.raises(SettingsError, match="no/where cannot be written"):
+        poll(void_context(*words), Work(), threading.Event())
 
 
 def test_fifo_group_stops_at_its_first_failure() -> None:

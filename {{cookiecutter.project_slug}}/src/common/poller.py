@@ -21,6 +21,7 @@ LONGEST_HIDING = 11 * 3600  # SQS hides a message for 12 hours, in all
 LONGEST_PAUSE = 20
 LINGER = 0.02
 BEAT = 5
+LONGEST_SILENCE = 900  # of a thread; a request that is tried again takes minutes
 
 # Errors that no waiting mends, and what to do about each.
 REMEDIES = {
@@ -309,8 +310,7 @@ class Poller:
                 with suppress(OSError):  # the file's age tells
                     file.touch()
             elif silent != told:
-                seconds = self._var.stuck_after
-                logger.error("stuck for %d s: %s", seconds, ", ".join(silent))
+                logger.error("stuck: %s", ", ".join(silent))
             told = silent
 
     def _silent(self) -> list[str]:
@@ -321,8 +321,11 @@ class Poller:
                 for held in self._held
                 if held.is_begun
             }
-        limit = monotonic() - self._var.stuck_after
-        return sorted(name for name, at in (self._signs | asked).items() if at < limit)
+        now, limit = monotonic(), self._var.stuck_after
+        return [
+            *(name for name, at in asked.items() if now - at > limit),
+            *(name for name, at in self._signs.items() if now - at > LONGEST_SILENCE),
+        ]
 
     def _wait_for_room(self, workers: int) -> bool:
         """Wait until a worker is about to be idle; tell whether to go on."""

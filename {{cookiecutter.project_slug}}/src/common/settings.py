@@ -134,8 +134,8 @@ SETTINGS: dict[str, list[Setting]] = {
             "stuck_after",
             number_between(1, 43200),
             900,
-            "seconds after which a function that has not asked for the time left, or a "
-            "thread of the poller, counts as stuck",
+            "seconds after which a function that has not asked for the time left "
+            "counts as stuck",
         ),
         Setting("once", bool, False, "end after one batch of messages", words=FLAG),
         Setting("drain", bool, False, "end when the queue is empty", words=FLAG),

@@ -1,0 +1,204 @@
+"""What the image does on a real engine; `test_engine.py` runs these where one is."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from baking import Project, free_port, wait_until
+from playground import (
+    BIG,
+    clicks,
+    count_from,
+    drain,
+    drop,
+    on_each_database,
+    put_big,
+    rows_of,
+    send,
+    visibility,
+    wait_for_load,
+    waiting,
+)
+from proxy import Proxy, hold
+
+on_postgres = pytest.mark.parametrize("shimmed", ["postgres"], indirect=True)
+# containers reach the shim, and a build the packages, by the machine's network
+NETWORK = "--network=host"
+IMAGE = "click-loader/worker"
+
+
+def docker(*words: str) -> str:
+    """Run a command of Docker; return what it said."""
+    result = subprocess.run(["docker", *words], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    return (result.stdout + result.stderr).strip()
+
+
+def state(name: str, what: str) -> str:
+    """Return a part of a container's state."""
+    return docker("inspect", "--format", "{{.State." + what + "}}", name)
+
+
+@pytest.fixture
+def imaged(shimmed: Project) -> Project:
+    """A project whose shim runs, and whose image is built."""
+    build(shimmed)
+    return shimmed
+
+
+def build(project: Project, image: str = IMAGE) -> None:
+    """Build the image by its make word."""
+    words = (f"IMAGE={image}", f"DOCKER_ARGS={NETWORK}")
+    project.make("image", "FUNC=worker", *words)
+
+
+@contextmanager
+def changed_worker(project: Project, old: str, new: str) -> Iterator[None]:
+    """Change the function for a while."""
+    path = project.path / "src/func/worker.py"
+    text = path.read_text(encoding="utf-8")
+    assert text.count(old) == 2, text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    try:
+        yield
+    finally:
+        path.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def container(
+    project: Project, settings: str = "", more: str = "", image: str = ""
+) -> Iterator[str]:
+    """Run the image by its make word; yield the container's name.
+
+    Args:
+        project: whose shim it talks to.
+        settings: of the function, on the command line.
+        more: words for Docker.
+        image: name of another image than the word's own.
+    """
+    name = f"container-{free_port()}"
+    words = [f"DOCKER_ARGS=--detach --rm=false --name={name} {more}"]
+    words += [f"IMAGE={image}"] if image else []
+    project.make("container", "FUNC=worker", f"RUN_ARGS={settings}", *words)
+    try:
+        yield name
+    finally:
+        docker("rm", "--force", name)
+
+
+@on_each_database
+def test_container_loads_what_is_dropped_and_is_healthy(imaged: Project) -> None:
+    with container(imaged) as name:
+        key = drop(imaged, "image.csv", clicks(100, first=1000))
+        wait_until(lambda: rows_of(imaged, key) == 100, "100 rows")
+        wait_until(lambda: state(name, "Health.Status") == "healthy", "its health")
+        docker("stop", name)
+        assert state(name, "ExitCode") == "0"
+    assert waiting(imaged) == [0, 0]
+
+
+@on_each_database
+def test_end_states_are_equal_with_the_image_as_the_container(imaged: Project) -> None:
+    said = imaged.make("parity", f"DOCKER_ARGS={NETWORK}").stdout
+    assert "All are equal. The container is the image." in said
+
+
+@on_postgres
+def test_image_runs_as_nobody_and_can_write_nothing(imaged: Project) -> None:
+    with container(imaged) as name:
+        assert docker("exec", name, "id", "-u") == "65532"
+        words = ("docker", "exec", name, "touch", "/app/file")
+        refused = subprocess.run(words, capture_output=True, text=True)
+    assert "Read-only file system" in refused.stderr
+
+
+@on_postgres
+def test_change_of_the_function_rebuilds_the_last_layer_only(imaged: Project) -> None:
+    def layers(image: str) -> list[str]:
+        words = ("--format", "{{json .RootFS.Layers}}", image)
+        return list(json.loads(docker("image", "inspect", *words)))
+
+    with changed_worker(imaged, "found =", "# changed\n    found ="):
+        build(imaged, "changed")
+    before, after = layers(IMAGE), layers("changed")
+    assert before[:-1] == after[:-1]
+    assert before[-1] != after[-1]
+
+
+@on_postgres
+def test_stop_before_anything_has_begun_is_heard(imaged: Project) -> None:
+    with container(imaged) as name:
+        docker("stop", name)  # Python has hardly started
+        assert state(name, "ExitCode") == "0"
+
+
+@on_postgres
+def test_stop_in_mid_load_finishes_it(imaged: Project) -> None:
+    send(imaged, put_big(imaged, "stopped.csv", 60_000_000).read_text())
+    with container(imaged, "--grace=50") as name:
+        wait_for_load(imaged)
+        docker("stop", "--time=60", name)
+        assert state(name, "ExitCode") == "0"
+    assert count_from(imaged, 60_000_000) == BIG
+    assert waiting(imaged) == [0, 0]
+
+
+@on_postgres
+def test_stop_gives_back_what_outlasts_the_grace_time(imaged: Project) -> None:
+    key = drop(imaged, "late.csv", clicks(10, first=62_000_000))
+    s3 = imaged.shim_environment()["AWS_ENDPOINT_URL"]
+    with Proxy(s3, hold("GetObject")) as proxy:
+        with container(imaged, f"--s3_endpoint={proxy.url}") as name:
+            proxy.wait_for("GetObject")
+            docker("stop", name)
+            assert state(name, "ExitCode") == "0"
+            assert "given back: its time is up" in docker("logs", name)
+        assert waiting(imaged) == [1, 0]
+    drain(imaged)
+    assert rows_of(imaged, key) == 10
+
+
+@on_postgres
+def test_container_that_runs_out_of_memory_leaves_the_message_to_the_next(
+    imaged: Project,
+) -> None:
+    greedy = "_ = b'x' * 500_000_000\n    found ="
+    with changed_worker(imaged, "found =", greedy):
+        build(imaged, "greedy")
+    limit = "--memory=200m --memory-swap=200m"
+    with visibility(imaged, 4):
+        key = drop(imaged, "greedy.csv", clicks(10, first=63_000_000))
+        with container(imaged, more=limit, image="greedy") as name:
+            wait_until(lambda: state(name, "Status") == "exited", "its end")
+            assert state(name, "OOMKilled") == "true"
+            assert state(name, "ExitCode") == "137"
+        assert rows_of(imaged, key) == 0
+        drain(imaged)
+    assert rows_of(imaged, key) == 10
+    assert count_from(imaged, 63_000_000) == 10
+
+
+@on_postgres
+def test_stuck_container_is_unhealthy_and_a_busy_one_is_not(imaged: Project) -> None:
+    often = "--health-interval=1s"
+    s3 = imaged.shim_environment()["AWS_ENDPOINT_URL"]
+    with Proxy(s3, hold("GetObject")) as proxy:
+        held = f"--s3_endpoint={proxy.url}"
+        with (
+            container(imaged, f"{held} --stuck_after=1", often) as stuck,
+            container(imaged, held, often) as busy,
+        ):
+            for number in range(2):
+                drop(imaged, f"health{number}.csv", clicks(10, first=64_000_000))
+                wait_until(lambda: len(proxy.hindered) == number + 1, "a load")  # noqa: B023
+            wait_until(lambda: state(stuck, "Health.Status") == "unhealthy", "its end")
+            assert "stuck: message" in docker("logs", stuck)
+            assert state(busy, "Health.Status") == "healthy"
+            docker("kill", "--signal=STOP", busy)
+            wait_until(lambda: state(busy, "Health.Status") == "unhealthy", "its end")
+            docker("kill", stuck, busy)
+    drain(imaged)

@@ -1,0 +1,31 @@
+"""The image, on a real engine."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from baking import skip
+
+# A command that runs another one where an engine answers and containers share the
+# machine's network, for machines without one of their own; it ends with 77 where it
+# cannot.
+ENGINE = os.environ.get("HOST_ENGINE", "").split()
+
+
+def test_image_on_an_engine() -> None:
+    if not ENGINE and (
+        not shutil.which("docker")
+        or subprocess.run(["docker", "info"], capture_output=True).returncode != 0
+    ):
+        pytest.skip("no Docker engine answers here")
+    tests = Path(__file__).with_name("on_engine.py")
+    words = [*ENGINE, sys.executable, "-m", "pytest", "-v", str(tests)]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
+    result = subprocess.run(words, env=environment, capture_output=True, text=True)
+    if ENGINE and result.returncode == 77:
+        skip(result.stderr.strip())
+    assert result.returncode == 0, result.stdout + result.stderr
