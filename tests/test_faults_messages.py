@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain
-from pathlib import Path
 
 from baking import DEADLINE, Project, Running, wait_until
 from playground import (
@@ -300,7 +299,7 @@ def test_poison_message_in_the_batch_of_a_lambda_comes_back_alone(
 def deployed(project: Project) -> Iterator[None]:
     """Run the function as a Lambda behind its queue, warm."""
     project.make("build")
-    words = (".venv/bin/python", Path(__file__).with_name("deploy_lambda.py"))
+    words = (".venv/bin/python", "tests/shim/deploy_lambda.py")
     environment = project.shim_environment()
     project.run(*words, ".build", env=environment)
     try:

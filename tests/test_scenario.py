@@ -126,7 +126,7 @@ def test_server_that_takes_no_local_files_gets_the_rows_by_insert(
 @on_each_database
 def test_lambda_behind_the_queue_loads_what_is_dropped(shimmed: Project) -> None:
     shimmed.make("build")
-    program = Path(__file__).with_name("deploy_lambda.py")
+    program = "tests/shim/deploy_lambda.py"
     shimmed.run(".venv/bin/python", program, ".build", env=shimmed.shim_environment())
     key = drop(shimmed, "lambda.csv", clicks(50, first=9300))
     try:

@@ -9,8 +9,8 @@ import pytest
 from baking import Project, Running, bake, free_port
 
 WORDS = """
-help doctor install test watch lint format shim run invoke event sanity_check build image
-container clean
+help doctor install test watch lint format shim run invoke event sanity_check build
+image container parity clean
 """
 FLAGS = """
 read_queue poll_batch_size poll_interval region const_path s3_endpoint sqs_endpoint
