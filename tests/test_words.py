@@ -170,3 +170,24 @@ def test_doctor_tells_what_is_there_and_how_to_get_the_rest(baked: Project) -> N
     assert "Python" in page
     for line in page.splitlines():
         assert line.startswith(("ok ", "absent ", "        "))
+
+
+def test_lint_tells_what_a_function_gets_from_its_context_instead(
+    baked: Project,
+) -> None:
+    for text, told in (
+        (
+            "import boto3\nimport psycopg\nfrom os import environ\n",
+            ("context.s3, context.sqs", "context.rds", "context.var"),
+        ),
+        (
+            "rows = open('/data/rows.csv').read()\nprint(context.var.db_pass)\n",
+            ("take objects from context.s3", "the wrapper logs it"),
+        ),
+    ):
+        path = baked.path / "src/func/rogue.py"
+        path.write_text(f'"""A function that serves itself."""\n\n{text}')
+        result = baked.make("lint", check=False)
+        assert result.returncode != 0
+        for each in told:
+            assert each in result.stdout
