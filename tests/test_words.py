@@ -119,6 +119,7 @@ def test_only_the_function_that_changed_is_built_again(baked: Project) -> None:
         (["run", "FUNC=worker"], "The shim does not run"),
         (["invoke", "FUNC=worker"], "The shim does not run"),
         (["sanity_check"], "The shim does not run"),
+        (["parity"], "The shim does not run"),
         (["event"], "FILE= is no file"),
         (["event", "FILE=nowhere.csv"], "FILE=nowhere.csv is no file"),
         (["event", "FILE=tests/data/sanity.csv"], "The shim does not run"),
@@ -131,6 +132,14 @@ def test_word_used_wrongly_says_what_to_do(
     assert result.returncode != 0
     assert told in result.stdout
     assert "Traceback" not in result.stdout
+
+
+@pytest.mark.parametrize("word", ["image", "container"])
+def test_word_that_needs_an_engine_says_so(baked: Project, word: str) -> None:
+    nowhere = {"DOCKER_HOST": f"tcp://127.0.0.1:{free_port()}"}
+    result = baked.make(word, "FUNC=worker", env=nowhere, check=False)
+    assert result.returncode != 0
+    assert result.stdout.startswith("No Docker engine answers here: see 'make doctor'.")
 
 
 def test_help_of_a_function_lists_the_settings(baked: Project) -> None:

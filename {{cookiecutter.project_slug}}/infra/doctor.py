@@ -96,7 +96,7 @@ PROGRAMS = [
     (
         "Docker engine",
         ["docker", "ps", "--quiet", "--filter", "name=^$"],
-        "the shim, if you prefer it to local processes",
+        "images, and the shim, if you like it so",
         "https://docs.docker.com/engine/install/",
     ),
     (
