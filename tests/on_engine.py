@@ -183,7 +183,12 @@ def test_container_that_runs_out_of_memory_leaves_the_message_to_the_next(
 
 
 @on_postgres
-def test_stuck_container_is_unhealthy_and_a_busy_one_is_not(imaged: Project) -> None:
+def test_container_that_does_not_go_on_is_unhealthy_and_a_busy_one_is_not(
+    imaged: Project,
+) -> None:
+    def health(name: str) -> str:
+        return state(name, "Health.Status")
+
     often = "--health-interval=1s"
     s3 = imaged.shim_environment()["AWS_ENDPOINT_URL"]
     with Proxy(s3, hold("GetObject")) as proxy:
@@ -192,13 +197,15 @@ def test_stuck_container_is_unhealthy_and_a_busy_one_is_not(imaged: Project) -> 
             container(imaged, f"{held} --stuck_after=1", often) as stuck,
             container(imaged, held, often) as busy,
         ):
-            for number in range(2):
+            for number in (0, 1):
                 drop(imaged, f"health{number}.csv", clicks(10, first=64_000_000))
-                wait_until(lambda: len(proxy.hindered) == number + 1, "a load")  # noqa: B023
-            wait_until(lambda: state(stuck, "Health.Status") == "unhealthy", "its end")
-            assert "stuck: message" in docker("logs", stuck)
-            assert state(busy, "Health.Status") == "healthy"
-            docker("kill", "--signal=STOP", busy)
-            wait_until(lambda: state(busy, "Health.Status") == "unhealthy", "its end")
-            docker("kill", stuck, busy)
+            wait_until(lambda: len(proxy.hindered) == 2, "two loads")
+            with container(imaged, more=often) as halted:
+                wait_until(lambda: health(halted) == "healthy", "its start")
+                docker("kill", "--signal=STOP", halted)
+                wait_until(lambda: health(stuck) == "unhealthy", "the stuck one")
+                wait_until(lambda: health(halted) == "unhealthy", "the halted one")
+                assert "stuck: message" in docker("logs", stuck)
+                assert health(busy) == "healthy"
+                docker("kill", stuck, busy, halted)
     drain(imaged)

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import boto3
@@ -45,12 +46,15 @@ def deploy(build: Path, queue: str, name: str = FUNCTION, **settings: str) -> No
 
 
 def remove(name: str = FUNCTION) -> None:
-    """Take mapping and function away."""
+    """Take mapping, function and logs away."""
     client = boto3.client("lambda")
     found = client.list_event_source_mappings(FunctionName=name)
     for mapping in found["EventSourceMappings"]:
         client.delete_event_source_mapping(UUID=mapping["UUID"])
     client.delete_function(FunctionName=name)
+    logs = boto3.client("logs")
+    with suppress(logs.exceptions.ResourceNotFoundException):  # it has never run
+        logs.delete_log_group(logGroupName=f"/aws/lambda/{name}")
 
 
 if __name__ == "__main__":

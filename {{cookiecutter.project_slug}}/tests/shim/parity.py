@@ -269,11 +269,10 @@ def lambda_function(shim: InShim) -> str:
             if monotonic() > deadline:
                 raise SystemExit(f"the Lambda is not done in {DEADLINE_SECONDS} s")
             sleep(0.1)
+        group = {"logGroupName": f"/aws/lambda/{shim.name}"}
+        found = boto3.client("logs").filter_log_events(**group)
     finally:
         remove(shim.name)
-    logs, group = boto3.client("logs"), {"logGroupName": f"/aws/lambda/{shim.name}"}
-    found = logs.filter_log_events(**group)
-    logs.delete_log_group(**group)
     return "\n".join(event["message"] for event in found["events"])
 
 
