@@ -190,6 +190,28 @@ def test_heart_beats_while_a_function_is_busy_and_not_while_it_is_stuck(
     assert "stuck: message message-1" in caplog.text
 
 
+def test_heart_stops_when_nobody_tells_sqs_what_became_of_messages(
+    context: CustomContext,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(poller, "BEAT", 0.005)
+    monkeypatch.setattr(poller, "LONGEST_SILENCE", 0.05)
+    end = threading.Event()
+
+    def delete_message_batch(**_: object) -> dict[str, object]:
+        assert eventually(lambda: "stuck: keeper" in caplog.text)
+        end.set()
+        return {}
+
+    context.var = Box(context.var, heartbeat=str(tmp_path / "heartbeat"))
+    context.sqs.delete_message_batch = delete_message_batch
+    context.sqs.send("a")
+    assert poll(context, Work(), end)
+    assert end.is_set()
+
+
 def test_heartbeat_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     words = ("--read_queue=worker-pending", f"--heartbeat={tmp_path}/no/where")
     with pytest.raises(SettingsError, match="no/where cannot be written"):

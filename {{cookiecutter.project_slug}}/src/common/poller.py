@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from math import inf
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -141,7 +142,7 @@ class Poller:
         self._backoff = Backoff()
         self._url = ""
         self._visibility = 30.0
-        self._signs: dict[str, float] = {}  # when each thread was last seen to go on
+        self._asking = self._keeping = inf  # since when: requests, a turn of the keeper
         self._is_over = threading.Event()
 
     def poll(self) -> bool:
@@ -225,9 +226,9 @@ class Poller:
         """Tell SQS what has become of messages, and extend the visibility of others."""
         is_going_on = True
         while is_going_on:
-            self._signs["keeper"] = monotonic()
+            self._keeping = monotonic()
             finished: list[Held] = []
-            wait = min(self._visibility / 6, LONGEST_PAUSE)
+            wait = min(self._visibility, LONGEST_SILENCE) / 6
             while len(finished) < BATCH:
                 try:
                     held = self._finished.get(timeout=LINGER if finished else wait)
@@ -321,17 +322,17 @@ class Poller:
                 for held in self._held
                 if held.is_begun
             }
+        threads = {"receiver": self._asking, "keeper": self._keeping}
         now, limit = monotonic(), self._var.stuck_after
         return [
             *(name for name, at in asked.items() if now - at > limit),
-            *(name for name, at in self._signs.items() if now - at > LONGEST_SILENCE),
+            *(name for name, at in threads.items() if now - at > LONGEST_SILENCE),
         ]
 
     def _wait_for_room(self, workers: int) -> bool:
         """Wait until a worker is about to be idle; tell whether to go on."""
         with self._room:
             while not self._stop.is_set() and len(self._held) >= workers:
-                self._signs["receiver"] = monotonic()
                 self._room.wait(0.2)
         return not self._stop.is_set()
 
@@ -339,7 +340,6 @@ class Poller:
         """Wait until what the function needs is there again; tell whether to go on."""
         backoff = Backoff()
         while self._outage.is_set() and not self._stop.wait(backoff.pause()):
-            self._signs["receiver"] = monotonic()
             try:
                 self._context.check()
             except Exception as error:
@@ -356,7 +356,7 @@ class Poller:
             PollerError: it fails for good.
         """
         while not self._stop.is_set():
-            self._signs["receiver"] = monotonic()
+            self._asking = monotonic()
             try:
                 result = act()
             except Exception as error:
@@ -366,6 +366,8 @@ class Poller:
             else:
                 self._backoff = Backoff()
                 return result
+            finally:
+                self._asking = inf
         return None
 
     def _refuse(self, error: Exception) -> None:
@@ -424,7 +426,6 @@ class Poller:
                     self._give_back_what_waits()
                 else:
                     end = monotonic() + self._var.grace
-                self._signs["receiver"] = monotonic()
                 self._room.wait(0.1)
             late = list(self._held)
         for held in late:
