@@ -56,16 +56,21 @@ def build(project: Project, image: str = IMAGE) -> None:
 
 
 @contextmanager
-def changed_worker(project: Project, old: str, new: str) -> Iterator[None]:
-    """Change the function for a while."""
+def another_image(project: Project, name: str, line: str) -> Iterator[None]:
+    """Build an image whose function has one line more, for a while."""
     path = project.path / "src/func/worker.py"
     text = path.read_text(encoding="utf-8")
-    assert text.count(old) == 2, text
-    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    first = "    found = events.objects(event)\n"
+    assert first in text
+    path.write_text(text.replace(first, f"    {line}\n{first}"), encoding="utf-8")
+    try:
+        build(project, name)
+    finally:
+        path.write_text(text, encoding="utf-8")
     try:
         yield
     finally:
-        path.write_text(text, encoding="utf-8")
+        docker("image", "rm", "--force", name)
 
 
 @contextmanager
@@ -122,9 +127,8 @@ def test_change_of_the_function_rebuilds_the_last_layer_only(imaged: Project) ->
         words = ("--format", "{{json .RootFS.Layers}}", image)
         return list(json.loads(docker("image", "inspect", *words)))
 
-    with changed_worker(imaged, "found =", "# changed\n    found ="):
-        build(imaged, "changed")
-    before, after = layers(IMAGE), layers("changed")
+    with another_image(imaged, "changed", "# changed"):
+        before, after = layers(IMAGE), layers("changed")
     assert before[:-1] == after[:-1]
     assert before[-1] != after[-1]
 
@@ -166,11 +170,11 @@ def test_stop_gives_back_what_outlasts_the_grace_time(imaged: Project) -> None:
 def test_container_that_runs_out_of_memory_leaves_the_message_to_the_next(
     imaged: Project,
 ) -> None:
-    greedy = "_ = b'x' * 500_000_000\n    found ="
-    with changed_worker(imaged, "found =", greedy):
-        build(imaged, "greedy")
     limit = "--memory=200m --memory-swap=200m"
-    with visibility(imaged, 4):
+    with (
+        another_image(imaged, "greedy", "_ = b'x' * 500_000_000"),
+        visibility(imaged, 4),
+    ):
         key = drop(imaged, "greedy.csv", clicks(10, first=63_000_000))
         with container(imaged, more=limit, image="greedy") as name:
             wait_until(lambda: state(name, "Status") == "exited", "its end")
