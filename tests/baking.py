@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 TEMPLATE = ROOT / "{{cookiecutter.project_slug}}"
 SHARED = ROOT / ".build" / "shared"
 DEADLINE = 60
+VARIABLES = {".venv": "VENV", ".venv-shim": "SHIM_VENV", ".venv-infra": "INFRA_VENV"}
 
 # What the machine's own settings must not decide in a project.
 FOREIGN = ("AWS_", "DB_", "MAKE", "MFLAGS", "VIRTUAL_ENV", "PYTHON", "RUFF_", "PYTEST_")
@@ -68,15 +69,18 @@ class Project:
         return Running(self.path, ["make", *words], clean_environment())
 
     def share_installs(self) -> "Project":
-        """Take `.venv` and `.venv-shim` from an earlier project of the same needs."""
-        for folder, requirements in (
-            (".venv", ["src/common/requirements*.txt", "tests/requirements.txt"]),
-            (".venv-shim", ["tests/shim/requirements*.txt"]),
-        ):
+        """Take the virtual environments of an earlier project of the same needs."""
+        needs = {
+            ".venv": ["src/common/requirements*.txt", "tests/requirements.txt"],
+            ".venv-shim": ["tests/shim/requirements*.txt"],
+            ".venv-infra": ["infra/requirements.txt"] if has_terraform() else [],
+        }
+        for folder, requirements in needs.items():
             files = [path for glob in requirements for path in self.path.glob(glob)]
             content = b"".join(path.read_bytes() for path in sorted(files))
             name = hashlib.sha256(content).hexdigest()[:12] + folder
-            self._install(SHARED / name, self.path / folder)
+            if content:
+                self._install(SHARED / name, self.path / folder)
         return self
 
     def _install(self, shared: Path, link: Path) -> None:
@@ -84,7 +88,7 @@ class Project:
         stamp = shared / ".installed"
         with FileLock(f"{shared}.lock"):
             if not stamp.exists():
-                variable = "VENV" if link.name == ".venv" else "SHIM_VENV"
+                variable = VARIABLES[link.name]
                 self.make(str(stamp), f"{variable}={shared}")
         link.symlink_to(shared)
         stamp.touch()  # later than the files that were just baked
@@ -243,6 +247,11 @@ def skip(reason: str) -> NoReturn:
     if os.environ.get("SKIPS") == "refused":
         pytest.fail(f"skips are refused here, but {reason}")
     pytest.skip(reason)
+
+
+def has_terraform() -> bool:
+    """Tell whether this machine has Terraform."""
+    return shutil.which("terraform") is not None
 
 
 def need_server(database: str) -> None:

@@ -8,7 +8,11 @@ import yaml
 import settings
 from settings import SettingsError
 
-CONFIGS = sorted((Path(__file__).parents[1] / "config").glob("[!_]*.yml"))
+ROOT = Path(__file__).parents[1]
+CONFIGS = [
+    ROOT / "config" / f"{path.stem}.yml"
+    for path in sorted((ROOT / "src" / "func").glob("[!_]*.py"))
+]
 
 
 @pytest.fixture

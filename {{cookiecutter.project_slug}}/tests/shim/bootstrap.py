@@ -16,6 +16,13 @@ BUCKET = "raw"
 FUNCTIONS = Path(os.environ.get("FUNCTIONS", "src/func"))
 SAMPLE = Path(os.environ.get("SAMPLE", "tests/data/sanity.csv"))
 MAX_RECEIVES = 3
+# Where IAM is enforced, S3 sends to no queue that does not let it.
+S3_SENDS = {
+    "Effect": "Allow",
+    "Principal": {"Service": "s3.amazonaws.com"},
+    "Action": "sqs:SendMessage",
+    "Resource": "*",
+}
 
 
 def main() -> None:
@@ -44,12 +51,14 @@ def main() -> None:
 def notification(sqs: Any, function: str) -> dict[str, Any]:
     """Make a function's queues; return the notification that feeds them."""
     dead = queue(sqs, f"{function}-dead-letter", {})
-    redrive = {"deadLetterTargetArn": dead, "maxReceiveCount": MAX_RECEIVES}
+    attributes = {
+        "RedrivePolicy": {"deadLetterTargetArn": dead, "maxReceiveCount": MAX_RECEIVES},
+        "Policy": {"Version": "2012-10-17", "Statement": [S3_SENDS]},
+    }
+    written = {name: json.dumps(value) for name, value in attributes.items()}
     return {
         "Id": function,
-        "QueueArn": queue(
-            sqs, f"{function}-pending", {"RedrivePolicy": json.dumps(redrive)}
-        ),
+        "QueueArn": queue(sqs, f"{function}-pending", written),
         "Events": ["s3:ObjectCreated:*"],
         "Filter": {
             "Key": {"FilterRules": [{"Name": "prefix", "Value": f"{function}/"}]}

@@ -100,6 +100,8 @@ def processes(
             LAMBDA_EXECUTOR="local",
             IOT_MTLS_ENABLED="0",
             SFTP_ENABLED="0",
+            AWS_ACCESS_KEY_ID="shim",  # who may do all where AUTH=true enforces IAM
+            AWS_SECRET_ACCESS_KEY="shim",
         )
         servers.start("database", database.command(folder, options.db_port))
         servers.wait_for("S3 and SQS", lambda: _aws_answers(options.aws_port))

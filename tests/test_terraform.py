@@ -1,0 +1,146 @@
+"""What Terraform deploys, applied into the shim with IAM enforced."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from baking import (
+    Project,
+    bake,
+    clean_environment,
+    has_terraform,
+    need_server,
+    skip,
+    wait_until,
+)
+from playground import DATABASES, clicks, client, rows_of
+
+# A command that runs another one where Terraform gets its providers, for machines that
+# no registry answers; it ends with 77 where it cannot.
+TERRAFORM = os.environ.get("TERRAFORM", "").split()
+
+FUNCTION = "click-loader-local-worker"
+SEES = '"s3:GetObject", "s3:GetObjectVersion"'
+
+
+def make(
+    project: Project, *words: str, check: bool = True
+) -> subprocess.CompletedProcess[str]:
+    """Run a make word where Terraform gets its providers."""
+    return project.run(*TERRAFORM, "make", *words, check=check)
+
+
+@pytest.fixture(scope="session")
+def providers(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Skip where Terraform, or its provider, cannot be had."""
+    if not has_terraform():
+        skip("this machine has no terraform")
+    folder = tmp_path_factory.mktemp("init")
+    project = bake(folder)
+    init = subprocess.run(
+        [*TERRAFORM, "terraform", f"-chdir={project.path}/infra", "init"],
+        env=clean_environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+    if init.returncode != 0:
+        reason = "Terraform's provider for AWS cannot be had here"
+        (skip if TERRAFORM else pytest.skip)(reason)
+
+
+@pytest.mark.usefixtures("providers")
+@pytest.mark.parametrize("database", DATABASES)
+def test_terraform_deploys_what_loads_files_and_destroys_all_of_it(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    need_server(database)
+    monkeypatch.setenv("AUTH", "true")
+    project = bake(tmp_path, database=database).share_installs()
+    with project.shim():
+        before = everything(project)
+        said = make(project, "deploy", "ENV=local").stdout
+        assert "The shim cannot hold network aurora ecr ecs: left out." in said
+        bucket = only(project, "bucket", "bucket")
+        loads_what_is_dropped(project, bucket)
+        sets_poison_aside(project)
+        refuses_what_the_role_may_not(project, bucket)
+        plan = make(project, "plan", "ENV=local").stdout
+        assert plan.count("No changes.") == 5
+        make(project, "destroy", "ENV=local")
+        assert everything(project) == before
+
+
+def loads_what_is_dropped(project: Project, bucket: str) -> None:
+    make(project, "event", "FILE=tests/data/large.csv", f"BUCKET={bucket}")
+    wait_until(lambda: rows_of(project, "worker/large.csv") == 1000, "1,000 rows")
+    assert project.query("SELECT count(*) FROM clicks") == [[1000]]
+
+
+def sets_poison_aside(project: Project) -> None:
+    """Send what no function can read; hasten its three receives."""
+    sqs = client(project, "sqs")
+    pending = only(project, "queue", "pending")["worker"]
+    dead_letter = only(project, "queue", "dead_letter")["worker"]
+    names = ["VisibilityTimeout"]
+    found = sqs.get_queue_attributes(QueueUrl=pending, AttributeNames=names)
+    assert found["Attributes"] == {"VisibilityTimeout": "360"}
+    sqs.set_queue_attributes(QueueUrl=pending, Attributes={"VisibilityTimeout": "1"})
+    sqs.send_message(QueueUrl=pending, MessageBody="poison")
+    words = {"QueueUrl": dead_letter, "WaitTimeSeconds": 1}
+    [letter] = wait_until(
+        lambda: sqs.receive_message(**words).get("Messages"), "the dead letter"
+    )
+    assert letter["Body"] == "poison"
+    sqs.set_queue_attributes(QueueUrl=pending, Attributes=found["Attributes"])
+
+
+def refuses_what_the_role_may_not(project: Project, bucket: str) -> None:
+    """Take an action away from the role, and give it back."""
+    policy = project.path / "infra" / "role" / "main.tf"
+    text = policy.read_text(encoding="utf-8")
+    assert text.count(SEES) == 1
+    policy.write_text(text.replace(SEES, '"s3:GetObjectTagging"'), encoding="utf-8")
+    make(project, "deploy", "TARGET=role", "ENV=local")
+    (project.path / "denied.csv").write_text(clicks(3, first=9001), encoding="utf-8")
+    make(project, "event", "FILE=denied.csv", f"BUCKET={bucket}")
+    wait_until(lambda: "AccessDenied" in logs(project), "what IAM refuses, in the logs")
+    assert rows_of(project, "worker/denied.csv") == 0
+    policy.write_text(text, encoding="utf-8")
+    make(project, "deploy", "TARGET=role", "ENV=local")
+
+
+def only(project: Project, target: str, name: str) -> Any:
+    """Return an output of a target."""
+    folder = project.path / ".build" / "terraform" / "local" / target
+    words = ("terraform", f"-chdir={folder}", "output", "-json", name)
+    return json.loads(project.run(*TERRAFORM, *words).stdout)
+
+
+def logs(project: Project) -> str:
+    """Return all that the Lambda has logged."""
+    group = {"logGroupName": f"/aws/lambda/{FUNCTION}"}
+    found = client(project, "logs").filter_log_events(**group)
+    return "\n".join(event["message"] for event in found["events"])
+
+
+def everything(project: Project) -> dict[str, list[Any]]:
+    """Return the names of all that the shim's AWS holds, service by service."""
+    listed = {
+        "s3": ("list_buckets", "Buckets", "Name"),
+        "sqs": ("list_queues", "QueueUrls", None),
+        "iam": ("list_roles", "Roles", "RoleName"),
+        "lambda": ("list_functions", "Functions", "FunctionName"),
+        "logs": ("describe_log_groups", "logGroups", "logGroupName"),
+    }
+    names = {}
+    for service, (action, key, name) in listed.items():
+        found = getattr(client(project, service), action)().get(key, [])
+        names[service] = sorted(each[name] if name else each for each in found)
+    layers = client(project, "lambda").list_layers()["Layers"]
+    mappings = client(project, "lambda").list_event_source_mappings()
+    return names | {"layers": layers, "mappings": mappings["EventSourceMappings"]}

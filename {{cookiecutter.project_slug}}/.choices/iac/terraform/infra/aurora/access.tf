@@ -1,0 +1,17 @@
+# Functions may read the password, which is made here; their roles are of the target role.
+resource "aws_iam_role_policy" "secret" {
+  for_each = toset(flatten([
+    for name in local.names : ["${local.prefix}-${name}-execution", "${local.prefix}-${name}-task"]
+  ]))
+  name = "secret"
+  role = each.key
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Sid      = "ReadThePassword"
+      Effect   = "Allow"
+      Action   = ["secretsmanager:GetSecretValue"]
+      Resource = aws_rds_cluster.main.master_user_secret[0].secret_arn
+    }]
+  })
+}

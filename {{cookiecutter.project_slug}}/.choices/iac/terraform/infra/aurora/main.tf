@@ -1,0 +1,81 @@
+# Aurora Serverless v2. Secrets Manager holds its password and changes it; no state has it.
+locals {
+  size = local.settings.database
+  engine = {
+    mysql = {
+      name       = "aurora-mysql"
+      version    = "8.0.mysql_aurora.3.12.0"
+      family     = "aurora-mysql8.0"
+      logs       = ["audit", "error", "slowquery"]
+      parameters = { require_secure_transport = "ON", local_infile = "1" }
+    }
+    postgres = {
+      name       = "aurora-postgresql"
+      version    = "17.9"
+      family     = "aurora-postgresql17"
+      logs       = ["postgresql"]
+      parameters = { "rds.force_ssl" = "1" }
+    }
+  }[var.database]
+}
+
+resource "aws_rds_cluster_parameter_group" "main" {
+  name        = local.prefix
+  family      = local.engine.family
+  description = "TLS for all"
+  dynamic "parameter" {
+    for_each = local.engine.parameters
+    content {
+      name         = parameter.key
+      value        = parameter.value
+      apply_method = "pending-reboot"
+    }
+  }
+}
+
+resource "aws_db_subnet_group" "main" {
+  name       = local.prefix
+  subnet_ids = data.aws_subnets.private.ids
+}
+
+resource "aws_rds_cluster" "main" {
+  #checkov:skip=CKV_AWS_162:functions log in by the secret, which works for the shim's databases, too
+  #checkov:skip=CKV_AWS_327:RDS's own key is enough, and costs nothing at rest
+  #checkov:skip=CKV2_AWS_8:Aurora's own backups go back backup_days
+  #checkov:skip=CKV_AWS_139:config/deploy.yml protects where it must
+  cluster_identifier              = local.prefix
+  engine                          = local.engine.name
+  engine_version                  = local.engine.version
+  database_name                   = "main"
+  master_username                 = "worker"
+  manage_master_user_password     = true
+  storage_encrypted               = true
+  db_subnet_group_name            = aws_db_subnet_group.main.name
+  db_cluster_parameter_group_name = aws_rds_cluster_parameter_group.main.name
+  vpc_security_group_ids          = [data.aws_security_group.database.id]
+  enabled_cloudwatch_logs_exports = local.engine.logs
+  enable_http_endpoint            = true # for make tables without a way into the network
+  backup_retention_period         = local.size.backup_days
+  copy_tags_to_snapshot           = true
+  deletion_protection             = local.size.is_protected
+  skip_final_snapshot             = !local.size.is_protected
+  final_snapshot_identifier       = "${local.prefix}-final"
+
+  serverlessv2_scaling_configuration {
+    min_capacity = local.size.min_capacity
+    max_capacity = local.size.max_capacity
+  }
+}
+
+resource "aws_rds_cluster_instance" "main" {
+  #checkov:skip=CKV_AWS_118:Database Insights below tells more than enhanced monitoring
+  #checkov:skip=CKV_AWS_354:RDS's own key is enough
+  count                        = local.size.instances
+  identifier                   = "${local.prefix}-${count.index}"
+  cluster_identifier           = aws_rds_cluster.main.id
+  engine                       = aws_rds_cluster.main.engine
+  engine_version               = aws_rds_cluster.main.engine_version
+  instance_class               = "db.serverless"
+  auto_minor_version_upgrade   = true
+  performance_insights_enabled = true
+}

@@ -1,0 +1,31 @@
+mock_provider "aws" {
+  source = "../../../../infra/tests"
+}
+
+variables {
+  project     = "test"
+  environment = "small"
+  database    = "postgres"
+  config      = "infra/tests/deploy.yml"
+}
+
+run "images" {
+  variables {
+    environment = "large"
+  }
+  assert {
+    condition     = alltrue([for repository in aws_ecr_repository.function : repository.image_tag_mutability == "IMMUTABLE" && repository.image_scanning_configuration[0].scan_on_push])
+    error_message = "Images are scanned, and never change."
+  }
+  assert {
+    condition     = toset(keys(output.images)) == local.names
+    error_message = "Each container has an image."
+  }
+}
+
+run "no_images" {
+  assert {
+    condition     = length(output.images) == 0
+    error_message = "A Lambda needs no image."
+  }
+}

@@ -1,0 +1,76 @@
+# A Fargate service for each function whose runtime is container.
+resource "aws_ecs_cluster" "main" {
+  name = local.prefix
+  setting {
+    name  = "containerInsights"
+    value = "enabled"
+  }
+}
+
+resource "aws_cloudwatch_log_group" "task" {
+  #checkov:skip=CKV_AWS_158:logs hold no values of rows and no secrets; the service's own key is enough
+  #checkov:skip=CKV_AWS_338:config/deploy.yml says how long
+  for_each          = local.containers
+  name              = "/ecs/${local.prefix}-${each.key}"
+  retention_in_days = each.value.log_days
+}
+
+resource "aws_ecs_task_definition" "function" {
+  for_each                 = local.containers
+  family                   = "${local.prefix}-${each.key}"
+  requires_compatibilities = ["FARGATE"]
+  network_mode             = "awsvpc"
+  cpu                      = each.value.cpu
+  memory                   = each.value.memory
+  task_role_arn            = "${local.roles_arn}/${local.prefix}-${each.key}-task"
+  execution_role_arn       = "${local.roles_arn}/${local.prefix}-${each.key}-start"
+  runtime_platform {
+    operating_system_family = "LINUX"
+    cpu_architecture        = upper(local.config.architecture)
+  }
+  container_definitions = jsonencode([{
+    name                   = each.key
+    image                  = "${data.aws_ecr_repository.function[each.key].repository_url}:${local.tags[each.key]}"
+    essential              = true
+    readonlyRootFilesystem = true
+    stopTimeout            = 120 # the poller gives back what it cannot finish in time
+    environment = [
+      for name, value in merge(local.database, {
+        READ_QUEUE = local.pending[each.key]
+        AWS_REGION = local.region
+      }) : { name = name, value = value }
+    ]
+    linuxParameters = { initProcessEnabled = true, capabilities = { drop = ["ALL"] } }
+    logConfiguration = {
+      logDriver = "awslogs"
+      options = {
+        awslogs-group         = aws_cloudwatch_log_group.task[each.key].name
+        awslogs-region        = local.region
+        awslogs-stream-prefix = "task"
+      }
+    }
+  }])
+}
+
+resource "aws_ecs_service" "function" {
+  for_each               = local.containers
+  name                   = each.key
+  cluster                = aws_ecs_cluster.main.id
+  task_definition        = aws_ecs_task_definition.function[each.key].arn
+  launch_type            = "FARGATE"
+  desired_count          = each.value.min_tasks
+  enable_execute_command = false
+  wait_for_steady_state  = true # deploy ends when it works, or not at all
+  deployment_circuit_breaker {
+    enable   = true
+    rollback = true
+  }
+  network_configuration {
+    subnets          = data.aws_subnets.private.ids
+    security_groups  = [data.aws_security_group.function.id]
+    assign_public_ip = false
+  }
+  lifecycle {
+    ignore_changes = [desired_count] # autoscaling decides
+  }
+}

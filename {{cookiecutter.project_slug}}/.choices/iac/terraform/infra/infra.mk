@@ -1,0 +1,48 @@
+# Deploying by Terraform: docs/deploying.md
+INFRA_TARGETS := network role queue bucket aurora layer lambda ecr ecs
+INFRA_VENV    ?= .venv-infra
+INFRA_FILES   := $(wildcard infra/*.tf infra/*/*.tf infra/*/*.hcl) config/deploy.yml
+VALIDATED     := .build/terraform/.validated
+CHECKOV       := $(INFRA_VENV)/bin/checkov --directory infra --framework terraform --skip-download --compact --quiet
+
+# What a plan reads besides the files of a target.
+NEEDS_lambda := build-lambda
+NEEDS_layer  := build-layer
+NEEDS_ecr    := build-local
+NEEDS_ecs    := build-local
+NEEDS_       := build-lambda build-layer build-local
+
+# Where an environment is: the shim, or what its file of secrets says, or what the shell says.
+IN_ENV = set -a; if test -f config/secrets-$(ENV).env; then . ./config/secrets-$(ENV).env; fi; set +a; $(if $(filter local,$(ENV)),$(IN_SHIM)) export AWS_REGION="$${AWS_REGION:-$(AWS_REGION)}";
+IN_INFRA = $(BIN)/python infra/terraform.py
+WHICH = --project $(PROJECT) --database $(DATABASE) --environment $(ENV) $(if $(TARGET),--target $(TARGET))
+
+.PHONY: bootstrap plan deploy destroy build-ecr
+
+bootstrap: $(INSTALLED) ## the bucket of Terraform's state, once: ENV=dev
+	@$(IN_ENV) exec $(BIN)/python infra/state.py --project $(PROJECT) --environment $(ENV)
+
+plan: ## what deploy would change: [TARGET=queue] [ENV=local]
+deploy: ## into AWS, or by ENV=local into the shim: [TARGET=queue] [ENV=local]
+destroy: ## what deploy has made, the last target first: [TARGET=queue] [ENV=local]
+plan deploy destroy: $(INSTALLED) $(NEEDS_$(TARGET))
+	@$(IN_ENV) exec $(IN_INFRA) $@ $(WHICH)
+
+build-ecr: $(INSTALLED) build-local
+	@$(IN_ENV) exec $(IN_INFRA) push $(WHICH)
+
+test-target: $(INSTALLED) $(NEEDS_$(TARGET))
+	@exec $(IN_INFRA) test $(WHICH)
+
+lint-infra: $(if $(shell command -v terraform),$(VALIDATED))
+
+$(VALIDATED): $(INFRA_FILES) $(INFRA_VENV)/.installed | $(INSTALLED)
+	@terraform fmt -check -recursive infra
+	@$(IN_INFRA) validate $(WHICH)
+	@$(CHECKOV)
+	@touch $@
+
+$(INFRA_VENV)/.installed: infra/requirements.txt
+	$(PYTHON) -m venv $(INFRA_VENV)
+	$(INFRA_VENV)/bin/python $(PIP) -r infra/requirements.txt
+	@touch $@

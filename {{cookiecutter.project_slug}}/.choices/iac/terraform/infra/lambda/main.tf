@@ -1,0 +1,63 @@
+# A Lambda for each function; the queue feeds those whose runtime is lambda.
+resource "aws_cloudwatch_log_group" "function" {
+  #checkov:skip=CKV_AWS_158:logs hold no values of rows and no secrets; the service's own key is enough
+  #checkov:skip=CKV_AWS_338:config/deploy.yml says how long
+  for_each          = local.functions
+  name              = "/aws/lambda/${local.prefix}-${each.key}"
+  retention_in_days = each.value.log_days
+}
+
+resource "aws_lambda_function" "function" {
+  #checkov:skip=CKV_AWS_115:config/deploy.yml reserves concurrency where it must be; the mapping limits it
+  #checkov:skip=CKV_AWS_116:what fails goes back to the queue, which has a dead-letter queue
+  #checkov:skip=CKV_AWS_117:it is in the network where there is one: only the emulator has none
+  #checkov:skip=CKV_AWS_173:the environment holds no secret, but the ARN of one
+  #checkov:skip=CKV_AWS_272:the zip comes straight from the build that deploys it
+  for_each                       = local.functions
+  function_name                  = "${local.prefix}-${each.key}"
+  description                    = "src/func/${each.key}.py"
+  role                           = "${local.roles_arn}/${local.prefix}-${each.key}-execution"
+  runtime                        = "python${local.config.python}"
+  architectures                  = [local.config.architecture]
+  handler                        = "lambda_wrapper.handler"
+  filename                       = "${local.root}/.build/lambda/${each.key}.zip"
+  source_code_hash               = filebase64sha256("${local.root}/.build/lambda/${each.key}.zip")
+  layers                         = [data.aws_lambda_layer_version.packages.arn]
+  memory_size                    = each.value.memory
+  timeout                        = each.value.timeout
+  reserved_concurrent_executions = each.value.reserved_concurrency
+  depends_on                     = [aws_cloudwatch_log_group.function]
+
+  environment {
+    variables = local.database
+  }
+  tracing_config {
+    mode = "Active"
+  }
+  dynamic "vpc_config" {
+    for_each = data.aws_security_group.function
+    content {
+      security_group_ids = [vpc_config.value.id]
+      subnet_ids         = data.aws_subnets.private[0].ids
+    }
+  }
+}
+
+resource "aws_lambda_function_event_invoke_config" "function" {
+  for_each                     = local.functions
+  function_name                = aws_lambda_function.function[each.key].function_name
+  maximum_retry_attempts       = 0 # the queue's redrive policy counts the attempts
+  maximum_event_age_in_seconds = 21600
+}
+
+resource "aws_lambda_event_source_mapping" "pending" {
+  for_each                           = toset([for name, each in local.functions : name if each.runtime == "lambda" || contains(var.still_mapped, name)])
+  function_name                      = aws_lambda_function.function[each.key].arn
+  event_source_arn                   = "${local.queues_arn}:${local.pending[each.key]}"
+  batch_size                         = local.functions[each.key].batch_size
+  maximum_batching_window_in_seconds = local.functions[each.key].batch_window
+  function_response_types            = ["ReportBatchItemFailures"]
+  scaling_config {
+    maximum_concurrency = local.functions[each.key].max_concurrency
+  }
+}

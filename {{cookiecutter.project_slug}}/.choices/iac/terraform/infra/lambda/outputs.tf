@@ -1,0 +1,9 @@
+output "functions" {
+  description = "Name of each Lambda."
+  value       = { for name, function in aws_lambda_function.function : name => function.function_name }
+}
+
+output "mapped" {
+  description = "Functions whose queue feeds the Lambda."
+  value       = keys(aws_lambda_event_source_mapping.pending)
+}

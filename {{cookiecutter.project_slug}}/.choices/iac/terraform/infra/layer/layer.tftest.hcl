@@ -1,0 +1,20 @@
+mock_provider "aws" {
+  source = "../../../../infra/tests"
+}
+
+variables {
+  project     = "test"
+  environment = "small"
+  database    = "postgres"
+  config      = "infra/tests/deploy.yml"
+}
+
+run "local" {
+  variables {
+    environment = "local"
+  }
+  assert {
+    condition     = endswith(aws_lambda_layer_version.packages.filename, "/layer/local.zip") && aws_lambda_layer_version.packages.compatible_runtimes == toset(["python3.13"])
+    error_message = "The shim gets the layer that was built for it."
+  }
+}

@@ -1,0 +1,18 @@
+# What the functions import besides their own code, as `make build TARGET=layer` made it.
+locals {
+  zip = "${local.root}/.build/layer/${local.is_local ? "local" : "aws"}.zip"
+}
+
+resource "aws_lambda_layer_version" "packages" {
+  layer_name               = local.prefix
+  description              = "src/common/requirements-layer.txt"
+  filename                 = local.zip
+  source_code_hash         = filebase64sha256(local.zip)
+  compatible_runtimes      = ["python${local.config.python}"]
+  compatible_architectures = [local.config.architecture]
+  skip_destroy             = false
+
+  lifecycle {
+    create_before_destroy = true # functions use the old one until they are deployed
+  }
+}

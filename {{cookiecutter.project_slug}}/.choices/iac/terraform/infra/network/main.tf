@@ -1,0 +1,43 @@
+# Private subnets, one a zone, without a way to the internet unless a NAT gateway is asked for.
+data "aws_availability_zones" "available" {
+  state = "available"
+  filter {
+    name   = "opt-in-status"
+    values = ["opt-in-not-required"] # no local zones
+  }
+}
+
+locals {
+  zones = slice(data.aws_availability_zones.available.names, 0, local.settings.zones)
+}
+
+resource "aws_vpc" "main" {
+  #checkov:skip=CKV2_AWS_11:flow logs are an account's own choice, and its cost
+  cidr_block           = local.settings.cidr
+  enable_dns_hostnames = true # the interface endpoints have private names
+  tags                 = { Name = local.prefix }
+}
+
+resource "aws_default_security_group" "none" {
+  vpc_id = aws_vpc.main.id # without rules: nothing uses it
+}
+
+resource "aws_subnet" "private" {
+  count             = length(local.zones)
+  vpc_id            = aws_vpc.main.id
+  availability_zone = local.zones[count.index]
+  cidr_block        = cidrsubnet(local.settings.cidr, 4, count.index)
+  tags              = { Name = "${local.prefix}-private" }
+}
+
+resource "aws_route_table" "private" {
+  count  = length(local.zones)
+  vpc_id = aws_vpc.main.id
+  tags   = { Name = "${local.prefix}-private" }
+}
+
+resource "aws_route_table_association" "private" {
+  count          = length(local.zones)
+  subnet_id      = aws_subnet.private[count.index].id
+  route_table_id = aws_route_table.private[count.index].id
+}

@@ -1,0 +1,40 @@
+mock_provider "aws" {
+  source = "../../../../infra/tests"
+}
+
+variables {
+  project     = "test"
+  environment = "small"
+  database    = "postgres"
+  config      = "infra/tests/deploy.yml"
+}
+
+run "small" {
+  assert {
+    condition     = length(aws_subnet.private) == 2 && length(aws_nat_gateway.main) == 0
+    error_message = "Two zones and no way to the internet were asked for."
+  }
+  assert {
+    condition     = toset(keys(aws_vpc_endpoint.service)) == toset(["ecr.api", "ecr.dkr", "logs", "secretsmanager", "sqs"])
+    error_message = "Functions reach AWS by endpoints."
+  }
+  assert {
+    condition     = aws_vpc_security_group_ingress_rule.database_from_function.from_port == 5432 && aws_vpc_security_group_ingress_rule.database_from_function.cidr_ipv4 == null
+    error_message = "Only functions reach the database, at its port."
+  }
+}
+
+run "large" {
+  variables {
+    environment = "large"
+    database    = "mysql"
+  }
+  assert {
+    condition     = length(aws_subnet.private) == 3 && length(aws_nat_gateway.main) == 1
+    error_message = "Three zones and a NAT gateway were asked for."
+  }
+  assert {
+    condition     = aws_vpc_security_group_egress_rule.function_to_database.to_port == 3306
+    error_message = "MySQL listens at 3306."
+  }
+}

@@ -1,0 +1,9 @@
+output "vpc" {
+  description = "ID of the VPC."
+  value       = aws_vpc.main.id
+}
+
+output "subnets" {
+  description = "IDs of the private subnets, one a zone."
+  value       = aws_subnet.private[*].id
+}

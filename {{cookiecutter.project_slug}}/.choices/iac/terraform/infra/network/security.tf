@@ -1,0 +1,69 @@
+# From function to database and to AWS, and nothing wider.
+locals {
+  database_port = { mysql = 3306, postgres = 5432 }[var.database]
+}
+
+resource "aws_security_group" "function" {
+  #checkov:skip=CKV2_AWS_5:the targets lambda and ecs attach it
+  name        = "${local.prefix}-function"
+  description = "Functions"
+  vpc_id      = aws_vpc.main.id
+}
+
+resource "aws_security_group" "database" {
+  #checkov:skip=CKV2_AWS_5:the target aurora attaches it
+  name        = "${local.prefix}-database"
+  description = "Database"
+  vpc_id      = aws_vpc.main.id
+}
+
+resource "aws_security_group" "endpoint" {
+  name        = "${local.prefix}-endpoint"
+  description = "Endpoints of AWS"
+  vpc_id      = aws_vpc.main.id
+}
+
+resource "aws_vpc_security_group_egress_rule" "function_to_database" {
+  security_group_id            = aws_security_group.function.id
+  referenced_security_group_id = aws_security_group.database.id
+  description                  = "SQL to the database"
+  ip_protocol                  = "tcp"
+  from_port                    = local.database_port
+  to_port                      = local.database_port
+}
+
+resource "aws_vpc_security_group_ingress_rule" "database_from_function" {
+  security_group_id            = aws_security_group.database.id
+  referenced_security_group_id = aws_security_group.function.id
+  description                  = "SQL from functions"
+  ip_protocol                  = "tcp"
+  from_port                    = local.database_port
+  to_port                      = local.database_port
+}
+
+resource "aws_vpc_security_group_egress_rule" "function_to_endpoint" {
+  security_group_id            = aws_security_group.function.id
+  referenced_security_group_id = aws_security_group.endpoint.id
+  description                  = "HTTPS to AWS"
+  ip_protocol                  = "tcp"
+  from_port                    = 443
+  to_port                      = 443
+}
+
+resource "aws_vpc_security_group_ingress_rule" "endpoint_from_function" {
+  security_group_id            = aws_security_group.endpoint.id
+  referenced_security_group_id = aws_security_group.function.id
+  description                  = "HTTPS from functions"
+  ip_protocol                  = "tcp"
+  from_port                    = 443
+  to_port                      = 443
+}
+
+resource "aws_vpc_security_group_egress_rule" "function_to_s3" {
+  security_group_id = aws_security_group.function.id
+  prefix_list_id    = aws_vpc_endpoint.s3.prefix_list_id
+  description       = "HTTPS to S3"
+  ip_protocol       = "tcp"
+  from_port         = 443
+  to_port           = 443
+}

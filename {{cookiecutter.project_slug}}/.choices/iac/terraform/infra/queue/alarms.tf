@@ -1,0 +1,48 @@
+variable "alarm_topic" {
+  type        = string
+  description = "ARN of the SNS topic that alarms go to, or nothing."
+  default     = ""
+  validation {
+    condition     = var.alarm_topic == "" || can(regex("^arn:[^:]+:sns:", var.alarm_topic))
+    error_message = "ALARM_TOPIC is no ARN of an SNS topic, as in arn:aws:sns:eu-west-1:123456789012:alarms."
+  }
+}
+
+locals {
+  actions = compact([var.alarm_topic])
+  watched = local.is_local ? {} : local.functions # the emulator measures nothing
+}
+
+resource "aws_cloudwatch_metric_alarm" "dead_letters" {
+  for_each            = local.watched
+  alarm_name          = "${local.dead_letter[each.key]}-messages"
+  alarm_description   = "${each.key} could not handle a message: see its logs, then send it back."
+  namespace           = "AWS/SQS"
+  metric_name         = "ApproximateNumberOfMessagesVisible"
+  dimensions          = { QueueName = local.dead_letter[each.key] }
+  statistic           = "Maximum"
+  period              = 60
+  evaluation_periods  = 1
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = 0
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = local.actions
+  ok_actions          = local.actions
+}
+
+resource "aws_cloudwatch_metric_alarm" "oldest_message" {
+  for_each            = local.watched
+  alarm_name          = "${local.pending[each.key]}-age"
+  alarm_description   = "${each.key} does not keep up, or does not run."
+  namespace           = "AWS/SQS"
+  metric_name         = "ApproximateAgeOfOldestMessage"
+  dimensions          = { QueueName = local.pending[each.key] }
+  statistic           = "Maximum"
+  period              = 60
+  evaluation_periods  = 5
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = each.value.oldest_message
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = local.actions
+  ok_actions          = local.actions
+}

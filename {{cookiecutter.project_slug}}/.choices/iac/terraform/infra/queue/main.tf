@@ -1,0 +1,57 @@
+# A queue for each function, and one for the messages that it cannot handle.
+resource "aws_sqs_queue" "dead_letter" {
+  for_each                  = local.functions
+  name                      = local.dead_letter[each.key]
+  message_retention_seconds = 14 * 24 * 3600 # it counts from the first sending
+  sqs_managed_sse_enabled   = true
+  policy                    = local.is_local ? null : jsonencode({ Version = "2012-10-17", Statement = local.only_tls[local.dead_letter[each.key]] })
+  redrive_allow_policy = jsonencode({
+    redrivePermission = "byQueue"
+    sourceQueueArns   = ["${local.queues_arn}:${local.pending[each.key]}"]
+  })
+}
+
+resource "aws_sqs_queue" "pending" {
+  for_each                   = local.functions
+  name                       = local.pending[each.key]
+  visibility_timeout_seconds = 6 * each.value.timeout + each.value.batch_window
+  message_retention_seconds  = 4 * 24 * 3600
+  receive_wait_time_seconds  = 20
+  sqs_managed_sse_enabled    = true
+  redrive_policy = jsonencode({
+    deadLetterTargetArn = aws_sqs_queue.dead_letter[each.key].arn
+    maxReceiveCount     = each.value.max_receives
+  })
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = concat(local.only_tls[local.pending[each.key]], [
+      {
+        Sid       = "OnlyTheBucketSends"
+        Effect    = "Allow"
+        Action    = ["sqs:SendMessage"]
+        Principal = { Service = "s3.amazonaws.com" }
+        Resource  = "${local.queues_arn}:${local.pending[each.key]}"
+        Condition = {
+          ArnEquals    = { "aws:SourceArn" = local.bucket_arn }
+          StringEquals = { "aws:SourceAccount" = local.account }
+        }
+      },
+    ])
+  })
+}
+
+locals {
+  # The emulator speaks no TLS.
+  only_tls = {
+    for name in concat(values(local.pending), values(local.dead_letter)) : name => [
+      for effect in local.is_local ? [] : ["Deny"] : {
+        Sid       = "OnlyByTls"
+        Effect    = effect
+        Action    = ["sqs:*"]
+        Principal = "*"
+        Resource  = "${local.queues_arn}:${name}"
+        Condition = { Bool = { "aws:SecureTransport" = "false" } }
+      }
+    ]
+  }
+}

@@ -1,0 +1,54 @@
+mock_provider "aws" {
+  source = "../../../../infra/tests"
+}
+
+variables {
+  project     = "test"
+  environment = "small"
+  database    = "postgres"
+  config      = "infra/tests/deploy.yml"
+}
+
+run "small" {
+  assert {
+    condition     = alltrue([for queue in aws_sqs_queue.pending : queue.visibility_timeout_seconds == 6 * 60 + 5])
+    error_message = "Messages are hidden for six times the timeout, and the window."
+  }
+  assert {
+    condition     = alltrue([for queue in aws_sqs_queue.pending : jsondecode(queue.redrive_policy).maxReceiveCount == 3])
+    error_message = "Three receives are allowed."
+  }
+  assert {
+    condition = alltrue([
+      for name, queue in aws_sqs_queue.dead_letter :
+      jsondecode(queue.redrive_allow_policy).sourceQueueArns == ["arn:aws:sqs:eu-west-1:123456789012:test-small-${name}-pending"]
+    ])
+    error_message = "A dead-letter queue takes from its own queue."
+  }
+  assert {
+    condition     = alltrue([for queue in concat(values(aws_sqs_queue.pending), values(aws_sqs_queue.dead_letter)) : queue.sqs_managed_sse_enabled])
+    error_message = "Queues are encrypted."
+  }
+  assert {
+    condition     = length(aws_cloudwatch_metric_alarm.dead_letters) == length(local.names) && alltrue([for alarm in aws_cloudwatch_metric_alarm.oldest_message : alarm.threshold == 3600])
+    error_message = "Alarms tell of dead letters and of old messages."
+  }
+}
+
+run "large" {
+  variables {
+    environment = "large"
+  }
+  assert {
+    condition     = alltrue([for queue in aws_sqs_queue.pending : queue.visibility_timeout_seconds == 6 * 100 + 5 && jsondecode(queue.redrive_policy).maxReceiveCount == 5])
+    error_message = "The environment's own timeout and receives count."
+  }
+}
+
+run "no_topic" {
+  command = plan
+  variables {
+    alarm_topic = "alarms"
+  }
+  expect_failures = [var.alarm_topic]
+}

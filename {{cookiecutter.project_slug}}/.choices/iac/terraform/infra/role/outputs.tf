@@ -1,0 +1,4 @@
+output "execution" {
+  description = "ARN of each Lambda's role."
+  value       = { for name, role in aws_iam_role.execution : name => role.arn }
+}

@@ -1,0 +1,24 @@
+# Who may take a role. Application Auto Scaling has a role of its own, which AWS makes when
+# the first service is registered, and takes no other.
+locals {
+  trust_lambda = {
+    Version = "2012-10-17"
+    Statement = [{
+      Effect    = "Allow"
+      Action    = ["sts:AssumeRole"]
+      Principal = { Service = "lambda.amazonaws.com" }
+    }]
+  }
+  trust_tasks = {
+    Version = "2012-10-17"
+    Statement = [{
+      Effect    = "Allow"
+      Action    = ["sts:AssumeRole"]
+      Principal = { Service = "ecs-tasks.amazonaws.com" }
+      Condition = {
+        ArnLike      = { "aws:SourceArn" = "arn:${local.partition}:ecs:${local.region}:${local.account}:*" }
+        StringEquals = { "aws:SourceAccount" = local.account }
+      }
+    }]
+  }
+}

@@ -1,0 +1,337 @@
+"""Runs Terraform on one target, or on all of them in order.
+
+A target is a folder beside this file. Its files are laid out, with what all targets
+share, in `.build/terraform/<environment>/<target>/`, so that environments never meet.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import registry
+import state
+
+ROOT = Path(__file__).resolve().parents[1]
+INFRA = ROOT / "infra"
+BUILD = ROOT / ".build" / "terraform"
+TARGETS = (
+    *("network", "role", "queue", "bucket", "aurora"),
+    *("layer", "lambda", "ecr", "ecs"),
+)
+EMULATED = ("role", "queue", "bucket", "layer", "lambda")
+RUNTIMES = ("lambda", "container")
+CHANGES = 2  # exit code of `terraform plan -detailed-exitcode`
+SHIM_DATABASE = ("DB_HOST", "DB_PORT", "DB_NAME", "DB_USER", "DB_PASS", "DB_TLS")
+
+
+class Refusal(Exception):  # noqa: N818 - not the program's error
+    """What was asked for cannot be done; the message says why, and what to do."""
+
+
+class Environment:
+    """An environment of `config/deploy.yml`, and Terraform in it.
+
+    Args:
+        name: of the environment.
+        project: first part of all names.
+        database: answer that chose it, mysql or postgres.
+
+    Raises:
+        Refusal: `config/deploy.yml` has no such environment, or a wrong runtime.
+    """
+
+    def __init__(self, name: str, project: str, database: str) -> None:
+        self.name = name
+        self.project = project
+        self.is_local = name == "local"
+        config = yaml.safe_load((ROOT / "config" / "deploy.yml").read_text("utf-8"))
+        if name not in config["environments"]:
+            known = " ".join(config["environments"])
+            raise Refusal(f"ENV={name} is not in config/deploy.yml: choose of {known}")
+        of_environment = config["environments"][name].get("functions")
+        for group in (
+            config["functions"],
+            of_environment,
+            {"defaults": config["defaults"]},
+        ):
+            for function, settings in (group or {}).items():
+                runtime = (settings or {}).get("runtime", "lambda")
+                if runtime not in RUNTIMES:
+                    raise Refusal(
+                        f"{function} has the runtime {runtime!r} in config/deploy.yml: "
+                        "say lambda or container"
+                    )
+        self._variables = {
+            "TF_VAR_project": project,
+            "TF_VAR_environment": name,
+            "TF_VAR_database": database,
+            "TF_VAR_alarm_topic": os.environ.get("ALARM_TOPIC", ""),
+        }
+        if self.is_local:
+            found = {each: os.environ.get(each, "") for each in SHIM_DATABASE}
+            self._variables["TF_VAR_shim_database"] = json.dumps(found)
+
+    def targets(self, chosen: str | None) -> tuple[str, ...]:
+        """Return the targets to take, in order.
+
+        Raises:
+            Refusal: there is no such target, or the shim cannot hold it.
+        """
+        known = EMULATED if self.is_local else TARGETS
+        if self.is_local and chosen in TARGETS and chosen not in known:
+            raise Refusal(
+                f"TARGET={chosen} is nothing that the shim can hold: it holds "
+                f"{' '.join(known)}"
+            )
+        if self.is_local and not chosen:
+            left_out = [each for each in TARGETS if each not in known]
+            print(f"The shim cannot hold {' '.join(left_out)}: left out.", flush=True)
+        return known_target(chosen, known)
+
+    def prepare(self, target: str) -> None:
+        """Lay a target's files out, and initialise Terraform there.
+
+        Raises:
+            Refusal: there is no bucket for the state.
+            subprocess.CalledProcessError: Terraform failed.
+        """
+        words = [] if self.is_local else ["-reconfigure", *self._backend(target)]
+        lay_out(self._folder(target), target, "local" if self.is_local else "s3")
+        self.terraform(target, "init", "-input=false", *words, is_quiet=True)
+
+    def terraform(
+        self, target: str, *words: str, is_quiet: bool = False, **variables: str
+    ) -> None:
+        """Run Terraform in a target's folder.
+
+        Args:
+            target: the target.
+            words: of the command line.
+            is_quiet: show what it says only if it fails.
+            variables: more of the environment.
+
+        Raises:
+            subprocess.CalledProcessError: it failed.
+        """
+        run(
+            self._folder(target),
+            *words,
+            is_quiet=is_quiet,
+            env=self._variables | variables,
+        )
+
+    def output(self, target: str, name: str) -> Any:
+        """Return an output of a target that is prepared; None before it is deployed."""
+        answer = subprocess.run(
+            ["terraform", f"-chdir={self._folder(target)}", "output", "-json"],
+            env=os.environ | self._variables,
+            stdout=subprocess.PIPE,
+            check=True,
+        )
+        return json.loads(answer.stdout).get(name, {}).get("value")
+
+    def _folder(self, target: str) -> Path:
+        return BUILD / self.name / target
+
+    def _backend(self, target: str) -> list[str]:
+        bucket = state.find_bucket(self.project, self.name)
+        if not bucket:
+            raise Refusal(
+                f"there is no bucket for the state of {self.name}: make bootstrap "
+                f"ENV={self.name}"
+            )
+        return [
+            f"-backend-config=bucket={bucket}",
+            f"-backend-config=key={target}.tfstate",
+        ]
+
+
+def known_target(chosen: str | None, known: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the chosen target alone, or all where none is chosen.
+
+    Raises:
+        Refusal: there is no such target.
+    """
+    if chosen and chosen not in known:
+        raise Refusal(f"TARGET={chosen} is unknown: choose one of {' '.join(known)}")
+    return (chosen,) if chosen else known
+
+
+def lay_out(folder: Path, target: str, backend: str) -> None:
+    """Link a target's files, and those that all share, into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in folder.iterdir():
+        if path.is_symlink():
+            path.unlink()
+    for path in (*(INFRA / target).iterdir(), INFRA / "common.tf"):
+        (folder / path.name).symlink_to(path)
+    (folder / "backend.tf").symlink_to(INFRA / "state" / f"{backend}.tf")
+    lock = INFRA / ".terraform.lock.hcl"
+    if lock.exists():
+        shutil.copyfile(lock, folder / lock.name)
+
+
+def run(
+    folder: Path, *words: str, is_quiet: bool = False, env: dict[str, str] | None = None
+) -> None:
+    """Run Terraform in a folder; see `Environment.terraform`."""
+    plugins = BUILD / "plugins"
+    plugins.mkdir(exist_ok=True)
+    shared = {"TF_IN_AUTOMATION": "1", "TF_PLUGIN_CACHE_DIR": str(plugins)}
+    plain = [] if sys.stdout.isatty() else ["-no-color"]
+    result = subprocess.run(
+        ["terraform", f"-chdir={folder}", *words, *plain],
+        env=shared | os.environ | (env or {}),
+        stdout=subprocess.PIPE if is_quiet else None,
+        stderr=subprocess.STDOUT if is_quiet else None,
+        text=True,
+    )
+    if is_quiet and result.returncode != 0:
+        print(result.stdout, file=sys.stderr)
+    result.check_returncode()
+
+
+def validate(targets: Sequence[str]) -> int:
+    """Validate targets, without their states; return 0.
+
+    Where the provider cannot be had, it says so and goes on.
+    """
+    for target in targets:
+        folder = BUILD / "check" / target
+        lay_out(folder, target, "local")
+        try:
+            run(folder, "init", "-input=false", "-backend=false", is_quiet=True)
+        except subprocess.CalledProcessError:
+            print("Terraform has no provider here: targets are not validated.")
+            return 0
+        run(folder, "validate", is_quiet=True)
+    return 0
+
+
+def test(targets: Sequence[str]) -> int:
+    """Run the tests of targets on a mock of AWS; return 0."""
+    for target in targets:
+        folder = BUILD / "check" / target
+        lay_out(folder, target, "local")
+        run(folder, "init", "-input=false", "-backend=false", is_quiet=True)
+        run(folder, "test")
+    return 0
+
+
+def plan(environment: Environment, targets: Sequence[str]) -> int:
+    """Print the plan of each target; return 2 if one of them has changes, else 0."""
+    code = 0
+    for target in targets:
+        tell(f"plan {target}")
+        environment.prepare(target)
+        try:
+            environment.terraform(
+                target, "plan", "-input=false", "-lock=false", "-detailed-exitcode"
+            )
+        except subprocess.CalledProcessError as error:
+            if error.returncode != CHANGES:
+                raise
+            code = CHANGES
+    return code
+
+
+def deploy(environment: Environment, targets: Sequence[str]) -> int:
+    """Apply each target; return 0.
+
+    A function that moves from Lambda to containers keeps its Lambda until those run:
+    when all targets are deployed, `lambda` lets go of it only after `ecs`.
+    """
+    still_mapped: list[str] = []
+    for target in targets:
+        tell(f"deploy {target}")
+        environment.prepare(target)
+        if target == "lambda" and "ecs" in targets:
+            still_mapped = environment.output(target, "mapped") or []
+        kept = json.dumps(still_mapped if target == "lambda" else [])
+        apply(environment, target, TF_VAR_still_mapped=kept)
+        if target == "ecr":
+            push(environment, targets)
+    if still_mapped:
+        tell("deploy lambda, for what moved to containers")
+        apply(environment, "lambda")
+    return 0
+
+
+def apply(environment: Environment, target: str, **variables: str) -> None:
+    """Apply a target that is prepared."""
+    environment.terraform(target, "apply", "-input=false", "-auto-approve", **variables)
+
+
+def destroy(environment: Environment, targets: Sequence[str]) -> int:
+    """Destroy each target, the last one first; return 0."""
+    for target in reversed(targets):
+        tell(f"destroy {target}")
+        environment.prepare(target)
+        environment.terraform(target, "destroy", "-input=false", "-auto-approve")
+    return 0
+
+
+def push(environment: Environment, targets: Sequence[str]) -> int:
+    """Build and push the images that the target ecr names; return 0.
+
+    Raises:
+        Refusal: `ecr` is not deployed.
+    """
+    environment.prepare("ecr")
+    images = environment.output("ecr", "images")
+    if images is None:
+        raise Refusal(
+            f"ecr is not deployed: make deploy TARGET=ecr ENV={environment.name}"
+        )
+    for function, image in images.items():
+        registry.push(function, image)
+    return 0
+
+
+def tell(what: str) -> None:
+    """Say what is done now."""
+    print(f"== {what}", flush=True)
+
+
+CHECKS = {"validate": validate, "test": test}
+WORDS = {"plan": plan, "deploy": deploy, "destroy": destroy, "push": push}
+
+
+def main() -> int:
+    """Do what the command line says; return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("word", choices=[*CHECKS, *WORDS])
+    parser.add_argument("--target")
+    for name in ("--environment", "--project", "--database"):
+        parser.add_argument(name, required=True)
+    options = parser.parse_args()
+    try:
+        if options.word in CHECKS:
+            return CHECKS[options.word](known_target(options.target, TARGETS))
+        environment = Environment(
+            options.environment, options.project, options.database
+        )
+        targets = environment.targets(options.target)
+        return WORDS[options.word](environment, targets)
+    except Refusal as error:
+        print(f"{error}.", file=sys.stderr)
+    except FileNotFoundError as error:
+        print(f"{error.filename} is missing: see 'make doctor'.", file=sys.stderr)
+    except subprocess.CalledProcessError as error:
+        where = (
+            error.cmd[1].rpartition("/")[2] if error.cmd[0] == "terraform" else "ecr"
+        )
+        print(f"{options.word} stopped at the target {where}.", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
