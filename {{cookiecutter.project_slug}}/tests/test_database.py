@@ -21,6 +21,7 @@ class Driver:
     def __init__(self) -> None:
         self.failures: list[Exception] = []
         self.done: list[str] = []
+        self.password = "first"
 
     def cursor(self) -> Any:
         """Return the cursor, to be closed at the end of a block."""
@@ -36,7 +37,10 @@ class Client(Database):
     def _own_driver(self) -> Any:
         raise AssertionError
 
-    def _open(self) -> Any:
+    def _open(self, user: str, password: str) -> Any:
+        if password != self.driver.password:
+            self.driver.done.append("refuse")
+            raise Driver.OperationalError("access denied")
         self.driver.done.append("open")
         return self.driver
 
@@ -59,7 +63,7 @@ class Client(Database):
 def client(monkeypatch: pytest.MonkeyPatch) -> Client:
     """Return a client that does not pause between attempts."""
     monkeypatch.setattr("lib.database.time.sleep", lambda seconds: None)
-    return Client(None, Driver())
+    return Client(None, Driver(), lambda: ("worker", "first"))
 
 
 def attempts_at(client: Client, trouble: Trouble | None, failures: int) -> list[str]:
@@ -121,3 +125,22 @@ def test_connection_that_has_gone_meanwhile_is_made_anew(client: Client) -> None
 def test_lost_connection_is_told_as_a_database_that_is_away(client: Client) -> None:
     with pytest.raises(DatabaseAwayError), client.transaction():
         raise Driver.Error(Trouble.AWAY)
+
+
+def test_password_that_changes_is_read_again_where_it_is_refused() -> None:
+    driver, passwords = Driver(), ["third", "second", "first"]
+    client = Client(None, driver, lambda: ("worker", passwords.pop()))
+    attempts_at(client, None, 0)
+    assert passwords == ["third", "second"]
+    client.close()
+    driver.password = "second"
+    attempts_at(client, None, 0)
+    done = ["open", "commit", "close", "refuse", "open", "commit"]
+    assert (driver.done, passwords) == (done, ["third"])
+
+
+def test_password_that_stays_wrong_is_tried_once(client: Client) -> None:
+    client.driver.password = "other"
+    with pytest.raises(DatabaseAwayError, match="access denied"):
+        client.check()
+    assert client.driver.done == ["refuse"]

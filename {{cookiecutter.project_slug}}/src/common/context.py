@@ -4,6 +4,7 @@ Everything is made on first use, so that a function pays for what it touches and
 importing this module costs next to nothing.
 """
 
+import json
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import cached_property
@@ -66,7 +67,7 @@ class CustomContext:
     def rds(self) -> Any:
         """Client of the database, see `lib.rds`."""
         library = self._rds or import_module("lib.rds")
-        return library.Rds(self.var)
+        return library.Rds(self.var, credentials=self._credentials)
 
     def time_remaining(self) -> float:
         """Return the seconds left for the message in hand; infinite where none end."""
@@ -108,6 +109,29 @@ class CustomContext:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+    def _credentials(self) -> tuple[str, str]:
+        """Return user and password of the database, as they are now.
+
+        Raises:
+            ConnectionError: the secret cannot be read.
+        """
+        name = self.var.db_secret
+        if not name:
+            return self.var.db_user, self.var.db_pass or ""
+        try:
+            answer = self._secrets.get_secret_value(SecretId=name)
+        except Exception as error:
+            raise ConnectionError(
+                f"the secret {name} cannot be read: {error}"
+            ) from error
+        found = json.loads(answer["SecretString"])
+        import_module("log").hide(found["password"])
+        return found["username"], found["password"]
+
+    @cached_property
+    def _secrets(self) -> Any:
+        return self._client("secretsmanager", None)
 
     def _client(self, service: str, endpoint: str | None) -> Any:
         library = self._boto3 or import_module("boto3")

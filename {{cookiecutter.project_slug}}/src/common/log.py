@@ -25,9 +25,15 @@ class TextFormatter(logging.Formatter):
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         super().__init__("%(asctime)s %(message)s")
-        written = {json.dumps(secret)[1:-1] for secret in secrets}
-        twice = {json.dumps(each)[1:-1] for each in written}  # JSON in a JSON line
-        self._secrets = {*secrets, *written, *twice}
+        self._secrets: set[str] = set()
+        for secret in secrets:
+            self.hide(secret)
+
+    def hide(self, secret: str) -> None:
+        """Show a text in no line from now on."""
+        written = json.dumps(secret)[1:-1]
+        twice = json.dumps(written)[1:-1]  # JSON in a JSON line
+        self._secrets |= {secret, written, twice}
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
@@ -82,6 +88,13 @@ def start(
     logging.root.handlers[:] = [handler]
     logging.root.setLevel("DEBUG" if level == "DEBUG" else "WARNING")
     logger.setLevel(level)
+
+
+def hide(secret: str) -> None:
+    """Show a text, such as a password that was read late, in no line from now on."""
+    for handler in logging.root.handlers:
+        if isinstance(handler.formatter, TextFormatter):
+            handler.formatter.hide(secret)
 
 
 def outcome(

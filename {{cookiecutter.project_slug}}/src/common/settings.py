@@ -183,6 +183,12 @@ SETTINGS: dict[str, list[Setting]] = {
         Setting("db_user", str, "worker", "user of the database"),
         Setting("db_pass", Secret, None, "password; better in the environment"),
         Setting(
+            "db_secret",
+            str,
+            None,
+            "ARN of the secret of AWS that holds user and password, instead of both",
+        ),
+        Setting(
             "db_tls",
             str,
             "verify",

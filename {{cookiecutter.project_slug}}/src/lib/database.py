@@ -39,11 +39,20 @@ class Database(ABC):
     Args:
         var: settings.
         driver: module that connects (PEP 249); by default the database's own.
+        credentials: returns user and password, as they are now; by default those of
+            the settings.
     """
 
-    def __init__(self, var: Any, driver: Any = None) -> None:
+    def __init__(
+        self,
+        var: Any,
+        driver: Any = None,
+        credentials: Callable[[], tuple[str, str]] | None = None,
+    ) -> None:
         self._var = var
         self._given = driver
+        self._credentials = credentials or (lambda: (var.db_user, var.db_pass or ""))
+        self._known: tuple[str, str] | None = None
         self._connection: Any = None
 
     @contextmanager
@@ -149,10 +158,23 @@ class Database(ABC):
                 self.close()
         if self._connection is None:
             try:
-                self._connection = self._open()
+                self._connection = self._log_in()
             except self.driver.OperationalError as error:
                 raise DatabaseAwayError(self._brief(error)) from error
         return self._connection
+
+    def _log_in(self) -> Any:
+        """Open a connection, at once again where the password has changed meanwhile."""
+        known = self._known or self._credentials()
+        try:
+            connection = self._open(*known)
+        except self.driver.OperationalError:
+            before, known = known, self._credentials()
+            if known == before:
+                raise
+            connection = self._open(*known)
+        self._known = known
+        return connection
 
     def _trouble(self, error: BaseException) -> Trouble | None:
         if isinstance(error, DatabaseAwayError):
@@ -164,7 +186,7 @@ class Database(ABC):
         """Import the module that connects by default."""
 
     @abstractmethod
-    def _open(self) -> Any:
+    def _open(self, user: str, password: str) -> Any:
         """Return a new connection."""
 
     @abstractmethod

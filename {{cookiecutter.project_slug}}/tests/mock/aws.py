@@ -17,7 +17,11 @@ class MockBoto3:
 
     def __init__(self) -> None:
         self.made: list[str] = []
-        self.clients: dict[str, Any] = {"s3": MockS3(), "sqs": MockSqs()}
+        self.clients: dict[str, Any] = {
+            "s3": MockS3(),
+            "sqs": MockSqs(),
+            "secretsmanager": MockSecrets(),
+        }
 
     def client(self, service: str, **_: Any) -> Any:
         """Return the one client of a service."""
@@ -81,6 +85,19 @@ class BrokenStream(io.BytesIO):
         if block := super().read(size):
             return block
         raise ConnectionError("connection reset by peer")
+
+
+class MockSecrets:
+    """Secrets by their names; one that is not there is a refusal."""
+
+    def __init__(self) -> None:
+        self.secrets: dict[str, str] = {}
+
+    def get_secret_value(self, SecretId: str) -> dict[str, str]:  # noqa: N803
+        """Return a secret's text."""
+        if SecretId not in self.secrets:
+            raise NotThereError(SecretId)
+        return {"SecretString": self.secrets[SecretId]}
 
 
 class MockSqs:

@@ -24,8 +24,9 @@ class MockRds:
         self.ledger: dict[tuple[str, str], dict[str, Any]] = {}
         self.is_closed = False
 
-    def Rds(self, var: Any) -> "MockRds":  # noqa: N802 - the name of a class there
+    def Rds(self, var: Any, credentials: Any) -> "MockRds":  # noqa: N802 - a class's
         """Return the client."""
+        self.credentials = credentials
         return self
 
     @contextmanager

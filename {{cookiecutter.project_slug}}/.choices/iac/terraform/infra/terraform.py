@@ -108,7 +108,11 @@ class Environment:
         self.terraform(target, "init", "-input=false", *words, is_quiet=True)
 
     def terraform(
-        self, target: str, *words: str, is_quiet: bool = False, **variables: str
+        self,
+        target: str,
+        *words: str,
+        is_quiet: bool = False,
+        variables: dict[str, str] | None = None,
     ) -> None:
         """Run Terraform in a target's folder.
 
@@ -125,7 +129,7 @@ class Environment:
             self._folder(target),
             *words,
             is_quiet=is_quiet,
-            env=self._variables | variables,
+            env=self._variables | (variables or {}),
         )
 
     def output(self, target: str, name: str) -> Any:
@@ -256,7 +260,7 @@ def deploy(environment: Environment, targets: Sequence[str]) -> int:
         if target == "lambda" and "ecs" in targets:
             still_mapped = environment.output(target, "mapped") or []
         kept = json.dumps(still_mapped if target == "lambda" else [])
-        apply(environment, target, TF_VAR_still_mapped=kept)
+        apply(environment, target, {"TF_VAR_still_mapped": kept})
         if target == "ecr":
             push(environment, targets)
     if still_mapped:
@@ -265,9 +269,12 @@ def deploy(environment: Environment, targets: Sequence[str]) -> int:
     return 0
 
 
-def apply(environment: Environment, target: str, **variables: str) -> None:
+def apply(
+    environment: Environment, target: str, variables: dict[str, str] | None = None
+) -> None:
     """Apply a target that is prepared."""
-    environment.terraform(target, "apply", "-input=false", "-auto-approve", **variables)
+    words = ("apply", "-input=false", "-auto-approve")
+    environment.terraform(target, *words, variables=variables)
 
 
 def destroy(environment: Environment, targets: Sequence[str]) -> int:

@@ -62,8 +62,8 @@ WHERE number = %s
 class Rds(Database):
     """Client of MySQL or MariaDB."""
 
-    def __init__(self, var: Any, driver: Any = None) -> None:
-        super().__init__(var, driver)
+    def __init__(self, var: Any, driver: Any = None, credentials: Any = None) -> None:
+        super().__init__(var, driver, credentials)
         self._takes_files: bool | None = None
 
     @contextmanager
@@ -79,7 +79,7 @@ class Rds(Database):
     def _own_driver(self) -> Any:
         return import_module("pymysql")
 
-    def _open(self) -> Any:
+    def _open(self, user: str, password: str) -> Any:
         var = self._var
         tls = None
         if var.db_tls == "verify":
@@ -88,8 +88,8 @@ class Rds(Database):
             host=var.db_host,
             port=var.db_port or 0,
             database=var.db_name,
-            user=var.db_user,
-            password=(var.db_pass or "").encode(),  # else it is Latin-1
+            user=user,
+            password=password.encode(),  # else it is Latin-1
             charset="utf8mb4",
             local_infile=self._is_trusted,
             ssl=tls,

@@ -55,7 +55,7 @@ class Rds(Database):
     def _own_driver(self) -> Any:
         return import_module("psycopg")
 
-    def _open(self) -> Any:
+    def _open(self, user: str, password: str) -> Any:
         var = self._var
         tls = {"sslmode": "prefer"}
         if var.db_tls == "verify":
@@ -64,8 +64,8 @@ class Rds(Database):
             host=var.db_host,
             port=var.db_port,
             dbname=var.db_name,
-            user=var.db_user,
-            password=var.db_pass,
+            user=user,
+            password=password,
             options=SESSION,
             connect_timeout=10,
             tcp_user_timeout=30_000,

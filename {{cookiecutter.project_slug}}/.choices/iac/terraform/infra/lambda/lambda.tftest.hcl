@@ -51,7 +51,7 @@ run "handover" {
     still_mapped = ["worker"]
   }
   assert {
-    condition     = keys(aws_lambda_event_source_mapping.pending) == tolist(setintersection(local.names, ["worker"]))
+    condition     = toset(keys(aws_lambda_event_source_mapping.pending)) == toset(setintersection(local.names, ["worker"]))
     error_message = "The Lambda goes on until the container runs."
   }
 }
