@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from playground import DATABASES, clicks, client, rows_of
 # no registry answers; it ends with 77 where it cannot.
 TERRAFORM = os.environ.get("TERRAFORM", "").split()
 
+TARGETS = "network role queue bucket aurora layer lambda ecr ecs".split()
 FUNCTION = "click-loader-local-worker"
 SEES = '"s3:GetObject", "s3:GetObjectVersion"'
 
@@ -73,6 +75,92 @@ def test_terraform_deploys_what_loads_files_and_destroys_all_of_it(
         assert plan.count("No changes.") == 5
         make(project, "destroy", "ENV=local")
         assert everything(project) == before
+
+
+@pytest.fixture
+def far(tmp_path: Path) -> Iterator[Project]:
+    """A project whose environment dev is the shim, as if it were AWS."""
+    project = bake(tmp_path, database="postgres").share_installs()
+    with project.shim() as shim:
+        path_style = "-backend-config=use_path_style=true"
+        given = shim | {"TF_CLI_ARGS_init": path_style}
+        lines = [f"{name}={value}\n" for name, value in given.items()]
+        secrets = project.path / "config" / "secrets-dev.env"
+        secrets.write_text("".join(lines), encoding="utf-8")
+        yield project
+
+
+@pytest.mark.usefixtures("providers")
+def test_state_is_kept_in_a_private_bucket_that_bootstrap_makes(far: Project) -> None:
+    refused = make(far, "plan", "TARGET=role", "ENV=dev", check=False)
+    assert refused.returncode != 0
+    assert "no bucket for the state of dev: make bootstrap ENV=dev" in refused.stdout
+    for _ in ("makes it", "changes nothing"):
+        said = make(far, "bootstrap", "ENV=dev").stdout
+    bucket = said.strip().rpartition("//")[2].rstrip(".")
+    s3 = client(far, "s3")
+    blocked = s3.get_public_access_block(Bucket=bucket)
+    assert set(blocked["PublicAccessBlockConfiguration"].values()) == {True}
+    assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
+    assert s3.get_bucket_encryption(Bucket=bucket)
+    assert make(far, "plan", "TARGET=role", "ENV=dev", check=False).returncode != 0
+    make(far, "deploy", "TARGET=role", "ENV=dev")
+    [kept] = s3.list_objects_v2(Bucket=bucket)["Contents"]
+    assert kept["Key"] == "role.tfstate"
+    assert "No changes." in make(far, "plan", "TARGET=role", "ENV=dev").stdout
+    names = [each["RoleName"] for each in client(far, "iam").list_roles()["Roles"]]
+    assert "click-loader-dev-worker-execution" in names
+
+
+@pytest.mark.usefixtures("providers")
+def test_fresh_project_passes_the_checks_and_tests_of_its_targets(
+    tmp_path: Path,
+) -> None:
+    project = bake(tmp_path).share_installs()
+    said = make(project, "lint").stdout
+    assert "not validated" not in said
+    for target in TARGETS:
+        assert "0 failed." in make(project, "test", f"TARGET={target}").stdout
+    queue = project.path / "infra" / "queue" / "main.tf"
+    text = queue.read_text(encoding="utf-8")
+    assert text.count("6 * each") == 1
+    queue.write_text(text.replace("6 * each", "5 * each"), encoding="utf-8")
+    failed = make(project, "test", "TARGET=queue", check=False)
+    assert failed.returncode != 0
+    assert "Messages are hidden for six times the timeout" in failed.stdout
+    plain = text.replace("sse_enabled    = true", "sse_enabled    = false")
+    assert plain != text
+    queue.write_text(plain, encoding="utf-8")
+    refused = make(project, "lint", check=False)
+    assert refused.returncode != 0
+    assert "CKV_AWS_27" in refused.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["TARGET=moon"], "TARGET=moon is unknown: choose one of role queue bucket"),
+        (
+            ["TARGET=aurora"],
+            "TARGET=aurora is nothing that the shim can hold: it holds",
+        ),
+        (
+            ["ENV=moon"],
+            "ENV=moon is not in config/deploy.yml: choose of local dev prod",
+        ),
+    ],
+)
+def test_word_used_wrongly_says_what_to_do(
+    baked: Project, words: list[str], told: str
+) -> None:
+    folder = baked.path / ".shim"
+    folder.mkdir()
+    (folder / "shim.env").touch()
+    (baked.path / "config/rds-ca.pem").touch()
+    result = baked.make("deploy", "NEEDS_=", *words, check=False)
+    assert result.returncode != 0
+    assert told in result.stdout
+    assert "Traceback" not in result.stdout
 
 
 def loads_what_is_dropped(project: Project, bucket: str) -> None:

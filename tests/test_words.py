@@ -10,7 +10,7 @@ from baking import Project, Running, bake, free_port
 
 WORDS = """
 help doctor install test watch lint format shim run invoke event sanity_check build
-image container parity clean
+image container parity clean bootstrap plan deploy destroy
 """
 FLAGS = """
 read_queue poll_batch_size poll_interval region const_path s3_endpoint sqs_endpoint
@@ -48,6 +48,17 @@ def test_function_is_built_again_for_the_python_of_another_platform(
         for count in (1, 0):
             said = baked.make("build", "TARGET=lambda", *words).stdout
             assert said.count("built .build/lambda/worker.zip") == count
+
+
+def test_layer_for_aws_is_for_its_python_and_knows_who_vouches_for_rds(
+    baked: Project, tmp_path: Path
+) -> None:
+    (baked.path / "config/rds-ca.pem").write_text("authorities\n")
+    baked.make("build", "TARGET=layer", "ENV=prod")
+    shutil.unpack_archive(baked.path / ".build/layer/aws.zip", tmp_path / "opt")
+    assert (tmp_path / "opt/rds-ca.pem").read_text() == "authorities\n"
+    modules = [path.name for path in (tmp_path / "opt/python").rglob("*.so")]
+    assert any("cpython-313-x86_64" in name for name in modules)
 
 
 def test_zips_have_the_same_bytes_wherever_they_are_built(

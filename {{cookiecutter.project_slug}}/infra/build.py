@@ -14,6 +14,8 @@ import sys
 import zipfile
 from pathlib import Path
 
+import yaml
+
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ROOT / "src"
 BUILD = ROOT / ".build"
@@ -22,8 +24,10 @@ WRAPPERS = {
     "lambda": ("lambda_wrapper.py",),
 }
 NAME = "[a-z][a-z0-9_]{0,19}"
-LAMBDA_PYTHON = "3.13"
-LAMBDA_WHEELS = ["--platform", "manylinux2014_x86_64", "--only-binary", ":all:"]
+DEPLOYED = yaml.safe_load((ROOT / "config" / "deploy.yml").read_text(encoding="utf-8"))
+LAMBDA_PYTHON = DEPLOYED["python"]
+MACHINE = {"x86_64": "x86_64", "arm64": "aarch64"}[DEPLOYED["architecture"]]
+LAMBDA_WHEELS = ["--platform", f"manylinux2014_{MACHINE}", "--only-binary", ":all:"]
 LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc")
 # What nothing reads in a layer: pip's own notes, commands, tests, types, sources in C.
 # python-box works as well without its 18 MB of compiled modules, and loads no slower.
@@ -93,6 +97,8 @@ def install_layer(platform: str) -> Path:
         command += ["--python-version", LAMBDA_PYTHON, *LAMBDA_WHEELS]
     requirements = SOURCES / "common" / "requirements-layer.txt"
     subprocess.run([*command, "--requirement", str(requirements)], check=True)
+    if platform == "aws":  # who vouches for RDS is not known to Lambda's system
+        shutil.copyfile(ROOT / "config" / "rds-ca.pem", folder / "rds-ca.pem")
     for path in [path for glob in UNREAD for path in folder.glob(f"python/{glob}")]:
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     return folder

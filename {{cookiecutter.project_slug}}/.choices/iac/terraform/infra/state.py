@@ -5,7 +5,7 @@ import json
 import sys
 
 import boto3
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 
 def bucket_name(project: str, environment: str) -> str:
@@ -29,7 +29,7 @@ def find_bucket(project: str, environment: str) -> str | None:
 def make_bucket(name: str) -> None:
     """Make a bucket private, versioned and encrypted; one that is there is mended."""
     s3 = boto3.client("s3")
-    region = s3.meta.region_name
+    region, partition = s3.meta.region_name, s3.meta.partition
     # S3 refuses to be told its default region
     elsewhere = {"CreateBucketConfiguration": {"LocationConstraint": region}}
     try:
@@ -58,7 +58,7 @@ def make_bucket(name: str) -> None:
         "Effect": "Deny",
         "Principal": "*",
         "Action": "s3:*",
-        "Resource": [f"arn:aws:s3:::{name}", f"arn:aws:s3:::{name}/*"],
+        "Resource": [f"arn:{partition}:s3:::{name}{objects}" for objects in ("", "/*")],
         "Condition": {"Bool": {"aws:SecureTransport": "false"}},
     }
     s3.put_bucket_policy(
@@ -76,8 +76,12 @@ def main() -> int:
     if options.environment == "local":
         print("ENV=local keeps its state below .build/.")
         return 0
-    name = bucket_name(options.project, options.environment)
-    make_bucket(name)
+    try:
+        name = bucket_name(options.project, options.environment)
+        make_bucket(name)
+    except (BotoCoreError, ClientError) as error:
+        print(f"AWS refuses: {error}", file=sys.stderr)
+        return 1
     print(f"The state of {options.environment} is kept in s3://{name}.")
     return 0
 

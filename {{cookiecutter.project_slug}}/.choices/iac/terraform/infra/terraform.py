@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from botocore.exceptions import BotoCoreError, ClientError
 
 import registry
 import state
@@ -330,6 +331,8 @@ def main() -> int:
         return WORDS[options.word](environment, targets)
     except Refusal as error:
         print(f"{error}.", file=sys.stderr)
+    except (BotoCoreError, ClientError) as error:
+        print(f"AWS refuses: {error}", file=sys.stderr)
     except FileNotFoundError as error:
         print(f"{error.filename} is missing: see 'make doctor'.", file=sys.stderr)
     except subprocess.CalledProcessError as error:

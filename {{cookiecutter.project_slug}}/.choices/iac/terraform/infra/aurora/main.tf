@@ -54,7 +54,7 @@ resource "aws_rds_cluster" "main" {
   db_cluster_parameter_group_name = aws_rds_cluster_parameter_group.main.name
   vpc_security_group_ids          = [data.aws_security_group.database.id]
   enabled_cloudwatch_logs_exports = local.engine.logs
-  enable_http_endpoint            = true # for make tables without a way into the network
+  enable_http_endpoint            = true # tables are made by the console's query editor
   backup_retention_period         = local.size.backup_days
   copy_tags_to_snapshot           = true
   deletion_protection             = local.size.is_protected
