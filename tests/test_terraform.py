@@ -39,8 +39,9 @@ def make(
 @pytest.fixture(scope="session")
 def providers(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Skip where Terraform, or its provider, cannot be had."""
+    give_up = skip if TERRAFORM else pytest.skip
     if not has_terraform():
-        skip("this machine has no terraform")
+        give_up("this machine has no terraform")
     folder = tmp_path_factory.mktemp("init")
     project = bake(folder)
     init = subprocess.run(
@@ -51,8 +52,7 @@ def providers(tmp_path_factory: pytest.TempPathFactory) -> None:
         text=True,
     )
     if init.returncode != 0:
-        reason = "Terraform's provider for AWS cannot be had here"
-        (skip if TERRAFORM else pytest.skip)(reason)
+        give_up("Terraform's provider for AWS cannot be had here")
 
 
 @pytest.mark.usefixtures("providers")

@@ -32,6 +32,8 @@ def main() -> int:
     findings = [python(), venv()]
     if not options.quiet:
         findings += [server(), *(program(*each) for each in PROGRAMS)]
+        if (ROOT / "infra" / "terraform.py").exists():
+            findings.append(program(*TERRAFORM))
     lacking = [each for each in findings if each.is_required and not each.is_met]
     for each in lacking if options.quiet else findings:
         mark = (
@@ -86,6 +88,12 @@ def program(name: str, command: list[str], purpose: str, remedy: str) -> Finding
     return Finding(name, answer.returncode == 0, lines[0], purpose, remedy)
 
 
+TERRAFORM = (
+    "Terraform",
+    ["terraform", "version"],
+    "deploying (1.11 or later), and checks of what deploys",
+    "https://developer.hashicorp.com/terraform/install",
+)
 PROGRAMS = [
     (
         "git",

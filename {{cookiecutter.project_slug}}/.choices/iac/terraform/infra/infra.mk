@@ -17,7 +17,7 @@ IN_ENV = set -a; if test -f config/secrets-$(ENV).env; then . ./config/secrets-$
 IN_INFRA = $(BIN)/python infra/terraform.py
 WHICH = --project $(PROJECT) --database $(DATABASE) --environment $(ENV) $(if $(TARGET),--target $(TARGET))
 
-.PHONY: bootstrap plan deploy destroy build-ecr
+.PHONY: bootstrap plan deploy destroy build-ecr test-target format-infra
 
 bootstrap: $(INSTALLED) ## the bucket of Terraform's state, once: ENV=dev
 	@$(IN_ENV) exec $(BIN)/python infra/state.py --project $(PROJECT) --environment $(ENV)
@@ -31,10 +31,17 @@ plan deploy destroy: $(INSTALLED) $(NEEDS_$(TARGET))
 build-ecr: $(INSTALLED) build-local config/rds-ca.pem
 	@$(IN_ENV) exec $(IN_INFRA) push $(WHICH)
 
+test: $(if $(TARGET),test-target)
 test-target: $(INSTALLED) $(NEEDS_$(TARGET))
 	@exec $(IN_INFRA) test $(WHICH)
 
-lint-infra: $(if $(shell command -v terraform),$(VALIDATED))
+ifneq ($(shell command -v terraform),)
+lint: $(VALIDATED)
+format: format-infra
+endif
+
+format-infra:
+	@terraform fmt -recursive infra
 
 $(VALIDATED): $(INFRA_FILES) $(INFRA_VENV)/.installed | $(INSTALLED)
 	@terraform fmt -check -recursive infra
