@@ -3,6 +3,10 @@ locals {
   database_port = { mysql = 3306, postgres = 5432 }[var.database]
 }
 
+data "aws_prefix_list" "s3" {
+  name = "com.amazonaws.${local.region}.s3"
+}
+
 resource "aws_security_group" "function" {
   #checkov:skip=CKV2_AWS_5:the targets lambda and ecs attach it
   name        = "${local.prefix}-function"
@@ -61,7 +65,7 @@ resource "aws_vpc_security_group_ingress_rule" "endpoint_from_function" {
 
 resource "aws_vpc_security_group_egress_rule" "function_to_s3" {
   security_group_id = aws_security_group.function.id
-  prefix_list_id    = aws_vpc_endpoint.s3.prefix_list_id
+  prefix_list_id    = data.aws_prefix_list.s3.id
   description       = "HTTPS to S3"
   ip_protocol       = "tcp"
   from_port         = 443

@@ -20,6 +20,9 @@ mock_data "aws_ecr_repository" {
 mock_data "aws_security_group" {
   defaults = { id = "sg-1" }
 }
+mock_data "aws_prefix_list" {
+  defaults = { id = "pl-1" }
+}
 mock_data "aws_subnets" {
   defaults = { ids = ["subnet-1", "subnet-2"] }
 }
