@@ -153,14 +153,44 @@ def test_fresh_project_passes_the_checks_and_tests_of_its_targets(
 def test_word_used_wrongly_says_what_to_do(
     baked: Project, words: list[str], told: str
 ) -> None:
-    folder = baked.path / ".shim"
-    folder.mkdir()
-    (folder / "shim.env").touch()
-    (baked.path / "config/rds-ca.pem").touch()
-    result = baked.make("deploy", "NEEDS_=", *words, check=False)
+    assert told in refused(baked, *words)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "told"),
+    [
+        (
+            "worker: {}",
+            "worker: {memroy: 9}",
+            "memroy, which config/deploy.yml says of",
+        ),
+        (
+            "worker: {}",
+            "wroker: {}",
+            "wroker of config/deploy.yml is no function: there",
+        ),
+        (
+            "runtime: lambda",
+            "runtime: moon",
+            "the runtime of the defaults is 'moon' in",
+        ),
+    ],
+)
+def test_wrong_size_is_named(baked: Project, right: str, wrong: str, told: str) -> None:
+    config = baked.path / "config" / "deploy.yml"
+    text = config.read_text(encoding="utf-8")
+    config.write_text(text.replace(right, wrong, 1), encoding="utf-8")
+    assert told in refused(baked)
+
+
+def refused(project: Project, *words: str) -> str:
+    """Deploy into a shim that is not there, without building; return what is said."""
+    (project.path / ".shim").mkdir()
+    (project.path / ".shim" / "shim.env").touch()
+    result = project.make("deploy", "NEEDS_=", *words, check=False)
     assert result.returncode != 0
-    assert told in result.stdout
     assert "Traceback" not in result.stdout
+    return result.stdout
 
 
 def loads_what_is_dropped(project: Project, bucket: str) -> None:

@@ -30,6 +30,7 @@ TARGETS = (
 EMULATED = ("role", "queue", "bucket", "layer", "lambda")
 RUNTIMES = ("lambda", "container")
 CHANGES = 2  # exit code of `terraform plan -detailed-exitcode`
+NO_PROVIDER = 3
 SHIM_DATABASE = ("DB_HOST", "DB_PORT", "DB_NAME", "DB_USER", "DB_PASS", "DB_TLS")
 
 
@@ -46,30 +47,14 @@ class Environment:
         database: answer that chose it, mysql or postgres.
 
     Raises:
-        Refusal: `config/deploy.yml` has no such environment, or a wrong runtime.
+        Refusal: `config/deploy.yml` has no such environment, or is wrong.
     """
 
     def __init__(self, name: str, project: str, database: str) -> None:
         self.name = name
         self.project = project
         self.is_local = name == "local"
-        config = yaml.safe_load((ROOT / "config" / "deploy.yml").read_text("utf-8"))
-        if name not in config["environments"]:
-            known = " ".join(config["environments"])
-            raise Refusal(f"ENV={name} is not in config/deploy.yml: choose of {known}")
-        of_environment = config["environments"][name].get("functions")
-        for group in (
-            config["functions"],
-            of_environment,
-            {"defaults": config["defaults"]},
-        ):
-            for function, settings in (group or {}).items():
-                runtime = (settings or {}).get("runtime", "lambda")
-                if runtime not in RUNTIMES:
-                    raise Refusal(
-                        f"{function} has the runtime {runtime!r} in config/deploy.yml: "
-                        "say lambda or container"
-                    )
+        check(yaml.safe_load((ROOT / "config/deploy.yml").read_text("utf-8")), name)
         self._variables = {
             "TF_VAR_project": project,
             "TF_VAR_environment": name,
@@ -159,6 +144,53 @@ class Environment:
         ]
 
 
+def check(config: dict[str, Any], environment: str) -> None:
+    """Check what `config/deploy.yml` says of functions.
+
+    Args:
+        config: all of it.
+        environment: the name of one that it must have.
+
+    Raises:
+        Refusal: it has not, or it names what is not there.
+    """
+    environments = config["environments"]
+    if environment not in environments:
+        known = " ".join(environments)
+        raise Refusal(
+            f"ENV={environment} is not in config/deploy.yml: choose of {known}"
+        )
+    own = environments[environment] or {}
+    functions = {path.stem for path in (ROOT / "src" / "func").glob("[!_]*.py")}
+    for group in (config["functions"] or {}, own.get("functions") or {}):
+        for name in set(group) - functions:
+            raise Refusal(
+                f"{name} of config/deploy.yml is no function: there is no "
+                f"src/func/{name}.py"
+            )
+        for name, settings in group.items():
+            check_settings(name, settings or {}, config["defaults"])
+    for settings in (config["defaults"], own.get("defaults") or {}):
+        check_settings("the defaults", settings, config["defaults"])
+
+
+def check_settings(
+    name: str, settings: dict[str, Any], defaults: dict[str, Any]
+) -> None:
+    """Check the settings of one function; every setting has a default."""
+    for setting in set(settings) - set(defaults):
+        raise Refusal(
+            f"{setting}, which config/deploy.yml says of {name}, is unknown: the "
+            f"defaults have {' '.join(defaults)}"
+        )
+    runtime = settings.get("runtime", "lambda")
+    if runtime not in RUNTIMES:
+        raise Refusal(
+            f"the runtime of {name} is {runtime!r} in config/deploy.yml: say lambda or "
+            "container"
+        )
+
+
 def known_target(chosen: str | None, known: tuple[str, ...]) -> tuple[str, ...]:
     """Return the chosen target alone, or all where none is chosen.
 
@@ -205,9 +237,10 @@ def run(
 
 
 def validate(targets: Sequence[str]) -> int:
-    """Validate targets, without their states; return 0.
+    """Validate targets, without their states.
 
-    Where the provider cannot be had, it says so and goes on.
+    Returns:
+        0, or 3 where the provider cannot be had, which is no error of the targets.
     """
     for target in targets:
         folder = BUILD / "check" / target
@@ -216,7 +249,7 @@ def validate(targets: Sequence[str]) -> int:
             run(folder, "init", "-input=false", "-backend=false", is_quiet=True)
         except subprocess.CalledProcessError:
             print("Terraform has no provider here: targets are not validated.")
-            return 0
+            return NO_PROVIDER
         run(folder, "validate", is_quiet=True)
     return 0
 
