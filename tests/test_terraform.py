@@ -90,6 +90,43 @@ def far(tmp_path: Path) -> Iterator[Project]:
         yield project
 
 
+PRETENDED = """\
+#!/bin/sh
+echo "${1##*/} $2 $TF_VAR_still_mapped" >> "$CALLS"
+outputs='{"mapped": {"value": ["worker"]}, "images": {"value": {}}}'
+case "$2" in output) echo "$outputs";; esac
+test "${1##*/} $2" != "$FAILS"
+"""
+
+
+@pytest.mark.parametrize("fails", ["", "aurora apply"])
+def test_all_targets_are_deployed_in_order_up_to_the_first_that_fails(
+    far: Project, tmp_path: Path, fails: str
+) -> None:
+    program, calls = tmp_path / "bin" / "terraform", tmp_path / "calls"
+    program.parent.mkdir()
+    program.write_text(PRETENDED)
+    program.chmod(0o755)
+    path = f"{program.parent}:{os.environ['PATH']}"
+    far.make("bootstrap", "ENV=dev")
+    result = far.make(
+        *("deploy", "ENV=dev", "NEEDS_="),
+        env={"PATH": path, "CALLS": str(calls), "FAILS": fails},
+        check=False,
+    )
+    lines = map(str.split, calls.read_text(encoding="utf-8").splitlines())
+    applied = [[target, *more] for target, word, *more in lines if word == "apply"]
+    if fails:
+        assert "deploy stopped at the target aurora.\n" in result.stdout
+        assert applied == [[each, "[]"] for each in TARGETS[:5]]
+        return
+    assert result.returncode == 0, result.stdout
+    # the queue feeds the Lambda until the container runs
+    expected = [[each, "[]"] for each in TARGETS]
+    expected[TARGETS.index("lambda")] = ["lambda", '["worker"]']
+    assert applied == [*expected, ["lambda"]]
+
+
 @pytest.mark.usefixtures("providers")
 def test_state_is_kept_in_a_private_bucket_that_bootstrap_makes(far: Project) -> None:
     refused = make(far, "plan", "TARGET=role", "ENV=dev", check=False)

@@ -10,15 +10,19 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 def bucket_name(project: str, environment: str) -> str:
     """Return the name of the bucket, whether it is there or not."""
-    account = boto3.client("sts").get_caller_identity()["Account"]
-    return f"{project}-{environment}-state-{account}"
+    return f"{project}-{environment}-state-{account()}"
+
+
+def account() -> str:
+    """Return the number of the account that the credentials belong to."""
+    return str(boto3.client("sts").get_caller_identity()["Account"])
 
 
 def find_bucket(project: str, environment: str) -> str | None:
     """Return the name of the bucket, if it is there and ours."""
     name = bucket_name(project, environment)
     try:
-        boto3.client("s3").head_bucket(Bucket=name)
+        boto3.client("s3").head_bucket(Bucket=name, ExpectedBucketOwner=account())
     except ClientError as error:
         if error.response["Error"]["Code"] in ("404", "NoSuchBucket"):
             return None

@@ -220,7 +220,7 @@ def run(
     folder: Path, *words: str, is_quiet: bool = False, env: dict[str, str] | None = None
 ) -> None:
     """Run Terraform in a folder; see `Environment.terraform`."""
-    plugins = BUILD / "plugins"
+    plugins = BUILD / ".plugins"
     plugins.mkdir(exist_ok=True)
     shared = {"TF_IN_AUTOMATION": "1", "TF_PLUGIN_CACHE_DIR": str(plugins)}
     plain = [] if sys.stdout.isatty() else ["-no-color"]
@@ -243,7 +243,7 @@ def validate(targets: Sequence[str]) -> int:
         0, or 3 where the provider cannot be had, which is no error of the targets.
     """
     for target in targets:
-        folder = BUILD / "check" / target
+        folder = BUILD / ".check" / target
         lay_out(folder, target, "local")
         try:
             run(folder, "init", "-input=false", "-backend=false", is_quiet=True)
@@ -257,7 +257,7 @@ def validate(targets: Sequence[str]) -> int:
 def test(targets: Sequence[str]) -> int:
     """Run the tests of targets on a mock of AWS; return 0."""
     for target in targets:
-        folder = BUILD / "check" / target
+        folder = BUILD / ".check" / target
         lay_out(folder, target, "local")
         run(folder, "init", "-input=false", "-backend=false", is_quiet=True)
         run(folder, "test")

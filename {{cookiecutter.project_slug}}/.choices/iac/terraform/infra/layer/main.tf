@@ -10,7 +10,6 @@ resource "aws_lambda_layer_version" "packages" {
   source_code_hash         = filebase64sha256(local.zip)
   compatible_runtimes      = ["python${local.config.python}"]
   compatible_architectures = [local.config.architecture]
-  skip_destroy             = false
 
   lifecycle {
     create_before_destroy = true # functions use the old one until they are deployed
