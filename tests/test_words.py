@@ -57,6 +57,8 @@ def test_layer_for_aws_is_for_its_python_and_knows_who_vouches_for_rds(
     baked.make("build", "TARGET=layer", "ENV=prod")
     shutil.unpack_archive(baked.path / ".build/layer/aws.zip", tmp_path / "opt")
     assert (tmp_path / "opt/rds-ca.pem").read_text() == "authorities\n"
+    baked.make("build", "TARGET=local", "ENV=prod")
+    assert (baked.path / ".build/local/worker/rds-ca.pem").exists()
     modules = [path.name for path in (tmp_path / "opt/python").rglob("*.so")]
     assert any("cpython-313-x86_64" in name for name in modules)
 

@@ -19,6 +19,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ROOT / "src"
 BUILD = ROOT / ".build"
+AUTHORITIES = ROOT / "config" / "rds-ca.pem"
 WRAPPERS = {
     "local": ("local_wrapper.py", "poller.py"),
     "lambda": ("lambda_wrapper.py",),
@@ -60,6 +61,8 @@ def assemble(target: str, function: str) -> Path:
         SOURCES / "func" / f"{function}.py", folder / "func" / f"{function}.py"
     )
     shutil.copyfile(ROOT / "config" / f"{function}.yml", folder / "config.yml")
+    if target == "local" and AUTHORITIES.exists():  # a Lambda has them of its layer
+        shutil.copyfile(AUTHORITIES, folder / AUTHORITIES.name)
     (folder / "func" / "__init__.py").write_text(
         f'__version__ = "{version(folder)}"\n\n'
         f"from func import {function}\n\n"
@@ -98,7 +101,7 @@ def install_layer(platform: str) -> Path:
     requirements = SOURCES / "common" / "requirements-layer.txt"
     subprocess.run([*command, "--requirement", str(requirements)], check=True)
     if platform == "aws":  # who vouches for RDS is not known to Lambda's system
-        shutil.copyfile(ROOT / "config" / "rds-ca.pem", folder / "rds-ca.pem")
+        shutil.copyfile(AUTHORITIES, folder / AUTHORITIES.name)
     for path in [path for glob in UNREAD for path in folder.glob(f"python/{glob}")]:
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     return folder

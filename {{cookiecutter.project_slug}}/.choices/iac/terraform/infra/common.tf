@@ -100,7 +100,7 @@ locals {
   tags = {
     for name in keys(local.containers) : name => substr(sha256(join("", [
       for file in concat(
-        tolist(fileset(local.root, ".build/local/${name}/**/*.{py,yml}")),
+        tolist(fileset(local.root, ".build/local/${name}/**/*.{py,yml,pem}")),
         tolist(fileset(local.root, "src/common/{docker_wrapper,requirements*.txt}")),
       ) : filesha256("${local.root}/${file}")
     ])), 0, 12)

@@ -8,7 +8,7 @@ CHECKOV       := $(INFRA_VENV)/bin/checkov --directory infra --framework terrafo
 # What a plan reads besides the files of a target.
 NEEDS_lambda := build-lambda
 NEEDS_layer  := build-layer
-NEEDS_ecr    := build-local $(if $(filter local,$(ENV)),,config/rds-ca.pem)
+NEEDS_ecr    := build-local
 NEEDS_ecs    := build-local
 NEEDS_       := build-lambda build-layer build-local
 
@@ -28,7 +28,7 @@ destroy: ## what deploy has made, the last target first: [TARGET=queue] [ENV=loc
 plan deploy destroy: $(INSTALLED) $(NEEDS_$(TARGET))
 	@$(IN_ENV) exec $(IN_INFRA) $@ $(WHICH)
 
-build-ecr: $(INSTALLED) build-local config/rds-ca.pem
+build-ecr: $(INSTALLED) build-local
 	@$(IN_ENV) exec $(IN_INFRA) push $(WHICH)
 
 test: $(if $(TARGET),test-target)
