@@ -9,8 +9,8 @@ from playground import (
     clicks,
     client,
     drop,
+    fault,
     is_postgres,
-    on_each_database,
     rows_of,
     worker,
 )
@@ -50,7 +50,10 @@ class Rotating(OwnDatabase):
             self.change(kill.format(connection))
 
 
-@on_each_database
+@fault(
+    "the password in the secret is changed, and the old one is refused",
+    "the worker reads the secret again, and goes on without a restart",
+)
 def test_worker_goes_on_when_the_password_in_the_secret_is_changed(
     shimmed: Project, tmp_path: Path
 ) -> None:

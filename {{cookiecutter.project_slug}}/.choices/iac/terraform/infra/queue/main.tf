@@ -4,7 +4,10 @@ resource "aws_sqs_queue" "dead_letter" {
   name                      = local.dead_letter[each.key]
   message_retention_seconds = 14 * 24 * 3600 # it counts from the first sending
   sqs_managed_sse_enabled   = true
-  policy                    = local.is_local ? null : jsonencode({ Version = "2012-10-17", Statement = local.only_tls[local.dead_letter[each.key]] })
+  policy = local.is_local ? null : jsonencode({
+    Version   = "2012-10-17"
+    Statement = local.only_tls[local.dead_letter[each.key]]
+  })
   redrive_allow_policy = jsonencode({
     redrivePermission = "byQueue"
     sourceQueueArns   = ["${local.queues_arn}:${local.pending[each.key]}"]
@@ -44,12 +47,12 @@ locals {
   # The emulator speaks no TLS.
   only_tls = {
     for name in concat(values(local.pending), values(local.dead_letter)) : name => [
-      for effect in local.is_local ? [] : ["Deny"] : {
+      for queue in local.is_local ? [] : [name] : {
         Sid       = "OnlyByTls"
-        Effect    = effect
+        Effect    = "Deny"
         Action    = ["sqs:*"]
         Principal = "*"
-        Resource  = "${local.queues_arn}:${name}"
+        Resource  = "${local.queues_arn}:${queue}"
         Condition = { Bool = { "aws:SecureTransport" = "false" } }
       }
     ]
