@@ -38,8 +38,16 @@ resource "aws_ecs_task_definition" "function" {
       for name, value in merge(local.database, {
         READ_QUEUE = local.pending[each.key]
         AWS_REGION = local.region
+        GRACE      = "110" # within the stop timeout, after a last request for messages
       }) : { name = name, value = value }
     ]
+    healthCheck = { # ECS does not look at that of the image
+      command     = ["CMD-SHELL", "test -n \"$(find $HEARTBEAT -newermt '-30 seconds')\""]
+      interval    = 10
+      timeout     = 5
+      retries     = 2
+      startPeriod = 10
+    }
     linuxParameters = { initProcessEnabled = true, capabilities = { drop = ["ALL"] } }
     logConfiguration = {
       logDriver = "awslogs"
