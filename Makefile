@@ -1,5 +1,7 @@
 PYTHON   ?= python3
 DATABASE ?= postgres
+# Tests at a time; most of them wait for servers.
+JOBS     ?= 3
 
 BIN       := .venv/bin
 INSTALLED := .venv/.installed
@@ -19,7 +21,7 @@ demo: $(INSTALLED) ## bake a project and see a file's rows arrive: [DATABASE=mys
 	@$(BIN)/python tests/demo.py $(DATABASE)
 
 test: lint ## everything: hooks, every combination of answers, the scenario on real servers
-	@$(BIN)/pytest -n auto --dist worksteal --durations 10 $(TEST_ARGS)
+	@$(BIN)/pytest -n $(JOBS) --dist worksteal --durations 10 $(TEST_ARGS)
 
 bench: $(BENCH)/.installed ## speed against the original way and the limit: [ROWS= RUNS= ONLY=]
 	@PYTHONPATH=tests $(BENCH)/bin/python -m bench $(if $(ROWS),--rows '$(ROWS)') $(if $(RUNS),--runs '$(RUNS)') $(if $(ONLY),--only $(ONLY))
