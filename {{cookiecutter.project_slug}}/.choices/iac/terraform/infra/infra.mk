@@ -1,21 +1,10 @@
 # Deploying by Terraform: docs/deploying.md
-INFRA_TARGETS := network role queue bucket aurora layer lambda ecr ecs
 INFRA_VENV    ?= .venv-infra
 INFRA_FILES   := $(wildcard infra/*.tf infra/*/*.tf infra/*/*.hcl) config/deploy.yml
 VALIDATED     := .build/terraform/.validated
 CHECKOV       := $(INFRA_VENV)/bin/checkov --directory infra --framework terraform --skip-download --compact --quiet
 
-# What a plan reads besides the files of a target.
-NEEDS_lambda := build-lambda
-NEEDS_layer  := build-layer
-NEEDS_ecr    := build-local
-NEEDS_ecs    := build-local
-NEEDS_       := build-lambda build-layer build-local
-
-# Where an environment is: the shim, or what its file of secrets says, or what the shell says.
-IN_ENV = set -a; if test -f config/secrets-$(ENV).env; then . ./config/secrets-$(ENV).env; fi; set +a; $(if $(filter local,$(ENV)),$(IN_SHIM)) export AWS_REGION="$${AWS_REGION:-$(AWS_REGION)}";
 IN_INFRA = $(BIN)/python infra/terraform.py
-WHICH = --project $(PROJECT) --database $(DATABASE) --environment $(ENV) $(if $(TARGET),--target $(TARGET))
 
 .PHONY: bootstrap plan deploy destroy build-ecr test-target format-infra
 

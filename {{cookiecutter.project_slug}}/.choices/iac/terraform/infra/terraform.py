@@ -14,28 +14,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from botocore.exceptions import BotoCoreError, ClientError
 
 import registry
+import sizes
 import state
+from sizes import ROOT, TARGETS, Refusal, known_target
 
-ROOT = Path(__file__).resolve().parents[1]
 INFRA = ROOT / "infra"
 BUILD = ROOT / ".build" / "terraform"
-TARGETS = (
-    *("network", "role", "queue", "bucket", "aurora"),
-    *("layer", "lambda", "ecr", "ecs"),
-)
-EMULATED = ("role", "queue", "bucket", "layer", "lambda")
-RUNTIMES = ("lambda", "container")
 CHANGES = 2  # exit code of `terraform plan -detailed-exitcode`
 NO_PROVIDER = 3
 SHIM_DATABASE = ("DB_HOST", "DB_PORT", "DB_NAME", "DB_USER", "DB_PASS", "DB_TLS")
-
-
-class Refusal(Exception):  # noqa: N818 - not the program's error
-    """What was asked for cannot be done; the message says why, and what to do."""
 
 
 class Environment:
@@ -54,7 +44,7 @@ class Environment:
         self.name = name
         self.project = project
         self.is_local = name == "local"
-        check(yaml.safe_load((ROOT / "config/deploy.yml").read_text("utf-8")), name)
+        sizes.read(name)
         self._variables = {
             "TF_VAR_project": project,
             "TF_VAR_environment": name,
@@ -64,23 +54,6 @@ class Environment:
         if self.is_local:
             found = {each: os.environ.get(each, "") for each in SHIM_DATABASE}
             self._variables["TF_VAR_shim_database"] = json.dumps(found)
-
-    def targets(self, chosen: str | None) -> tuple[str, ...]:
-        """Return the targets to take, in order.
-
-        Raises:
-            Refusal: there is no such target, or the shim cannot hold it.
-        """
-        known = EMULATED if self.is_local else TARGETS
-        if self.is_local and chosen in TARGETS and chosen not in known:
-            raise Refusal(
-                f"TARGET={chosen} is nothing that the shim can hold: it holds "
-                f"{' '.join(known)}"
-            )
-        if self.is_local and not chosen:
-            left_out = [each for each in TARGETS if each not in known]
-            print(f"The shim cannot hold {' '.join(left_out)}: left out.", flush=True)
-        return known_target(chosen, known)
 
     def prepare(self, target: str) -> None:
         """Lay a target's files out, and initialise Terraform there.
@@ -142,64 +115,6 @@ class Environment:
             f"-backend-config=bucket={bucket}",
             f"-backend-config=key={target}.tfstate",
         ]
-
-
-def check(config: dict[str, Any], environment: str) -> None:
-    """Check what `config/deploy.yml` says of functions.
-
-    Args:
-        config: all of it.
-        environment: the name of one that it must have.
-
-    Raises:
-        Refusal: it has not, or it names what is not there.
-    """
-    environments = config["environments"]
-    if environment not in environments:
-        known = " ".join(environments)
-        raise Refusal(
-            f"ENV={environment} is not in config/deploy.yml: choose of {known}"
-        )
-    own = environments[environment] or {}
-    functions = {path.stem for path in (ROOT / "src" / "func").glob("[!_]*.py")}
-    for group in (config["functions"] or {}, own.get("functions") or {}):
-        for name in set(group) - functions:
-            raise Refusal(
-                f"{name} of config/deploy.yml is no function: there is no "
-                f"src/func/{name}.py"
-            )
-        for name, settings in group.items():
-            check_settings(name, settings or {}, config["defaults"])
-    for settings in (config["defaults"], own.get("defaults") or {}):
-        check_settings("the defaults", settings, config["defaults"])
-
-
-def check_settings(
-    name: str, settings: dict[str, Any], defaults: dict[str, Any]
-) -> None:
-    """Check the settings of one function; every setting has a default."""
-    for setting in set(settings) - set(defaults):
-        raise Refusal(
-            f"{setting}, which config/deploy.yml says of {name}, is unknown: the "
-            f"defaults have {' '.join(defaults)}"
-        )
-    runtime = settings.get("runtime", "lambda")
-    if runtime not in RUNTIMES:
-        raise Refusal(
-            f"the runtime of {name} is {runtime!r} in config/deploy.yml: say lambda or "
-            "container"
-        )
-
-
-def known_target(chosen: str | None, known: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the chosen target alone, or all where none is chosen.
-
-    Raises:
-        Refusal: there is no such target.
-    """
-    if chosen and chosen not in known:
-        raise Refusal(f"TARGET={chosen} is unknown: choose one of {' '.join(known)}")
-    return (chosen,) if chosen else known
 
 
 def lay_out(folder: Path, target: str, backend: str) -> None:
@@ -360,7 +275,7 @@ def main() -> int:
         environment = Environment(
             options.environment, options.project, options.database
         )
-        targets = environment.targets(options.target)
+        targets = sizes.targets(options.environment, options.target)
         return WORDS[options.word](environment, targets)
     except Refusal as error:
         print(f"{error}.", file=sys.stderr)

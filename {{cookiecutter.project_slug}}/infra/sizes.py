@@ -1,0 +1,134 @@
+"""Reads config/deploy.yml: what there is to deploy, and how large functions are."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+TARGETS = (
+    *("network", "role", "queue", "bucket", "aurora"),
+    *("layer", "lambda", "ecr", "ecs"),
+)
+EMULATED = ("role", "queue", "bucket", "layer", "lambda")
+RUNTIMES = ("lambda", "container")
+
+
+class Refusal(Exception):  # noqa: N818 - not the program's error
+    """What was asked for cannot be done; the message says why, and what to do."""
+
+
+def read(environment: str) -> dict[str, Any]:
+    """Return all of `config/deploy.yml`.
+
+    Args:
+        environment: the name of one that it must have.
+
+    Raises:
+        Refusal: it has not, or it names what is not there.
+    """
+    config: dict[str, Any] = yaml.safe_load(
+        (ROOT / "config" / "deploy.yml").read_text(encoding="utf-8")
+    )
+    check(config, environment)
+    return config
+
+
+def functions(environment: str) -> dict[str, dict[str, Any]]:
+    """Return the settings of each function of `src/func/` in an environment.
+
+    Raises:
+        Refusal: see `read`.
+    """
+    config = read(environment)
+    own = config["environments"][environment] or {}
+    return {
+        name: {
+            **config["defaults"],
+            **(own.get("defaults") or {}),
+            **((config["functions"] or {}).get(name) or {}),
+            **((own.get("functions") or {}).get(name) or {}),
+        }
+        for name in names()
+    }
+
+
+def names() -> list[str]:
+    """Return the names of the functions."""
+    return sorted(path.stem for path in (ROOT / "src" / "func").glob("[!_]*.py"))
+
+
+def targets(environment: str, chosen: str | None) -> tuple[str, ...]:
+    """Return the targets to take in an environment, in order.
+
+    Raises:
+        Refusal: there is no such target, or the shim cannot hold it.
+    """
+    if environment != "local":
+        return known_target(chosen, TARGETS)
+    if chosen in TARGETS and chosen not in EMULATED:
+        raise Refusal(
+            f"TARGET={chosen} is nothing that the shim can hold: it holds "
+            f"{' '.join(EMULATED)}"
+        )
+    if not chosen:
+        left_out = [each for each in TARGETS if each not in EMULATED]
+        print(f"The shim cannot hold {' '.join(left_out)}: left out.", flush=True)
+    return known_target(chosen, EMULATED)
+
+
+def check(config: dict[str, Any], environment: str) -> None:
+    """Check what `config/deploy.yml` says of functions.
+
+    Args:
+        config: all of it.
+        environment: the name of one that it must have.
+
+    Raises:
+        Refusal: it has not, or it names what is not there.
+    """
+    environments = config["environments"]
+    if environment not in environments:
+        known = " ".join(environments)
+        raise Refusal(
+            f"ENV={environment} is not in config/deploy.yml: choose of {known}"
+        )
+    own = environments[environment] or {}
+    for group in (config["functions"] or {}, own.get("functions") or {}):
+        for name in set(group) - set(names()):
+            raise Refusal(
+                f"{name} of config/deploy.yml is no function: there is no "
+                f"src/func/{name}.py"
+            )
+        for name, settings in group.items():
+            check_settings(name, settings or {}, config["defaults"])
+    for settings in (config["defaults"], own.get("defaults") or {}):
+        check_settings("the defaults", settings, config["defaults"])
+
+
+def check_settings(
+    name: str, settings: dict[str, Any], defaults: dict[str, Any]
+) -> None:
+    """Check the settings of one function; every setting has a default."""
+    for setting in set(settings) - set(defaults):
+        raise Refusal(
+            f"{setting}, which config/deploy.yml says of {name}, is unknown: the "
+            f"defaults have {' '.join(defaults)}"
+        )
+    runtime = settings.get("runtime", "lambda")
+    if runtime not in RUNTIMES:
+        raise Refusal(
+            f"the runtime of {name} is {runtime!r} in config/deploy.yml: say lambda or "
+            "container"
+        )
+
+
+def known_target(chosen: str | None, known: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the chosen target alone, or all where none is chosen.
+
+    Raises:
+        Refusal: there is no such target.
+    """
+    if chosen and chosen not in known:
+        raise Refusal(f"TARGET={chosen} is unknown: choose one of {' '.join(known)}")
+    return (chosen,) if chosen else known
