@@ -80,7 +80,7 @@ class Held:
         self.group: str = attributes.get("MessageGroupId", "")
         self.lease = Lease(visibility)
         self.since = monotonic()
-        self.is_begun = False
+        self.is_begun = self.is_finished = False
         self.hide_for: int | None = None  # seconds until it comes back; None: delete it
 
     def begin(self) -> None:
@@ -211,7 +211,10 @@ class Poller:
 
     def _finish(self, held: Held, hide_for: int | None) -> None:
         held.hide_for = hide_for
+        held.is_finished = True
         self._finished.put(held)
+        with self._room:
+            self._room.notify_all()
 
     def _own_context(self) -> CustomContext:
         if not hasattr(self._local, "context"):
@@ -320,7 +323,7 @@ class Poller:
             asked = {
                 f"message {held.id}": held.lease.asked
                 for held in self._held
-                if held.is_begun
+                if held.is_begun and not held.is_finished
             }
         threads = {"receiver": self._asking, "keeper": self._keeping}
         now, limit = monotonic(), self._var.stuck_after
@@ -330,11 +333,20 @@ class Poller:
         ]
 
     def _wait_for_room(self, workers: int) -> bool:
-        """Wait until a worker is about to be idle; tell whether to go on."""
+        """Wait until a worker is about to be idle; tell whether to go on.
+
+        What is finished, but not told to SQS yet, takes no worker; only so much of it
+        may gather.
+        """
         with self._room:
-            while not self._stop.is_set() and len(self._held) >= workers:
+            while not self._stop.is_set() and (
+                self._in_hand() >= workers or len(self._held) > workers + BATCH
+            ):
                 self._room.wait(0.2)
         return not self._stop.is_set()
+
+    def _in_hand(self) -> int:
+        return sum(not held.is_finished for held in self._held)
 
     def _wait_out_outage(self) -> bool:
         """Wait until what the function needs is there again; tell whether to go on."""
