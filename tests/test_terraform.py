@@ -19,6 +19,7 @@ from baking import (
     wait_until,
 )
 from playground import DATABASES, clicks, client, rows_of
+from traffic import flows_through_a_switch
 
 # A command that runs another one where Terraform gets its providers, for machines that
 # no registry answers; it ends with 77 where it cannot.
@@ -71,6 +72,7 @@ def test_terraform_deploys_what_loads_files_and_destroys_all_of_it(
         loads_what_is_dropped(project, bucket)
         sets_poison_aside(project)
         refuses_what_the_role_may_not(project, bucket)
+        switches_by_a_word(project, bucket)
         plan = make(project, "plan", "ENV=local").stdout
         assert plan.count("No changes.") == 5
         make(project, "destroy", "ENV=local")
@@ -267,6 +269,26 @@ def refuses_what_the_role_may_not(project: Project, bucket: str) -> None:
     assert rows_of(project, "worker/denied.csv") == 0
     policy.write_text(text, encoding="utf-8")
     make(project, "deploy", "TARGET=role", "ENV=local")
+
+
+def switches_by_a_word(project: Project, bucket: str) -> None:
+    """Let the queue feed the container instead of the Lambda, and back."""
+    config = project.path / "config" / "deploy.yml"
+    text = config.read_text(encoding="utf-8")
+    assert text.count("runtime: lambda ") == 1
+    words = ("TARGET=lambda", "ENV=local")
+
+    def switch(runtime: str) -> None:
+        changed = text.replace("runtime: lambda ", f"runtime: {runtime} ")
+        config.write_text(changed, encoding="utf-8")
+        make(project, "deploy", *words)
+
+    pending = only(project, "queue", "pending")["worker"]
+    print(flows_through_a_switch(project, bucket, pending, switch))
+    config.write_text(text.replace("lambda ", "container "), encoding="utf-8")
+    planned = make(project, "plan", *words, check=False).stdout
+    assert "0 to add, 0 to change, 1 to destroy" in planned
+    config.write_text(text, encoding="utf-8")
 
 
 def only(project: Project, target: str, name: str) -> Any:
