@@ -81,12 +81,19 @@ def test_terraform_deploys_what_loads_files_and_destroys_all_of_it(
 
 @pytest.fixture
 def far(tmp_path: Path) -> Iterator[Project]:
-    """A project whose environment dev is the shim, as if it were AWS."""
+    """A project whose environment dev is the shim, as if it were AWS.
+
+    Where that is, only the project knows.
+    """
     project = bake(tmp_path, database="postgres").share_installs()
     with project.shim() as shim:
         path_style = "-backend-config=use_path_style=true"
         given = shim | {"TF_CLI_ARGS_init": path_style}
-        lines = [f"{name}={value}\n" for name, value in given.items()]
+        lines = [
+            f"{name}={value}\n"
+            for name, value in given.items()
+            if not name.endswith("_REGION")
+        ]
         secrets = project.path / "config" / "secrets-dev.env"
         secrets.write_text("".join(lines), encoding="utf-8")
         yield project
@@ -142,6 +149,8 @@ def test_state_is_kept_in_a_private_bucket_that_bootstrap_makes(far: Project) ->
     assert set(blocked["PublicAccessBlockConfiguration"].values()) == {True}
     assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
     assert s3.get_bucket_encryption(Bucket=bucket)
+    found = s3.get_bucket_location(Bucket=bucket)
+    assert found["LocationConstraint"] == "eu-west-1"
     assert make(far, "plan", "TARGET=role", "ENV=dev", check=False).returncode != 0
     make(far, "deploy", "TARGET=role", "ENV=dev")
     [kept] = s3.list_objects_v2(Bucket=bucket)["Contents"]
