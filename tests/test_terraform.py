@@ -25,7 +25,7 @@ from traffic import flows_through_a_switch
 # no registry answers; it ends with 77 where it cannot.
 TERRAFORM = os.environ.get("TERRAFORM", "").split()
 
-TARGETS = "network role queue bucket aurora layer lambda ecr ecs".split()
+TARGETS = "role network queue bucket aurora layer lambda ecr ecs".split()
 FUNCTION = "click-loader-local-worker"
 SEES = '"s3:GetObject", "s3:GetObjectVersion"'
 

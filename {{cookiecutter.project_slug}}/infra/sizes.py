@@ -6,8 +6,9 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
+# The role is destroyed last: Lambda needs it to leave the network.
 TARGETS = (
-    *("network", "role", "queue", "bucket", "aurora"),
+    *("role", "network", "queue", "bucket", "aurora"),
     *("layer", "lambda", "ecr", "ecs"),
 )
 EMULATED = ("role", "queue", "bucket", "layer", "lambda")
