@@ -222,6 +222,11 @@ def test_word_used_wrongly_says_what_to_do(
             "runtime: moon",
             "the runtime of the defaults is 'moon' in",
         ),
+        (
+            "min_tasks: 1 ",
+            "min_tasks: 0 ",
+            "min_tasks of the defaults is 0 in config/deploy.yml: say 1 or more",
+        ),
     ],
 )
 def test_wrong_size_is_named(baked: Project, right: str, wrong: str, told: str) -> None:
@@ -229,6 +234,13 @@ def test_wrong_size_is_named(baked: Project, right: str, wrong: str, told: str) 
     text = config.read_text(encoding="utf-8")
     config.write_text(text.replace(right, wrong, 1), encoding="utf-8")
     assert told in refused(baked)
+
+
+def test_protected_environment_is_not_destroyed(baked: Project) -> None:
+    result = baked.make("destroy", "ENV=prod", "NEEDS_=", check=False)
+    assert result.returncode != 0
+    assert "prod is protected: say is_protected: false of it" in result.stdout
+    assert "Traceback" not in result.stdout
 
 
 def refused(project: Project, *words: str) -> str:

@@ -54,6 +54,16 @@ def functions(environment: str) -> dict[str, dict[str, Any]]:
     }
 
 
+def is_protected(environment: str) -> bool:
+    """Tell whether an environment must not be destroyed.
+
+    Raises:
+        Refusal: see `read`.
+    """
+    own = read(environment)["environments"][environment] or {}
+    return bool((own.get("database") or {}).get("is_protected"))
+
+
 def names() -> list[str]:
     """Return the names of the functions."""
     return sorted(path.stem for path in (ROOT / "src" / "func").glob("[!_]*.py"))
@@ -121,6 +131,11 @@ def check_settings(
         raise Refusal(
             f"the runtime of {name} is {runtime!r} in config/deploy.yml: say lambda or "
             "container"
+        )
+    if settings.get("min_tasks") == 0:
+        raise Refusal(
+            f"min_tasks of {name} is 0 in config/deploy.yml: say 1 or more, because "
+            "nothing would start for fewer messages than backlog_per_task"
         )
 
 
