@@ -38,7 +38,7 @@ WORKER_SCRIPT = f"""
 set -eu
 compose="docker compose --file tests/docker-compose.yml --project-name with-worker"
 $compose --profile worker up --wait
-.venv/bin/python tests/shim/event.py tests/data/large.csv --function worker
+BUCKET=raw .venv/bin/python infra/event.py tests/data/large.csv --function worker --project any
 end=$(($(date +%s) + {DEADLINE}))
 until $compose logs worker | grep '"loaded": 1000'; do
   test "$(date +%s)" -lt $end

@@ -14,15 +14,19 @@ from tests.mock.rds import BrokenRds, MockRds
 CONFIG = Path(__file__).parents[2] / "config" / "worker.yml"
 
 
-def void_context(*args: str, **libraries: Any) -> CustomContext:
+def void_context(
+    *args: str, function: str = "worker", **libraries: Any
+) -> CustomContext:
     """Everything is there, and nothing is in it: empty bucket, queue and tables.
 
     Args:
         args: command line.
+        function: whose defaults there are.
         libraries: others than the doubles.
     """
     doubles: dict[str, Any] = {"boto3": MockBoto3(), "rds": MockRds(), **libraries}
-    return CustomContext(args=[f"--const_path={CONFIG}", *args], **doubles)
+    config = CONFIG.with_name(f"{function}.yml")
+    return CustomContext(args=[f"--const_path={config}", *args], **doubles)
 
 
 def diff_delimiter_context() -> CustomContext:

@@ -1,16 +1,18 @@
 """Makes what the shim's S3 and SQS hold from the start.
 
 A bucket, and for each function a queue with its dead-letter queue, so that an object
-below `<function>/` becomes a message. It needs botocore only, and runs by itself in
-the emulator's container too.
+below `<function>/` becomes a message. Run again, it adds what functions need that have
+come since. It needs botocore only, and runs by itself in the emulator's container too.
 """
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
 import botocore.session
+from botocore.exceptions import HTTPClientError
 
 BUCKET = "raw"
 FUNCTIONS = Path(os.environ.get("FUNCTIONS", "src/func"))
@@ -30,14 +32,14 @@ def main() -> None:
     session = botocore.session.get_session()
     region = os.environ["AWS_DEFAULT_REGION"]
     s3, sqs = (session.create_client(name, region) for name in ("s3", "sqs"))
-    # S3 refuses to be told its default region
-    elsewhere = {"CreateBucketConfiguration": {"LocationConstraint": region}}
-    s3.create_bucket(Bucket=BUCKET, **(elsewhere if region != "us-east-1" else {}))
-    s3.put_bucket_versioning(
-        Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"}
-    )
+    if BUCKET not in [each["Name"] for each in s3.list_buckets()["Buckets"]]:
+        make_bucket(s3, region)
     functions = [path.stem for path in FUNCTIONS.glob("[!_]*.py")]
-    for function in functions:  # before there are notifications: for `make invoke`
+    queues = [url.rpartition("/")[2] for url in sqs.list_queues().get("QueueUrls", [])]
+    new = [name for name in functions if f"{name}-pending" not in queues]
+    if not new:
+        return  # else S3 would send a test message to each queue again
+    for function in new:  # before there are notifications: for `make invoke`
         key = f"{function}/{SAMPLE.name}"
         s3.put_object(Bucket=BUCKET, Key=key, Body=SAMPLE.read_bytes())
     s3.put_bucket_notification_configuration(
@@ -45,6 +47,16 @@ def main() -> None:
         NotificationConfiguration={
             "QueueConfigurations": [notification(sqs, name) for name in functions]
         },
+    )
+
+
+def make_bucket(s3: Any, region: str) -> None:
+    """Make the bucket; it keeps versions."""
+    # S3 refuses to be told its default region
+    elsewhere = {"CreateBucketConfiguration": {"LocationConstraint": region}}
+    s3.create_bucket(Bucket=BUCKET, **(elsewhere if region != "us-east-1" else {}))
+    s3.put_bucket_versioning(
+        Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"}
     )
 
 
@@ -74,4 +86,7 @@ def queue(sqs: Any, name: str, attributes: dict[str, str]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except HTTPClientError:
+        sys.exit("The shim does not answer: start it anew by 'make shim'.")
