@@ -38,7 +38,7 @@ WORKER_SCRIPT = f"""
 set -eu
 compose="docker compose --file tests/docker-compose.yml --project-name with-worker"
 $compose --profile worker up --wait
-BUCKET=raw .venv/bin/python infra/event.py tests/data/large.csv --function worker --project any
+.venv/bin/python infra/event.py tests/data/large.csv --function worker --project any
 end=$(($(date +%s) + {DEADLINE}))
 until $compose logs worker | grep '"loaded": 1000'; do
   test "$(date +%s)" -lt $end

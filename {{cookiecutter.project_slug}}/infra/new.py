@@ -85,7 +85,7 @@ def with_entry(text: str, name: str) -> str:
         after += 1
     while after and not lines[after - 1].strip():
         after -= 1
-    lines.insert(after, f"  {name}: {{}}\n")
+    lines.insert(after, "  " + name + ": {}\n")
     result = re.sub(r"(?m)^functions: *\{ *\}", "functions:", "".join(lines))
     expected["functions"] = {**known, name: {}}
     try:

