@@ -9,8 +9,9 @@ import pytest
 from baking import Project, Running, bake, free_port
 
 WORDS = """
-help doctor install test watch lint format shim run invoke event sanity_check build
-image container parity clean bootstrap plan deploy destroy
+help doctor new cockpit install test watch lint format shim run invoke event
+sanity_check build queue sql logs redrive purge image container parity clean bootstrap
+plan deploy destroy
 """
 FLAGS = """
 read_queue poll_batch_size poll_interval region const_path s3_endpoint sqs_endpoint
@@ -118,41 +119,6 @@ def test_only_the_function_that_changed_is_built_again(baked: Project) -> None:
     assert baked.make("build", "TARGET=local").stdout == "built .build/local/other\n"
     (baked.path / "src/lib/rows.py").touch()
     assert baked.make("build", "TARGET=local").stdout.count("built") == 2
-
-
-@pytest.mark.parametrize(
-    ("words", "told"),
-    [
-        (
-            ["build", "TARGET=moon"],
-            "TARGET=moon is unknown: choose one of local layer lambda",
-        ),
-        (["run"], "choose one of worker"),
-        (["run", "FUNC=nobody"], "FUNC=nobody is no function: choose one of worker"),
-        (["run", "FUNC=worker"], "The shim does not run"),
-        (["invoke", "FUNC=worker"], "The shim does not run"),
-        (["sanity_check"], "The shim does not run"),
-        (["parity"], "The shim does not run"),
-        (["event"], "FILE= is no file"),
-        (["event", "FILE=nowhere.csv"], "FILE=nowhere.csv is no file"),
-        (["event", "FILE=tests/data/sanity.csv"], "The shim does not run"),
-    ],
-)
-def test_word_used_wrongly_says_what_to_do(
-    baked: Project, words: list[str], told: str
-) -> None:
-    result = baked.make(*words, check=False)
-    assert result.returncode != 0
-    assert told in result.stdout
-    assert "Traceback" not in result.stdout
-
-
-@pytest.mark.parametrize("word", ["image", "container"])
-def test_word_that_needs_an_engine_says_so(baked: Project, word: str) -> None:
-    nowhere = {"DOCKER_HOST": f"tcp://127.0.0.1:{free_port()}"}
-    result = baked.make(word, "FUNC=worker", env=nowhere, check=False)
-    assert result.returncode != 0
-    assert result.stdout.startswith("No Docker engine answers here: see 'make doctor'.")
 
 
 def test_help_of_a_function_lists_the_settings(baked: Project) -> None:

@@ -17,6 +17,7 @@ from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    ConnectionError,  # noqa: A004 - it is this one that boto3 raises
     HTTPClientError,
     NoCredentialsError,
     ProfileNotFound,
@@ -121,7 +122,7 @@ def sentence(error: BaseException, name: str) -> str:
                 f"those of the shell, or of {file}."
             )
         return f"AWS refuses {error.operation_name}: {found.get('Message') or code}"
-    if isinstance(error, HTTPClientError):
+    if isinstance(error, HTTPClientError | ConnectionError):
         if name in ("", "local"):
             return "The shim does not answer: start it anew by 'make shim'."
         return f"AWS cannot be reached from here: {error}"

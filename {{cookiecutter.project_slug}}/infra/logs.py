@@ -22,12 +22,14 @@ def show(environment: Environment, options: argparse.Namespace) -> int:
         Refusal: there are no logs at all.
     """
     start = int((time() - options.since * 60) * 1000)
-    seen: set[str] = set()
+    seen: set[Any] = set()
     while True:
         for event in events(environment, options.function, start):
-            if event["eventId"] in seen:
+            what = (event["timestamp"], event["logStreamName"], event["message"])
+            known = event.get("eventId", what)  # an emulator may have none
+            if known in seen:
                 continue
-            seen.add(event["eventId"])
+            seen.add(known)
             start = max(start, event["timestamp"])
             at = datetime.fromtimestamp(event["timestamp"] / 1000, UTC)
             print(f"{at:%Y-%m-%dT%H:%M:%SZ} {event['message'].rstrip()}", flush=True)

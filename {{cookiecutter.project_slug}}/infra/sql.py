@@ -113,11 +113,7 @@ def by_driver(context: CustomContext) -> Execute:
                 names = [each[0] for each in cursor.description]
                 return Result(names, list(cursor.fetchall()), 0)
         except DatabaseAwayError as error:
-            var = context.var
-            raise Refusal(
-                f"the database does not answer at {var.db_host}:{var.db_port}: start "
-                f"the shim anew by 'make shim' ({error})"
-            ) from None
+            raise Refusal(f"{error}: start the shim anew by 'make shim'") from None
         except context.rds.driver.Error as error:
             said = str(error.args[-1] if error.args else error)
             raise Refusal(f"the database refuses: {said.splitlines()[0]}") from None

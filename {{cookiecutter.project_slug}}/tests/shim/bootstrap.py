@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import botocore.session
-from botocore.exceptions import HTTPClientError
+from botocore.exceptions import EndpointConnectionError, HTTPClientError
 
 BUCKET = "raw"
 FUNCTIONS = Path(os.environ.get("FUNCTIONS", "src/func"))
@@ -88,5 +88,5 @@ def queue(sqs: Any, name: str, attributes: dict[str, str]) -> str:
 if __name__ == "__main__":
     try:
         main()
-    except HTTPClientError:
+    except (EndpointConnectionError, HTTPClientError):
         sys.exit("The shim does not answer: start it anew by 'make shim'.")

@@ -20,7 +20,7 @@ from urllib.parse import quote_plus
 import boto3
 
 import bootstrap
-from context import CustomContext
+from context import CustomContext, is_outage
 from deploy_lambda import deploy, remove
 from func.worker import run
 from lib.events import objects
@@ -343,4 +343,9 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except Exception as error:
+        if not is_outage(error):
+            raise
+        sys.exit("The shim does not answer: start it anew by 'make shim'.")

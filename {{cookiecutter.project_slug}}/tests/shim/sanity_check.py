@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from context import CustomContext
+from context import CustomContext, is_outage
 from lib.events import S3Object
 
 FUNCTION = "worker"
@@ -29,9 +29,9 @@ def main() -> int:
                 Bucket=found.bucket, Key=found.key, Body=body
             )
         found = found._replace(version=answer["VersionId"])
-        subprocess.run(
-            [sys.executable, options.build / "local_wrapper.py", "--drain"], check=True
-        )
+        words = [sys.executable, options.build / "local_wrapper.py", "--drain"]
+        if code := subprocess.run(words).returncode:
+            return code  # it has said why
         ledger = context.rds.query(
             "SELECT loaded, rejected FROM loads WHERE object_id = %s AND target = %s",
             (found.id, table),
@@ -54,4 +54,9 @@ def count(context: CustomContext, table: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except Exception as error:
+        if not is_outage(error):
+            raise
+        sys.exit("The shim does not answer: start it anew by 'make shim'.")

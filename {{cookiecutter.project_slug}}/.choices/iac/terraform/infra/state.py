@@ -7,6 +7,8 @@ import sys
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from environment import sentence
+
 
 def bucket_name(project: str, environment: str) -> str:
     """Return the name of the bucket, whether it is there or not."""
@@ -84,7 +86,7 @@ def main() -> int:
         name = bucket_name(options.project, options.environment)
         make_bucket(name)
     except (BotoCoreError, ClientError) as error:
-        print(f"AWS refuses: {error}", file=sys.stderr)
+        print(sentence(error, options.environment), file=sys.stderr)
         return 1
     print(f"The state of {options.environment} is kept in s3://{name}.")
     return 0

@@ -19,6 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 import registry
 import sizes
 import state
+from environment import sentence
 from sizes import ROOT, TARGETS, Refusal, known_target
 
 INFRA = ROOT / "infra"
@@ -290,7 +291,7 @@ def main() -> int:
     except Refusal as error:
         print(f"{error}.", file=sys.stderr)
     except (BotoCoreError, ClientError) as error:
-        print(f"AWS refuses: {error}", file=sys.stderr)
+        print(sentence(error, options.environment), file=sys.stderr)
     except FileNotFoundError as error:
         print(f"{error.filename} is missing: see 'make doctor'.", file=sys.stderr)
     except subprocess.CalledProcessError as error:

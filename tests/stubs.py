@@ -1,0 +1,151 @@
+"""AWS as it answers in situations that no emulator knows."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, NamedTuple
+from urllib.parse import parse_qs
+
+
+class Request(NamedTuple):
+    """What was asked: the name of the action, and its words."""
+
+    action: str
+    words: dict[str, Any]
+
+
+class Answer(NamedTuple):
+    """What is answered: a status, and JSON or XML."""
+
+    status: int
+    text: str
+
+
+Answering = Callable[[Request], Answer]
+
+
+def as_json(value: Any, status: int = 200) -> Answer:
+    """Return an answer of a service that speaks JSON."""
+    return Answer(status, json.dumps(value))
+
+
+@contextmanager
+def answering(answer: Answering) -> Iterator[str]:
+    """Answer requests to AWS, on loopback; yield the URL.
+
+    Services that speak JSON name the action in a header or by the path, others in the
+    words of a form.
+    """
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            size = int(self.headers.get("Content-Length", 0))
+            body = self.rfile.read(size).decode("utf-8", "replace")
+            target = self.headers.get("X-Amz-Target", "").rpartition(".")[2]
+            kind = self.headers.get("Content-Type", "")
+            if "x-www-form-urlencoded" in kind:
+                words = {name: found[0] for name, found in parse_qs(body).items()}
+                found = answer(Request(words["Action"], words))
+            elif "json" in kind:
+                found = answer(
+                    Request(target or self.path.strip("/"), json.loads(body))
+                )
+            else:
+                found = answer(Request("S3", {}))
+            data = found.text.encode()
+            self.send_response(found.status)
+            self.send_header("Content-Length", str(len(data)))
+            if found.text.startswith("{"):
+                self.send_header("Content-Type", "application/x-amz-json-1.0")
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(data)
+
+        do_GET = do_PUT = do_HEAD = do_POST  # noqa: N815 - as http.server wants it
+
+        def log_message(self, *words: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def expired(request: Request) -> Answer:
+    """Refuse all, as AWS does when a session has ended."""
+    said = "The security token included in the request is expired"
+    error = f"<Error><Code>ExpiredToken</Code><Message>{said}</Message></Error>"
+    if request.action == "S3":
+        return Answer(400, error)
+    if "Action" in request.words:
+        return Answer(403, f"<ErrorResponse>{error}</ErrorResponse>")
+    return as_json({"__type": "ExpiredTokenException", "message": said}, 400)
+
+
+def lasting(messages: int) -> Answering:
+    """Return an SQS that redrives so many messages by a task, in three steps."""
+    steps = iter([("RUNNING", 0), ("RUNNING", messages // 2), ("COMPLETED", messages)])
+
+    def answer(request: Request) -> Answer:
+        counts = dict.fromkeys(("", "NotVisible", "Delayed"), "0") | {"": str(messages)}
+        attributes = {f"ApproximateNumberOfMessages{k}": v for k, v in counts.items()}
+        arn = "arn:aws:sqs:eu-west-1:111122223333:dead"
+        if request.action == "GetQueueUrl":
+            return as_json({"QueueUrl": f"http://sqs/1/{request.words['QueueName']}"})
+        if request.action == "GetQueueAttributes":
+            return as_json({"Attributes": {**attributes, "QueueArn": arn}})
+        assert request.words["SourceArn"] == arn
+        if request.action == "StartMessageMoveTask":
+            return as_json({"TaskHandle": "task"})
+        status, moved = next(steps)
+        task = {"Status": status, "ApproximateNumberOfMessagesMoved": moved}
+        return as_json({"Results": [task]})
+
+    return answer
+
+
+CLUSTER = """
+<DescribeDBClustersResponse><DescribeDBClustersResult><DBClusters><DBCluster>
+<DBClusterArn>arn:aws:rds:eu-west-1:111122223333:cluster:{name}</DBClusterArn>
+<HttpEndpointEnabled>{is_open}</HttpEndpointEnabled>
+<MasterUserSecret><SecretArn>arn:of:the:secret</SecretArn></MasterUserSecret>
+</DBCluster></DBClusters></DescribeDBClustersResult></DescribeDBClustersResponse>"""
+
+
+def data_api(is_open: bool = True) -> Answering:
+    """Return an RDS whose cluster sleeps at first, and then has two rows.
+
+    Args:
+        is_open: whether the cluster has the Data API.
+    """
+    sleeps = iter([True])
+
+    def answer(request: Request) -> Answer:
+        if request.action == "DescribeDBClusters":
+            name = request.words["DBClusterIdentifier"]
+            text = CLUSTER.replace("{name}", name)
+            return Answer(200, text.replace("{is_open}", str(is_open).lower()))
+        assert request.action == "Execute", request
+        assert request.words["secretArn"] == "arn:of:the:secret"
+        if next(sleeps, False):
+            error = {"__type": "DatabaseResumingException", "message": "wait"}
+            return as_json(error, 400)
+        if "oops" in request.words["sql"]:
+            error = {"__type": "DatabaseErrorException", "message": "ERROR: no oops"}
+            return as_json(error, 400)
+        rows = [
+            [{"longValue": 7}, {"stringValue": "anna"}],
+            [{"longValue": 8}, {"isNull": True}],
+        ]
+        columns = [{"label": "id"}, {"label": "visitor"}]
+        return as_json({"records": rows, "columnMetadata": columns})
+
+    return answer

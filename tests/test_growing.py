@@ -1,0 +1,150 @@
+"""A project grows: a second function beside the first, ready to run."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from baking import Project, bake, need_server
+from playground import DATABASES, clicks, drop, rows_of, waiting
+
+SIZES = "config/deploy.yml"
+
+
+@pytest.fixture(params=DATABASES)
+def fresh(request: pytest.FixtureRequest, tmp_path: Path) -> Project:
+    """A project for each database, of one test alone."""
+    need_server(request.param)
+    return bake(tmp_path, database=request.param).share_installs()
+
+
+def test_new_function_runs_beside_the_first_while_the_shim_goes_on(
+    fresh: Project,
+) -> None:
+    before = fresh.make("test").stdout
+    with fresh.shim():
+        fresh.make("event", "FILE=tests/data/large.csv")
+        fresh.make("new", "FUNC=tally")
+        said = fresh.make("invoke", "FUNC=tally", "EVENT=tests/data/event-tally.json")
+        [report] = json.loads(said.stdout.partition("\n")[2])
+        assert report == {
+            "object": "s3://raw/tally/sanity.csv",
+            "rows": 10,
+            "rejects": 0,
+        }
+        polling = "RUN_ARGS=--poll_interval=1"
+        with (
+            fresh.start("run", "FUNC=worker", polling) as worker,
+            fresh.start("run", "FUNC=tally", polling) as tally,
+        ):
+            (fresh.path / "mine.csv").write_text(clicks(7) + "oops\n", encoding="utf-8")
+            fresh.make("event", "FUNC=tally", "FILE=mine.csv")
+            key = drop(fresh, "theirs.csv", clicks(5, first=9001))
+            tally.wait_until(lambda: '"rows": 7, "rejects": 1' in tally.said)
+            worker.wait_until(lambda: rows_of(fresh, key) == 5)
+            worker.wait_until(lambda: rows_of(fresh, "worker/large.csv") == 1000)
+        assert "tally/" not in worker.said
+        assert "worker/" not in tally.said
+        assert fresh.query("SELECT count(*) FROM clicks") == [[1005]]
+        for name in ("worker-pending", "tally-pending", "tally-dead-letter"):
+            assert waiting(fresh, name) == [0, 0]
+    after = fresh.make("test").stdout
+    assert count(after) == count(before) + 5  # one looks at each function's settings
+    fresh.make("lint")
+
+
+def count(said: str) -> int:
+    """Return how many tests have passed."""
+    return int(said.rpartition(" passed")[0].split()[-1])
+
+
+def test_function_that_is_only_a_file_has_its_queue_at_once(baked: Project) -> None:
+    with baked.shim():
+        (baked.path / "config/copy.yml").write_text("columns: [a]\n", encoding="utf-8")
+        path = baked.path / "infra/starter/src/func/starter.py"
+        (baked.path / "src/func/copy.py").write_bytes(path.read_bytes())
+        (baked.path / "a.csv").write_text("1\n2\n", encoding="utf-8")
+        baked.make("event", "FUNC=copy", "FILE=a.csv")
+        said = baked.make("run", "FUNC=copy", "RUN_ARGS=--drain").stdout
+    assert '"rows": 2, "rejects": 0' in said
+
+
+def test_entry_leaves_the_rest_of_the_sizes_as_it_is(baked: Project) -> None:
+    config = baked.path / SIZES
+    before = config.read_text(encoding="utf-8").splitlines()
+    for name in ("tally", "b2"):
+        baked.make("new", f"FUNC={name}")
+    after = config.read_text(encoding="utf-8").splitlines()
+    place = before.index("  worker: {}") + 1
+    assert after == [*before[:place], "  tally: {}", "  b2: {}", *before[place:]]
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("functions: {}", "functions:\n  tally: {}"),
+        ("functions:", "functions:\n  tally: {}"),
+        (
+            "functions:\n  tally: {memory: 1024}  # it is large",
+            "functions:\n  tally: {memory: 1024}  # it is large",
+        ),
+        (
+            "functions:\n  worker:\n    memory: 9\n\n  # the end",
+            "functions:\n  worker:\n    memory: 9\n\n  # the end\n  tally: {}",
+        ),
+    ],
+)
+def test_entry_is_added_however_the_sizes_are_written(
+    baked: Project, written: str, expected: str
+) -> None:
+    config = baked.path / SIZES
+    text = config.read_text(encoding="utf-8")
+    assert text.count("functions:\n  worker: {}") == 1
+    head, _, tail = text.partition("functions:\n  worker: {}")
+    config.write_text(head + written + tail, encoding="utf-8")
+    baked.make("new", "FUNC=tally")
+    assert config.read_text(encoding="utf-8") == head + expected + tail
+
+
+def test_nothing_is_written_where_the_sizes_take_no_entry(baked: Project) -> None:
+    config = baked.path / SIZES
+    text = config.read_text(encoding="utf-8")
+    text = text.replace("functions:\n  worker: {}", "functions: {worker: {}}")
+    config.write_text(text, encoding="utf-8")
+    refused = baked.make("new", "FUNC=tally", check=False)
+    assert refused.returncode != 0
+    assert "write tally there by hand, in lines of their own" in refused.stdout
+    assert config.read_text(encoding="utf-8") == text
+    assert not [*baked.path.rglob("*tally*")]
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("worker", "is taken: src/func/worker.py is there."),
+        ("deploy", "is taken: config/deploy.yml is there."),
+        ("s3", "is taken: tests/data/event-s3.json is there."),
+        ("Tally", "is no name for a function: use a-z, 0-9 and _, begin with"),
+        ("2nd", "is no name for a function"),
+        ("_own", "is no name for a function"),
+        ("new-one", "is no name for a function"),
+        ("a" * 21, "is no name for a function"),
+        ("../oops", "is no name for a function"),
+        ("import", "is reserved: it is a word of Python."),
+        ("context", "is reserved: a part of each build is called so."),
+        ("poller", "is reserved: a part of each build is called so."),
+        ("func", "is reserved: a part of each build is called so."),
+        ("rows", "is reserved: a part of each build is called so."),
+        ("run", "is reserved: each build calls its function by this name."),
+        ("secrets", "is reserved: files of secrets in config/ are called so."),
+    ],
+)
+def test_name_that_cannot_be_is_refused_in_a_sentence(
+    baked: Project, name: str, why: str
+) -> None:
+    before = baked.run("git", "status", "--porcelain", "-uall").stdout
+    refused = baked.make("new", f"FUNC={name}", check=False)
+    assert refused.returncode != 0
+    assert refused.stdout.startswith(f"FUNC={name} {why}")
+    assert len(refused.stdout.splitlines()) == 2  # the second is make's
+    assert baked.run("git", "status", "--porcelain", "-uall").stdout == before

@@ -1,0 +1,366 @@
+"""The words that look into an environment: in the shim, and where ENV says."""
+
+import os
+import pty
+import re
+import select
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from baking import (
+    DEADLINE,
+    Project,
+    bake,
+    clean_environment,
+    free_port,
+    skip,
+    wait_until,
+)
+from playground import (
+    clicks,
+    client,
+    drain,
+    drop,
+    on_each_database,
+    queue,
+    send,
+    waiting,
+)
+from stubs import Answering, answering, data_api, lasting
+
+DEAD = "worker-dead-letter"
+Typed = tuple[str, str]
+
+
+@pytest.fixture(scope="module")
+def playing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """A project whose shim runs, and is also its environment dev."""
+    project = bake(tmp_path_factory.mktemp("playing"), database="postgres")
+    with project.share_installs().shim() as shim:
+        lines = [f"{name}={value}\n" for name, value in shim.items()]
+        secrets = project.path / "config" / "secrets-dev.env"
+        secrets.write_text("".join(lines), encoding="utf-8")
+        sqs = client(project, "sqs")
+        for kind in ("pending", "dead-letter"):
+            sqs.create_queue(QueueName=f"click-loader-dev-worker-{kind}")
+        yield project
+
+
+@pytest.fixture(autouse=True)
+def empty_queues(request: pytest.FixtureRequest) -> None:
+    """Let each test begin with empty queues."""
+    if "playing" in request.fixturenames:
+        project = request.getfixturevalue("playing")
+        for name in ("worker-pending", DEAD):
+            client(project, "sqs").purge_queue(QueueUrl=queue(project, name))
+
+
+@contextmanager
+def afar(project: Project, answer: Answering) -> Iterator[None]:
+    """Let the environment prod be a stub."""
+    secrets = project.path / "config" / "secrets-prod.env"
+    with answering(answer) as url:
+        keys = "AWS_ACCESS_KEY_ID=x\nAWS_SECRET_ACCESS_KEY=x\n"
+        secrets.write_text(f"{keys}AWS_ENDPOINT_URL={url}\n", encoding="utf-8")
+        yield
+
+
+def on_terminal(project: Project, *words: str, typed: Sequence[Typed] = ()) -> str:
+    """Run a make word on a terminal; return what it shows.
+
+    Args:
+        project: where.
+        words: of make.
+        typed: what is shown, and what somebody types then, one after the other.
+    """
+    answers = list(typed)
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        ["make", *words],
+        cwd=project.path,
+        env=clean_environment() | {"TERM": "xterm"},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    shown, at = "", 0
+    with suppress(OSError):  # when nobody has the terminal any more
+        while select.select([ours], [], [], DEADLINE)[0]:
+            shown += os.read(ours, 4096).decode()
+            if answers and answers[0][0] in shown[at:]:
+                at = len(shown)
+                os.write(ours, answers.pop(0)[1].encode())
+    os.close(ours)
+    process.kill()
+    process.wait(DEADLINE)
+    return shown
+
+
+def test_queue_tells_what_waits_is_in_flight_and_is_dead(playing: Project) -> None:
+    sqs = client(playing, "sqs")
+    send(playing, '{"number": 1}')
+    words = {"QueueUrl": queue(playing), "VisibilityTimeout": 600}
+    wait_until(lambda: sqs.receive_message(**words).get("Messages"), "the message")
+    send(playing, '{"number": 2}')
+    sqs.send_message(QueueUrl=queue(playing, DEAD), MessageBody='{"number": 3}')
+    lines = playing.make("queue", "FUNC=worker").stdout.splitlines()
+    assert lines[0] == "worker-pending: 1 waiting, 1 in flight, 0 delayed"
+    assert re.match(
+        r"  the newest of 1: sent .*, received 1 times, with this", lines[1]
+    )
+    assert lines[2] == '  {"number": 2}'
+    assert lines[3] == "worker-dead-letter: 1 waiting, 0 in flight, 0 delayed"
+    assert lines[5] == '  {"number": 3}'
+    assert waiting(playing) == [1, 1]
+
+
+def test_queue_of_an_environment_counts_no_receive_unless_asked_to(
+    playing: Project,
+) -> None:
+    name = "click-loader-dev-worker-pending"
+    url = queue(playing, name)
+    client(playing, "sqs").send_message(QueueUrl=url, MessageBody='{"number": 4}')
+    for _ in range(5):
+        said = playing.make("queue", "ENV=dev").stdout
+        assert f"{name}: 1 waiting" in said
+        assert "number" not in said
+    peeked = playing.make("queue", "ENV=dev", "PEEK=1").stdout
+    assert "received 1 times, with this one\n  " + '{"number": 4}' in peeked
+    assert "worker-pending: 0 waiting" in playing.make("queue").stdout
+    playing.make("purge", "FUNC=worker", "ENV=dev", "CONFIRM=worker")
+    assert waiting(playing, name) == [0, 0]
+
+
+def test_redrive_by_hand_loses_nothing_and_says_how(playing: Project) -> None:
+    sqs = client(playing, "sqs")
+    bodies = {f'{{"number": {number}}}' for number in range(23)}
+    attributes = {"sender": {"DataType": "String", "StringValue": "Zoë"}}
+    for body in bodies:
+        words = {"MessageBody": body, "MessageAttributes": attributes}
+        sqs.send_message(QueueUrl=queue(playing, DEAD), **words)
+    said = playing.make("redrive", "FUNC=worker").stdout
+    assert said.startswith("This SQS has no redrive of its own: each is sent, then del")
+    assert said.endswith("moved 10 of 23\nmoved 20 of 23\nmoved 23 of 23\n")
+    assert waiting(playing, DEAD) == [0, 0]
+    found: list[Any] = []
+    words = {"QueueUrl": queue(playing), "MessageAttributeNames": ["All"]}
+    while len(found) < len(bodies):
+        answer = sqs.receive_message(**words, MaxNumberOfMessages=10)
+        found += answer["Messages"]
+    assert {each["Body"] for each in found} == bodies
+    assert found[0]["MessageAttributes"]["sender"]["StringValue"] == "Zoë"
+    assert "has no messages" in playing.make("redrive", "FUNC=worker").stdout
+
+
+def test_dead_letter_is_read_after_its_redrive(playing: Project) -> None:
+    """The file was not there when the message came; then somebody has sent it."""
+    event = '{"bucket": "raw", "key": "by-hand/late.csv"}'
+    client(playing, "sqs").send_message(
+        QueueUrl=queue(playing, DEAD), MessageBody=event
+    )
+    client(playing, "s3").put_object(
+        Bucket="raw", Key="by-hand/late.csv", Body=clicks(3, first=8001).encode()
+    )
+    playing.make("redrive", "FUNC=worker")
+    assert '"loaded": 3' in drain(playing)
+
+
+def test_redrive_by_sqs_itself_tells_its_progress(playing: Project) -> None:
+    with afar(playing, lasting(7)):
+        said = playing.make("redrive", "FUNC=worker", "ENV=prod").stdout
+    assert said == "moved 0 of 7\nmoved 3 of 7\nmoved 7 of 7\n"
+
+
+def test_purge_asks_on_a_terminal_and_takes_no_for_an_answer(playing: Project) -> None:
+    send(playing, '{"number": 5}')
+    asked = "deletes for good all messages of worker-pending: 1 waiting, 0 in flight"
+    refused = on_terminal(
+        playing, "purge", "FUNC=worker", typed=[("if that is wanted: ", "yes\n")]
+    )
+    assert asked in refused
+    assert "That is not worker: nothing is deleted." in refused
+    assert waiting(playing) == [1, 0]
+    done = on_terminal(
+        playing, "purge", "FUNC=worker", typed=[("if that is wanted: ", "worker\n")]
+    )
+    assert "All messages of worker-pending are deleted" in done
+    assert waiting(playing) == [0, 0]
+
+
+def test_dead_letters_are_purged_where_that_is_said(playing: Project) -> None:
+    sqs = client(playing, "sqs")
+    sqs.send_message(QueueUrl=queue(playing, DEAD), MessageBody="{}")
+    send(playing, "{}")
+    playing.make("purge", "FUNC=worker", "QUEUE=dead-letter", "CONFIRM=worker")
+    assert waiting(playing, DEAD) == [0, 0]
+    assert waiting(playing) == [1, 0]
+
+
+@on_each_database
+def test_sql_prints_rows_as_a_table(shimmed: Project) -> None:
+    drop(
+        shimmed, "table.csv", "9801,ä,/a,,2026-01-05 08:00:00\n9802,b,/long,\\N," + TIME
+    )
+    drain(shimmed)
+    columns = "click_id, visitor, page, referrer"
+    where = "click_id BETWEEN 9801 AND 9802"
+    sql = f"SELECT {columns} FROM clicks WHERE {where} ORDER BY click_id"
+    assert shimmed.make("sql", f"SQL={sql}").stdout.splitlines() == [
+        "click_id | visitor | page  | referrer",
+        "---------+---------+-------+---------",
+        "9801     | ä       | /a    |",
+        "9802     | b       | /long | NULL",
+        "2 rows",
+    ]
+    change = f"SQL=UPDATE clicks SET page = '100%' WHERE {where}"
+    assert shimmed.make("sql", change).stdout == "2 rows changed\n"
+    assert "100%" in shimmed.make("sql", f"SQL={sql}").stdout
+
+
+TIME = "2026-01-05 08:00:00\n"
+
+
+@on_each_database
+def test_prompt_takes_statements_and_goes_on_after_an_error(shimmed: Project) -> None:
+    typed = [
+        ("sql> ", "selec 1;\n"),
+        ("sql> ", "SELECT 40 + 2\n"),
+        ("...> ", "AS answer;\n"),
+        ("sql> ", "\x04"),
+    ]
+    shown = on_terminal(shimmed, "sql", typed=typed)
+    assert "the database refuses: " in shown
+    assert "answer\r\n------\r\n42\r\n1 row" in shown
+    script = "printf 'SELECT 1 AS one;\\nSELECT 2 AS two' | make sql"
+    assert (
+        shimmed.run("sh", "-c", script).stdout
+        == "one\n---\n1\n1 row\ntwo\n---\n2\n1 row\n"
+    )
+    script = "printf 'selec;\\nSELECT 2 AS two;' | make sql"
+    stopped = shimmed.run("sh", "-c", script, check=False)
+    assert stopped.returncode != 0
+    assert "two" not in stopped.stdout
+
+
+def test_sql_reaches_a_deployed_database_by_its_data_api(playing: Project) -> None:
+    with afar(playing, data_api()):
+        said = playing.make("sql", "ENV=prod", "SQL=SELECT * FROM visits").stdout
+        assert said.splitlines() == [
+            "The database wakes up.",
+            *("id | visitor", "---+--------", "7  | anna", "8  | NULL", "2 rows"),
+        ]
+        refused = playing.make("sql", "ENV=prod", "SQL=oops", check=False)
+        assert "The database refuses: ERROR: no oops." in refused.stdout
+    with afar(playing, data_api(is_open=False)):
+        refused = playing.make("sql", "ENV=prod", "SQL=SELECT 1", check=False)
+    assert "'make deploy TARGET=aurora ENV=prod' turns it on" in refused.stdout
+
+
+def test_event_goes_to_the_bucket_of_the_environment(playing: Project) -> None:
+    words = ("event", "FILE=tests/data/sanity.csv", "ENV=dev")
+    bucket = "click-loader-dev-raw-000000000000"
+    refused = playing.make(*words, check=False)
+    assert f"There is no bucket {bucket}: 'make deploy ENV=dev'" in refused.stdout
+    s3 = client(playing, "s3")
+    where = {"LocationConstraint": "eu-west-1"}
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration=where)
+    assert f"s3://{bucket}/worker/sanity.csv" in playing.make(*words).stdout
+    assert s3.head_object(Bucket=bucket, Key="worker/sanity.csv")["ContentLength"] > 0
+
+
+def test_logs_of_the_lambda_are_shown_and_followed(playing: Project) -> None:
+    playing.make("build")
+    program = (".venv/bin/python", "tests/shim/deploy_lambda.py")
+    environment = playing.shim_environment()
+    playing.run(*program, ".build", env=environment)
+    try:
+        drop(playing, "first.csv", clicks(3, first=8101))
+        wait_until(
+            lambda: (
+                '"loaded": 3' in playing.make("logs", "FUNC=worker", check=False).stdout
+            ),
+            "the log of the first file",
+        )
+        with playing.start("logs", "FUNC=worker", "FOLLOW=1") as following:
+            following.wait_until(lambda: "first.csv" in following.said)
+            drop(playing, "second.csv", clicks(4, first=8111))
+            following.wait_until(lambda: '"loaded": 4' in following.said)
+        assert following.said.count("s3://raw/worker/first.csv") == 1
+        lines = playing.make("logs", "FUNC=worker").stdout.splitlines()
+        assert all(
+            re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ ", line) for line in lines
+        )
+    finally:
+        playing.run(*program, "--remove", env=environment)
+
+
+def test_cockpit_opens_four_terminals_that_work_together(
+    baked: Project, tmp_path: Path
+) -> None:
+    if not shutil.which("tmux"):
+        skip("this machine has no tmux")
+    private = {"TMUX_TMPDIR": str(tmp_path), "TMUX": "", "SHELL": "/bin/sh"}
+    ports = (f"AWS_PORT={free_port()}", f"DB_PORT={free_port()}")
+    name = baked.path.name
+
+    def shown(pane: int) -> str:
+        words = ("tmux", "capture-pane", "-p", "-S", "-", "-t", f"{name}:0.{pane}")
+        return baked.run(*words, env=private).stdout
+
+    try:
+        said = baked.make("cockpit", "SHIM=process", *ports, env=private).stdout
+        assert f"tmux attach -t {name}" in said
+        titles = ("tmux", "list-panes", "-s", "-t", name, "-F", "#T")
+        panes = baked.run(*titles, env=private).stdout.split()
+        assert panes == ["worker", "playground", "shim", "watch"]
+        wait_until(lambda: "Ready after" in shown(2), "the shim")
+        wait_until(lambda: "polling" in shown(0), "the worker")
+        wait_until(lambda: " passed in " in shown(3), "the tests")
+        typed = "make event FILE=tests/data/large.csv"
+        pane = ("-t", f"{name}:0.1")
+        baked.run("tmux", "send-keys", *pane, typed, "Enter", env=private)
+        wait_until(lambda: '"loaded": 1000' in shown(0), "the rows")
+        assert "is open" in baked.make("cockpit", env=private).stdout
+    finally:
+        baked.run("tmux", "kill-server", env=private, check=False)
+    gone = baked.path / ".shim" / "shim.env"
+    wait_until(lambda: not gone.exists(), "the end of the shim")
+
+
+def test_doctor_tells_versions_purposes_and_remedies(
+    playing: Project, tmp_path: Path
+) -> None:
+    page = playing.make("doctor", "ENV=dev").stdout
+    assert re.search(
+        r"^ok +Python +3\.\d+\.\d+ +3\.11 or later +everything$", page, re.M
+    )
+    assert re.search(r"^ok +make +\d\.\d+ ", page, re.M)
+    assert re.search(r"^ok +credentials +\S+ .*ENV=dev$", page, re.M)
+    assert "\033[" not in page
+    shown = on_terminal(playing, "doctor")
+    assert "\033[32mok" in shown
+    old = tmp_path / "make"
+    old.write_text("#!/bin/sh\necho GNU Make 3.80\n", encoding="utf-8")
+    old.chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    words = ("python3", "infra/doctor.py")
+    lacking = playing.run(*words, env={"PATH": path}, check=False)
+    assert lacking.returncode == 1
+    assert re.search(r"^MISSING make +3\.80 +3\.81 or later", lacking.stdout, re.M)
+    remedy = "Debian, Ubuntu, WSL: apt-get install make; macOS: xcode-select --install"
+    assert remedy in lacking.stdout
+
+
+def test_doctor_is_without_colour_where_nobody_wants_it(
+    playing: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\033[" not in on_terminal(playing, "doctor")
