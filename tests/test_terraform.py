@@ -64,12 +64,14 @@ def test_terraform_deploys_what_loads_files_and_destroys_all_of_it(
     need_server(database)
     monkeypatch.setenv("AUTH", "true")
     project = bake(tmp_path, database=database).share_installs()
+    project.make("new", "FUNC=tally")
     with project.shim():
         before = everything(project)
         said = make(project, "deploy", "ENV=local").stdout
         assert "The shim cannot hold network aurora ecr ecs: left out." in said
         bucket = only(project, "bucket", "bucket")
         loads_what_is_dropped(project, bucket)
+        second_function_has_a_queue_of_its_own(project, bucket)
         sets_poison_aside(project)
         refuses_what_the_role_may_not(project, bucket)
         switches_by_a_word(project, bucket)
@@ -254,8 +256,27 @@ def refused(project: Project, *words: str) -> str:
 
 
 def loads_what_is_dropped(project: Project, bucket: str) -> None:
-    make(project, "event", "FILE=tests/data/large.csv", f"BUCKET={bucket}")
+    said = make(project, "event", "FILE=tests/data/large.csv", "ENV=local").stdout
+    assert f"s3://{bucket}/worker/large.csv" in said
     wait_until(lambda: rows_of(project, "worker/large.csv") == 1000, "1,000 rows")
+    assert project.query("SELECT count(*) FROM clicks") == [[1000]]
+
+
+def second_function_has_a_queue_of_its_own(project: Project, bucket: str) -> None:
+    """Drop a file for the function that `make new` has made, and look by make words."""
+    place = ("FUNC=tally", "ENV=local")
+
+    def told(word: str) -> str:
+        return project.make(word, *place, check=False).stdout
+
+    make(project, "event", "FILE=tests/data/large.csv", *place)
+    counted = f'"object": "s3://{bucket}/tally/large.csv", "rows": 1000'
+    wait_until(lambda: counted in told("logs"), "the second function's log")
+    assert "large.csv" not in told("logs").replace("tally/large.csv", "")
+    wait_until(
+        lambda: told("queue").count(": 0 waiting, 0 in flight, 0 delayed") == 2,
+        "the end of the second function's message",
+    )
     assert project.query("SELECT count(*) FROM clicks") == [[1000]]
 
 
@@ -274,6 +295,15 @@ def sets_poison_aside(project: Project) -> None:
         lambda: sqs.receive_message(**words).get("Messages"), "the dead letter"
     )
     assert letter["Body"] == "poison"
+    words = {"QueueUrl": dead_letter, "ReceiptHandle": letter["ReceiptHandle"]}
+    sqs.change_message_visibility(**words, VisibilityTimeout=0)
+    place = ("FUNC=worker", "ENV=local")
+    assert "\n  poison\n" in project.make("queue", *place).stdout
+    assert "moved 1 of 1" in project.make("redrive", *place).stdout
+    [letter] = wait_until(
+        lambda: sqs.receive_message(QueueUrl=dead_letter).get("Messages"),
+        "the dead letter, back again",
+    )
     sqs.set_queue_attributes(QueueUrl=pending, Attributes=found["Attributes"])
 
 
