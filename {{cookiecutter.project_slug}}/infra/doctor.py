@@ -71,7 +71,8 @@ def main() -> int:
 def coloured(mark: str) -> str:
     """Return a mark, in colour where a terminal shows it and nobody objects."""
     text = f"{mark:7}"
-    if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
+    is_plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    if is_plain or not sys.stdout.isatty():
         return text
     return f"\033[{COLOURS[mark]}m{text}\033[0m"
 

@@ -78,7 +78,7 @@ def with_entry(text: str, name: str) -> str:
     known = expected.get("functions") or {}
     if name in known:
         return text
-    lines = text.splitlines(keepends=True)
+    lines = f"{text.rstrip()}\n".splitlines(keepends=True)
     places = [at for at, line in enumerate(lines) if re.match(r"functions:", line)]
     after = places[0] + 1 if places else len(lines)
     while after < len(lines) and lines[after].startswith((" ", "\n")):
