@@ -257,7 +257,7 @@ def credentials(environment: str, project: str, venv_python: str) -> Finding:
     words = ("--project", project, "--environment", environment)
     found, remedy, is_met = "not asked", "make install, then again", False
     if shutil.which(venv_python):
-        command = [venv_python, str(ROOT / "infra" / "environment.py"), *words]
+        command = [venv_python, str(ROOT / "infra" / "place.py"), *words]
         answer = subprocess.run(command, capture_output=True, text=True)
         is_met = answer.returncode == 0
         found = answer.stdout.strip() if is_met else "none that AWS accepts"

@@ -6,28 +6,28 @@ from pathlib import Path
 
 from botocore.exceptions import ClientError
 
-from environment import Environment, answer, parser
+from place import Place, answer, parser
 from sizes import Refusal
 
 
-def drop(environment: Environment, options: argparse.Namespace) -> int:
+def drop(place: Place, options: argparse.Namespace) -> int:
     """Put the file below the function's prefix; return 0.
 
     Raises:
         Refusal: there is no such file, or no bucket.
     """
-    bucket = options.bucket or environment.bucket()
+    bucket = options.bucket or place.bucket()
     key = f"{options.function}/{options.file.name}"
     try:
         with options.file.open("rb") as body:
-            environment.client("s3").put_object(Bucket=bucket, Key=key, Body=body)
+            place.client("s3").put_object(Bucket=bucket, Key=key, Body=body)
     except OSError as error:
         raise Refusal(f"FILE={options.file}: {error.strerror}") from None
     except ClientError as error:
         if error.response["Error"]["Code"] == "NoSuchBucket":
-            told = environment.lacks(f"bucket {bucket}")
+            told = place.lacks(f"bucket {bucket}")
             if options.bucket:
-                told = f"BUCKET={bucket} is no bucket of {environment}"
+                told = f"BUCKET={bucket} is no bucket of {place}"
             raise Refusal(told) from None
         raise
     print(f"{options.file} is now s3://{bucket}/{key}")

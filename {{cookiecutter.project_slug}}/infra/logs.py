@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 from time import time
 from typing import Any
 
-from environment import Environment, answer, parser
+from place import Place, answer, parser
 from sizes import Refusal
 
 FOLLOW_SECONDS = 1  # between two questions
 
 
-def show(environment: Environment, options: argparse.Namespace) -> int:
+def show(place: Place, options: argparse.Namespace) -> int:
     """Print the events of the last minutes, and go on if that is wanted; return 0.
 
     Raises:
@@ -24,7 +24,7 @@ def show(environment: Environment, options: argparse.Namespace) -> int:
     start = int((time() - options.since * 60) * 1000)
     seen: set[Any] = set()
     while True:
-        for event in events(environment, options.function, start):
+        for event in events(place, options.function, start):
             what = (event["timestamp"], event["logStreamName"], event["message"])
             known = event.get("eventId", what)  # an emulator may have none
             if known in seen:
@@ -45,27 +45,27 @@ def show(environment: Environment, options: argparse.Namespace) -> int:
     return 0
 
 
-def events(environment: Environment, function: str, start: int) -> Iterator[Any]:
+def events(place: Place, function: str, start: int) -> Iterator[Any]:
     """Yield the events of a function's Lambda and of its containers, in order.
 
     Args:
-        environment: where it runs.
+        place: where it runs.
         function: its name.
         start: in milliseconds since 1970; earlier ones are left out.
 
     Raises:
         Refusal: there are no logs at all.
     """
-    logs = environment.client("logs")
-    name = environment.named(function)
+    logs = place.client("logs")
+    name = place.named(function)
     streams = [
         pages(logs, group, start)
         for group in (f"/aws/lambda/{name}", f"/ecs/{name}")
         if is_there(logs, group)
     ]
     if not streams:
-        told = environment.lacks(f"log of {name}")
-        if not environment.name:
+        told = place.lacks(f"log of {name}")
+        if not place.name:
             told = (
                 f"no Lambda {name} has logged in the shim: 'make run' and 'make "
                 "invoke' tell in their own terminal, and what was deployed by 'make "

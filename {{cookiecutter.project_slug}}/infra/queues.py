@@ -10,7 +10,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 import sizes
-from environment import Environment, answer, parser
+from place import Place, answer, parser
 from sizes import Refusal
 
 COUNTS = {
@@ -24,7 +24,7 @@ TASK_SECONDS = 1  # between two questions
 HIDDEN_SECONDS = 120  # for what is moved by hand
 
 
-def show(environment: Environment, options: argparse.Namespace) -> int:
+def show(place: Place, options: argparse.Namespace) -> int:
     """Print what each function's queues hold; return 0.
 
     To see a message is to receive it, which counts: one that is received too often
@@ -32,28 +32,28 @@ def show(environment: Environment, options: argparse.Namespace) -> int:
     """
     for function in [options.function] if options.function else sizes.names():
         for kind in KINDS:
-            url = environment.queue(function, kind)
-            found = counts(environment, url)
+            url = place.queue(function, kind)
+            found = counts(place, url)
             told = ", ".join(f"{found[each]} {COUNTS[each]}" for each in COUNTS)
-            print(f"{environment.named(function, kind)}: {told}")
+            print(f"{place.named(function, kind)}: {told}")
             if found["ApproximateNumberOfMessages"] and (
                 kind == "dead-letter" or options.peek
             ):
-                peek(environment, url)
+                peek(place, url)
     return 0
 
 
-def counts(environment: Environment, url: str) -> dict[str, int]:
+def counts(place: Place, url: str) -> dict[str, int]:
     """Return how many messages a queue holds, by the names of `COUNTS`."""
-    found = environment.client("sqs").get_queue_attributes(
+    found = place.client("sqs").get_queue_attributes(
         QueueUrl=url, AttributeNames=list(COUNTS)
     )["Attributes"]
     return {name: int(found[name]) for name in COUNTS}
 
 
-def peek(environment: Environment, url: str) -> None:
+def peek(place: Place, url: str) -> None:
     """Print the newest of up to ten messages; all ten can be received again at once."""
-    found = environment.client("sqs").receive_message(
+    found = place.client("sqs").receive_message(
         QueueUrl=url,
         MaxNumberOfMessages=10,
         VisibilityTimeout=0,
@@ -73,17 +73,17 @@ def peek(environment: Environment, url: str) -> None:
     )
 
 
-def redrive(environment: Environment, options: argparse.Namespace) -> int:
+def redrive(place: Place, options: argparse.Namespace) -> int:
     """Move the dead letters of a function back to its queue; return the exit code.
 
     SQS itself moves them, and counts their receives anew. An emulator that cannot is
     helped by hand.
     """
-    sqs = environment.client("sqs")
-    dead = environment.queue(options.function, "dead-letter")
-    pending = environment.queue(options.function, "pending")
-    count = counts(environment, dead)["ApproximateNumberOfMessages"]
-    name = environment.named(options.function, "dead-letter")
+    sqs = place.client("sqs")
+    dead = place.queue(options.function, "dead-letter")
+    pending = place.queue(options.function, "pending")
+    count = counts(place, dead)["ApproximateNumberOfMessages"]
+    name = place.named(options.function, "dead-letter")
     if not count:
         print(f"{name} has no messages.")
         return 0
@@ -150,11 +150,11 @@ def move(sqs: Any, source: str, target: str, count: int) -> Iterator[int]:
         yield moved
 
 
-def purge(environment: Environment, options: argparse.Namespace) -> int:
+def purge(place: Place, options: argparse.Namespace) -> int:
     """Delete all messages of a queue, if that is confirmed; return the exit code."""
-    name = environment.named(options.function, options.queue)
-    url = environment.queue(options.function, options.queue)
-    found = counts(environment, url)
+    name = place.named(options.function, options.queue)
+    url = place.queue(options.function, options.queue)
+    found = counts(place, url)
     told = ", ".join(f"{found[each]} {COUNTS[each]}" for each in COUNTS)
     asked = f"This deletes for good all messages of {name}: {told}."
     if not options.confirm:
@@ -166,7 +166,7 @@ def purge(environment: Environment, options: argparse.Namespace) -> int:
         options.confirm = input(f"{asked}\nThe function's name, if that is wanted: ")
     if options.confirm.strip() != options.function:
         raise Refusal(f"that is not {options.function}: nothing is deleted")
-    sqs = environment.client("sqs")
+    sqs = place.client("sqs")
     try:
         sqs.purge_queue(QueueUrl=url)
     except sqs.exceptions.PurgeQueueInProgress:

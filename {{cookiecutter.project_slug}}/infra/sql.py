@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 from botocore.exceptions import ClientError
 
 from context import CustomContext
-from environment import Environment, answer, parser
 from lib.loads import DatabaseAwayError
+from place import Place, answer, parser
 from sizes import Refusal
 
 DATABASE = "main"
@@ -41,25 +41,25 @@ class Result(NamedTuple):
 Execute = Callable[[str], Result]
 
 
-def run(environment: Environment, options: argparse.Namespace) -> int:
+def run(place: Place, options: argparse.Namespace) -> int:
     """Print the rows of the statement, or ask for statements; return the exit code.
 
     Raises:
         Refusal: the statement fails, or the database cannot be reached.
     """
-    is_far = environment.name not in ("", "local")
+    is_far = place.name not in ("", "local")
     with contextlib.ExitStack() as stack:
         if is_far:
-            execute = by_data_api(environment)
+            execute = by_data_api(place)
         else:
             execute = by_driver(stack.enter_context(CustomContext()))
         if options.statement:
             tell(execute(options.statement))
             return 0
-        return prompt(environment, execute)
+        return prompt(place, execute)
 
 
-def prompt(environment: Environment, execute: Execute) -> int:
+def prompt(place: Place, execute: Execute) -> int:
     """Take statements until the end of what is typed; return the exit code.
 
     On a terminal a statement that fails is told, and the next one is taken. Elsewhere
@@ -69,7 +69,7 @@ def prompt(environment: Environment, execute: Execute) -> int:
     if is_terminal:
         with contextlib.suppress(ImportError):
             import readline  # noqa: F401 - makes lines that can be edited
-        print(f"{environment}: a statement ends with ; and the prompt by Ctrl-D")
+        print(f"{place}: a statement ends with ; and the prompt by Ctrl-D")
     for statement in statements(is_terminal):
         try:
             tell(execute(statement))
@@ -121,22 +121,22 @@ def by_driver(context: CustomContext) -> Execute:
     return execute
 
 
-def by_data_api(environment: Environment) -> Execute:
+def by_data_api(place: Place) -> Execute:
     """Return what executes statements on a cluster by its Data API.
 
     Raises:
         Refusal: there is no cluster, or it has no Data API.
     """
-    rds, data = environment.client("rds"), environment.client("rds-data")
-    name = environment.prefix
+    rds, data = place.client("rds"), place.client("rds-data")
+    name = place.prefix
     try:
         [cluster] = rds.describe_db_clusters(DBClusterIdentifier=name)["DBClusters"]
     except rds.exceptions.DBClusterNotFoundFault:
-        raise Refusal(environment.lacks(f"database {name}")) from None
+        raise Refusal(place.lacks(f"database {name}")) from None
     if not cluster.get("HttpEndpointEnabled"):
         raise Refusal(
             f"the database {name} has no Data API, the one way in from outside of its "
-            f"network: 'make deploy TARGET=aurora ENV={environment.name}' turns it on"
+            f"network: 'make deploy TARGET=aurora ENV={place.name}' turns it on"
         )
     where = {
         "resourceArn": cluster["DBClusterArn"],

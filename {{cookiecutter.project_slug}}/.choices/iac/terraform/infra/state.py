@@ -7,7 +7,7 @@ import sys
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from environment import sentence
+from place import sentence
 
 
 def bucket_name(project: str, environment: str) -> str:

@@ -19,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 import registry
 import sizes
 import state
-from environment import sentence
+from place import sentence
 from sizes import ROOT, TARGETS, Refusal, known_target
 
 INFRA = ROOT / "infra"

@@ -37,8 +37,8 @@ UNKNOWN = (
 )
 
 
-class Environment:
-    """What there is in one environment, by its names.
+class Place:
+    """What there is in one environment, or in the shim by itself, by its names.
 
     Args:
         project: first part of the names.
@@ -157,14 +157,14 @@ def parser(description: str | None, *words: str) -> argparse.ArgumentParser:
 
 
 def answer(
-    options: argparse.Namespace, act: Callable[[Environment, argparse.Namespace], int]
+    options: argparse.Namespace, act: Callable[[Place, argparse.Namespace], int]
 ) -> int:
     """Act in the environment that the options name; return the exit code.
 
     What goes wrong is said in a sentence.
     """
     try:
-        return act(Environment(options.project, options.environment), options)
+        return act(Place(options.project, options.environment), options)
     except Refusal as error:
         told = f"{str(error)[0].upper()}{str(error)[1:]}."
     except (BotoCoreError, ClientError) as error:
@@ -178,9 +178,9 @@ def answer(
     return 1
 
 
-def identify(environment: Environment, _: argparse.Namespace) -> int:
+def identify(place: Place, _: argparse.Namespace) -> int:
     """Print whose credentials the environment has; return 0."""
-    found = environment.client("sts").get_caller_identity()
+    found = place.client("sts").get_caller_identity()
     print(f"{found['Arn']} of account {found['Account']}")
     return 0
 
