@@ -113,7 +113,7 @@ def test_nothing_is_written_where_the_sizes_take_no_entry(baked: Project) -> Non
     config.write_text(text, encoding="utf-8")
     refused = baked.make("new", "FUNC=tally", check=False)
     assert refused.returncode != 0
-    assert "write tally there by hand, in lines of their own" in refused.stdout
+    assert "write what is below functions in lines of its own" in refused.stdout
     assert config.read_text(encoding="utf-8") == text
     assert not [*baked.path.rglob("*tally*")]
 
@@ -128,6 +128,7 @@ def test_nothing_is_written_where_the_sizes_take_no_entry(baked: Project) -> Non
         ("2nd", "is no name for a function"),
         ("_own", "is no name for a function"),
         ("new-one", "is no name for a function"),
+        ("--help", "is no name for a function"),
         ("a" * 21, "is no name for a function"),
         ("../oops", "is no name for a function"),
         ("import", "is reserved: it is a word of Python."),

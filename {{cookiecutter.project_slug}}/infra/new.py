@@ -94,8 +94,8 @@ def with_entry(text: str, name: str) -> str:
         is_right = False
     if not is_right:
         raise Refusal(
-            f"config/deploy.yml takes no line more below functions: write {name} there "
-            "by hand, in lines of their own, and try again"
+            f"config/deploy.yml takes no line more for {name}: write what is below "
+            "functions in lines of its own, and try again"
         )
     return result
 
