@@ -62,7 +62,7 @@ def test_every_prompt_has_a_label_and_so_has_every_value(name: str) -> None:
 def test_code_holds_no_jinja(pattern: str) -> None:
     assert pattern in ANSWERS["_copy_without_render"]
     for path in TEMPLATE.rglob(pattern):
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8").replace("${{", "")  # of GitHub
         assert not any(mark in text for mark in ("{{", "{%", "{#")), path
 
 
@@ -97,4 +97,4 @@ def test_nothing_of_the_template_is_left_in_a_project(
         for name in files(project.path):
             text = (project.path / name).read_text(encoding="utf-8")
             assert "cookiecutter." not in text, name
-            assert "{{" not in text, name
+            assert "{{" not in text.replace("${{", ""), name

@@ -6,16 +6,23 @@ CHECKOV       := $(INFRA_VENV)/bin/checkov --directory infra --framework terrafo
 
 IN_INFRA = $(BIN)/python infra/terraform.py
 
-.PHONY: bootstrap plan deploy destroy build-ecr test-target format-infra
+.PHONY: bootstrap plan deploy destroy build-ecr test-target tools-terraform format-infra
 
 bootstrap: $(INSTALLED) ## the bucket of Terraform's state, once: ENV=dev
 	@$(IN_ENV) exec $(BIN)/python infra/state.py --project $(PROJECT) --environment $(ENV)
 
-plan: ## what deploy would change: [TARGET=queue] [ENV=local]
+plan: ## what deploy would change, in a file by REPORT=: [TARGET=queue] [ENV=local]
 deploy: ## into AWS, or by ENV=local into the shim: [TARGET=queue] [ENV=local]
 destroy: ## what deploy has made, the last target first: [TARGET=queue] [ENV=local]
 plan deploy destroy: $(INSTALLED) $(NEEDS_$(TARGET))
-	@$(IN_ENV) exec $(IN_INFRA) $@ $(WHICH)
+	@$(if $(REPORT),mkdir -p $(dir $(REPORT)); : > $(REPORT) || exit 1;) $(IN_ENV) $(if $(REPORT),,exec) $(IN_INFRA) $@ $(WHICH) $(REPORTED)
+
+# Who asks for a report wants to know of changes, which are no error then.
+REPORTED = $(if $(REPORT),> $(REPORT) || test $$? = 2)
+
+tools: tools-terraform
+tools-terraform:
+	@command -v terraform >/dev/null || $(AS_ROOT) sh infra/install.sh
 
 build-ecr: $(INSTALLED) build-local
 	@$(IN_ENV) exec $(IN_INFRA) push $(WHICH)
