@@ -93,7 +93,8 @@ COMMANDS: dict[str, Callable[[Any], dict[str, list[str]]]] = {
 @pytest.mark.parametrize(("name", "schema"), SCHEMAS)
 def test_file_is_valid_by_its_own_schema(name: str, schema: list[str]) -> None:
     program = Path(sys.executable).with_name("check-jsonschema")
-    words = [program, "--no-cache", "--builtin-schema", *schema, CHOICES / name]
+    options = ["--no-cache", "--builtin-schema", *schema]
+    words: list[str | Path] = [program, *options, CHOICES / name]
     result = subprocess.run(words, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout
 
@@ -224,7 +225,7 @@ class Forge(HTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Answers)
-        self.comments = [{"id": 7, "body": "Looks good."}]
+        self.comments: list[dict[str, Any]] = [{"id": 7, "body": "Looks good."}]
         self.token = "t0ken"
         self.paths: set[str] = set()
 
@@ -321,7 +322,7 @@ def test_plan_is_told_in_one_comment(name: str, forge: Forge, tmp_path: Path) ->
 
     def tell(**more: str) -> subprocess.CompletedProcess[str]:
         environment = clean_environment(of_request(name, forge) | more)
-        words = [sys.executable, script, plan]
+        words: list[str | Path] = [sys.executable, script, plan]
         return subprocess.run(words, env=environment, capture_output=True, text=True)
 
     for text in ("1 to add", "x" * 10**6 + "the end"):
