@@ -11,14 +11,11 @@ IN_INFRA = $(BIN)/python infra/terraform.py
 bootstrap: $(INSTALLED) ## the bucket of Terraform's state, once: ENV=dev
 	@$(IN_ENV) exec $(BIN)/python infra/state.py --project $(PROJECT) --environment $(ENV)
 
-plan: ## what deploy would change, in a file by REPORT=: [TARGET=queue] [ENV=local]
+plan: ## what deploy would change: [TARGET=queue] [ENV=local] [REPORT=plan.txt]
 deploy: ## into AWS, or by ENV=local into the shim: [TARGET=queue] [ENV=local]
 destroy: ## what deploy has made, the last target first: [TARGET=queue] [ENV=local]
 plan deploy destroy: $(INSTALLED) $(NEEDS_$(TARGET))
-	@$(if $(REPORT),mkdir -p $(dir $(REPORT)); : > $(REPORT) || exit 1;) $(IN_ENV) $(if $(REPORT),,exec) $(IN_INFRA) $@ $(WHICH) $(REPORTED)
-
-# Who asks for a report wants to know of changes, which are no error then.
-REPORTED = $(if $(REPORT),> $(REPORT) || test $$? = 2)
+	@$(IN_ENV) $(REPORTING) $(IN_INFRA) $@ $(WHICH) $(REPORTED)
 
 tools: tools-terraform
 tools-terraform:
