@@ -72,7 +72,7 @@ def draw(project: Project) -> Console:
             show(1, f"make event {event}", lambda: make("event", event))
             show(3, "make run FUNC=worker", lambda: until(worker, "loaded"))
         show(1, "make sanity_check", lambda: make("sanity_check", "LOG_FORMAT=text"))
-        show(1, "make parity", lambda: make("parity").rpartition("\n\n")[2])
+        show(1, "make parity | tail -n 1", lambda: make("parity").splitlines()[-1])
     return console
 
 

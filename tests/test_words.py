@@ -10,7 +10,7 @@ from baking import Project, Running, bake, free_port
 
 WORDS = """
 help doctor install test watch lint format shim run invoke event sanity_check build
-image container parity clean bootstrap plan deploy destroy
+image container parity settings clean bootstrap plan deploy destroy
 """
 FLAGS = """
 read_queue poll_batch_size poll_interval region const_path s3_endpoint sqs_endpoint
