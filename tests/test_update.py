@@ -32,6 +32,7 @@ VERSIONS: dict[str, dict[str, tuple[str, str]]] = {
 }
 DELIMITER = 'delimiter: ","'
 OWN = '\n\ndef own() -> None:\n    """Do nothing."""\n'
+TABLE = "CREATE TABLE lengths (length BIGINT NOT NULL);\n"
 SECOND = '''\
 """A function of one's own."""
 
@@ -122,11 +123,13 @@ def recorded(project: Project) -> Any:
 
 
 def make_ones_own(project: Project) -> None:
-    """Change a function and its settings, add another function, and commit."""
+    """Change a function and its settings, add a function and a table, and commit."""
     worker = project.path / "src/func/worker.py"
     worker.write_text(worker.read_text(encoding="utf-8") + OWN, encoding="utf-8")
     settings = project.path / "config/worker.yml"
     replace(settings, 'delimiter: ","', 'delimiter: ","  # ours')
+    schema = project.path / "tests/shim/schema.sql"
+    schema.write_text(schema.read_text(encoding="utf-8") + TABLE, encoding="utf-8")
     (project.path / "src/func/second.py").write_text(SECOND, encoding="utf-8")
     (project.path / "config/second.yml").write_text("{}\n", encoding="utf-8")
     commit(project.path, "Make it ours")
@@ -205,11 +208,12 @@ def test_answers_change_later_and_functions_stay_the_same(
         )
         commit(project.path, f"Change {answers}")
         assert read(project.path / "src/func") == functions
+        assert read(project.path)["tests/shim/schema.sql"].endswith(TABLE.encode())
         fresh = create(template, tmp_path / f"fresh-{number}", "v0.1.0", **answers)
         left, right = read(project.path), read(fresh.path)
         assert set(left) - set(right) == {"src/func/second.py", "config/second.yml"}
         assert {name for name in right if left.get(name) != right[name]} == {
-            *("src/func/worker.py", "config/worker.yml")
+            *("src/func/worker.py", "config/worker.yml", "tests/shim/schema.sql")
         }
     assert "passed" in project.share_installs().make("test").stdout
 

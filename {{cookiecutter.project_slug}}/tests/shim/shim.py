@@ -66,7 +66,8 @@ def main() -> int:
             )
             try:
                 if options.words:
-                    return subprocess.run(["make", *options.words]).returncode
+                    words = ["make", "--no-print-directory", *options.words]
+                    return subprocess.run(words).returncode
                 while not stop.wait(0.2):
                     check()
             finally:
