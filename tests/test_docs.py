@@ -14,6 +14,7 @@ from matrix import PAGE, page
 
 ANSWERS = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
 LINK = re.compile(r"\]\((?:<([^>]+)>|([^)\s]+))\)")
+DEVCONTAINER = ".devcontainer/devcontainer.json"
 # Words that pages tell of before they are there.
 TO_COME = {"queue", "sql", "logs", "redrive", "purge"}
 FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
@@ -84,10 +85,20 @@ def test_words_that_a_project_tells_of_are_there(projects: list[Project]) -> Non
     for project in projects:
         said = project.make("--print-data-base", "--question", check=False).stdout
         known = set(re.findall(r"^([a-z][\w-]*):", said, re.MULTILINE))
+        for path in [*pages(project.path), project.path / DEVCONTAINER]:
+            text = path.read_text(encoding="utf-8")
+            told = re.findall(r"(?:[`\"]|^|&& )make ([a-z_]+)", text, re.MULTILINE)
+            assert set(told) <= known | TO_COME, path.name
+
+
+def test_json_that_a_project_tells_of_is_json(projects: list[Project]) -> None:
+    for project in projects:
         for path in pages(project.path):
             text = path.read_text(encoding="utf-8")
-            told = re.findall(r"(?:`|^|&& )make ([a-z_]+)", text, re.MULTILINE)
-            assert set(told) <= known | TO_COME, path.name
+            for indent, block in re.findall(
+                r"^( *)```json\n(.*?)```", text, re.M | re.S
+            ):
+                assert json.loads(block.replace(f"\n{indent}", "\n")), path.name
 
 
 def test_pages_that_the_readme_lists_are_all(projects: list[Project]) -> None:
