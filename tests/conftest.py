@@ -24,16 +24,3 @@ def shimmed(
 def baked(tmp_path: Path) -> Project:
     """A project of the default answers, with everything installed, for one test."""
     return bake(tmp_path).share_installs()
-
-
-@pytest.fixture
-def far(tmp_path: Path) -> Iterator[Project]:
-    """A project whose environment dev is the shim, as if it were AWS."""
-    project = bake(tmp_path, database="postgres").share_installs()
-    with project.shim() as shim:
-        path_style = "-backend-config=use_path_style=true"
-        given = shim | {"TF_CLI_ARGS_init": path_style}
-        lines = [f"{name}={value}\n" for name, value in given.items()]
-        secrets = project.path / "config" / "secrets-dev.env"
-        secrets.write_text("".join(lines), encoding="utf-8")
-        yield project

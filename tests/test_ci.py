@@ -38,7 +38,7 @@ PLAN = "make plan ENV=dev REPORT=.build/plan.txt"
 JOBS = {
     "lint": ["make tools", "make lint"],
     "test": ["make test"],
-    "parity": ["make tools", "make shim FOR=parity"],
+    "parity": ["make tools", "make shim SHIM=process FOR=parity"],
     "plan": ["make tools", PLAN, "make comment REPORT=.build/plan.txt"],
     "deploy-dev": ["make tools", "make deploy ENV=dev"],
     "deploy-prod": ["make tools", "make deploy ENV=prod"],
@@ -170,7 +170,7 @@ cp "$DOWNLOAD" "$2"
 def test_tools_installs_terraform_if_it_is_the_one_that_was_meant(
     is_genuine: bool, tmp_path: Path
 ) -> None:
-    project = bake(tmp_path, database="postgres")
+    project = bake(tmp_path, iac="terraform", database="postgres")
     programs, download = tmp_path / "bin", tmp_path / "terraform.zip"
     programs.mkdir()
     for name in ("make sh uname mktemp sha256sum install id env cp").split():
@@ -202,22 +202,22 @@ case "$2" in plan) echo "1 to add"; exit "$ENDS";; esac
 """
 
 
-def test_report_has_the_plan_and_only_a_failure_fails(
-    far: Project, tmp_path: Path
-) -> None:
+def test_report_has_the_plan_and_only_a_failure_fails(tmp_path: Path) -> None:
+    project = bake(tmp_path, iac="terraform", database="postgres").share_installs()
     program = tmp_path / "bin" / "terraform"
     program.parent.mkdir()
     program.write_text(TERRAFORM)
     program.chmod(0o755)
     path = f"{program.parent}:{os.environ['PATH']}"
-    far.make("bootstrap", "ENV=dev")
-    for code, plans in {"0": 9, "2": 9, "1": 1}.items():
-        env = {"PATH": path, "ENDS": code}
-        result = far.run("sh", "-c", f"{PLAN} NEEDS_=", env=env, check=False)
-        assert (result.returncode == 0) is (plans == 9), result.stdout
-        report = (far.path / ".build/plan.txt").read_text(encoding="utf-8")
-        assert report.count("1 to add") == plans
-    assert "plan stopped at the target network." in result.stdout
+    with project.shim() as far:  # as if it were AWS
+        project.make("bootstrap", "ENV=dev", env=far)
+        for code, plans in {"0": 9, "2": 9, "1": 1}.items():
+            env = far | {"PATH": path, "ENDS": code}
+            result = project.run("sh", "-c", f"{PLAN} NEEDS_=", env=env, check=False)
+            assert (result.returncode == 0) is (plans == 9), result.stdout
+            report = (project.path / ".build/plan.txt").read_text(encoding="utf-8")
+            assert report.count("1 to add") == plans
+        assert "plan stopped at the target network." in result.stdout
 
 
 class Forge(HTTPServer):

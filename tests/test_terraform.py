@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,19 @@ def test_terraform_deploys_what_loads_files_and_destroys_all_of_it(
         assert plan.count("No changes.") == 5
         make(project, "destroy", "ENV=local")
         assert everything(project) == before
+
+
+@pytest.fixture
+def far(tmp_path: Path) -> Iterator[Project]:
+    """A project whose environment dev is the shim, as if it were AWS."""
+    project = bake(tmp_path, database="postgres").share_installs()
+    with project.shim() as shim:
+        path_style = "-backend-config=use_path_style=true"
+        given = shim | {"TF_CLI_ARGS_init": path_style}
+        lines = [f"{name}={value}\n" for name, value in given.items()]
+        secrets = project.path / "config" / "secrets-dev.env"
+        secrets.write_text("".join(lines), encoding="utf-8")
+        yield project
 
 
 PRETENDED = """\

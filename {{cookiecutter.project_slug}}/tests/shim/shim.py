@@ -60,14 +60,14 @@ def main() -> int:
                 f"Ready after {monotonic() - began:.1f} s; Ctrl-C ends the shim.\n"
                 f"  S3 and SQS  http://127.0.0.1:{options.aws_port}  "
                 f"bucket {bootstrap.BUCKET}\n"
-                f"  database    127.0.0.1:{options.db_port}  main, as worker\n"
-                "Next, in another terminal: make run FUNC=worker",
+                f"  database    127.0.0.1:{options.db_port}  main, as worker",
                 flush=True,
             )
             try:
                 if options.words:
                     words = ["make", "--no-print-directory", *options.words]
                     return subprocess.run(words).returncode
+                print("Next, in another terminal: make run FUNC=worker", flush=True)
                 while not stop.wait(0.2):
                     check()
             finally:
