@@ -12,7 +12,7 @@ BENCH     := .build/bench-venv
 export RUFF_NO_CACHE = true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench lint soak faults format install clean
+.PHONY: help demo test bench lint soak faults loops format install clean
 
 help: ## this page
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' Makefile
@@ -37,6 +37,9 @@ soak: $(INSTALLED) ## four workers under faults at random: [DATABASE=mysql SEED=
 
 faults: $(INSTALLED) ## the table of faults in docs/faults.md, made of the tests
 	@$(BIN)/python tests/matrix.py
+
+loops: $(INSTALLED) ## the picture of a project's words at work, from a real run
+	@$(BIN)/python tests/loops.py
 
 format: $(INSTALLED) ## the code in one style
 	@$(BIN)/ruff check --fix-only --quiet .

@@ -9,6 +9,7 @@ from pathlib import Path
 ANSWERS = json.loads(r"""{{ cookiecutter | tojson }}""")
 
 CHOICES = Path(".choices")
+RECORD = Path(".portable.json")
 
 
 def lay_over(answers: dict[str, str], choices: Path, project: Path) -> None:
@@ -25,6 +26,17 @@ def lay_over(answers: dict[str, str], choices: Path, project: Path) -> None:
     shutil.rmtree(choices)
 
 
+def record(answers: dict[str, str], path: Path) -> None:
+    """Write the version of the template and the answers, for updates."""
+    kept = {
+        name: answer
+        for name, answer in answers.items()
+        if name == "_version" or not name.startswith("_")
+    }
+    text = json.dumps(kept, indent=2, ensure_ascii=False)
+    path.write_text(f"{text}\n", encoding="utf-8")
+
+
 def make_repository(project: Path) -> bool:
     """Make the project a git repository, if git is there and it is in none yet."""
     git = shutil.which("git")
@@ -39,6 +51,7 @@ def make_repository(project: Path) -> bool:
 
 if __name__ == "__main__":
     lay_over(ANSWERS, CHOICES, Path())
+    record(ANSWERS, RECORD)
     make_repository(Path())
     print(
         f"\n{ANSWERS['project_slug']} is ready. Next:\n"

@@ -199,12 +199,14 @@ def bake(folder: Path, **answers: str) -> Project:
     return Project(path)
 
 
-def cookiecutter(folder: Path, *answers: str) -> subprocess.CompletedProcess[str]:
+def cookiecutter(
+    folder: Path, *answers: str, source: Path = ROOT
+) -> subprocess.CompletedProcess[str]:
     """Run cookiecutter on this template as a user would, but for the questions."""
     program = Path(sys.executable).with_name("cookiecutter")
     words = ["--no-input", "--default-config", f"--output-dir={folder}", *answers]
     return subprocess.run(
-        [program, ROOT, *words],
+        [program, source, *words],
         env=clean_environment(),
         stdin=subprocess.DEVNULL,
         capture_output=True,

@@ -6,21 +6,29 @@ from pathlib import Path
 
 import pytest
 
-from baking import bake, skip
+from baking import Project, bake, skip
 
 # every value of the other answers occurs once
 COMBINATIONS = [
-    pytest.param({"database": "mysql", "license": "MIT"}, id="mysql-MIT"),
+    pytest.param(
+        {"database": "mysql", "ci": "gitlab", "license": "MIT"}, id="mysql-gitlab-MIT"
+    ),
     pytest.param(
         {"database": "postgres", "license": "Apache-2.0", "aws_region": "us-east-1"},
-        id="postgres-Apache",
+        id="postgres-github-Apache",
     ),
     pytest.param(
-        {"database": "mysql", "license": "BSD-3-Clause", "project_name": "数据 加载"},
-        id="mysql-BSD",
+        {
+            "database": "mysql",
+            "ci": "circleci",
+            "license": "BSD-3-Clause",
+            "project_name": "数据 加载",
+        },
+        id="mysql-circleci-BSD",
     ),
     pytest.param(
-        {"database": "postgres", "license": "Proprietary"}, id="postgres-Proprietary"
+        {"database": "postgres", "ci": "none", "license": "Proprietary"},
+        id="postgres-none-Proprietary",
     ),
 ]
 OFFLINE = ["unshare", "--user", "--map-root-user", "--net"]
@@ -46,3 +54,18 @@ def test_unit_tests_need_no_network(tmp_path: Path) -> None:
         skip("this machine lets nobody leave the network")
     project = bake(tmp_path).share_installs()
     assert "passed" in project.run(*OFFLINE, "make", "test").stdout
+
+
+def test_checkout_with_windows_line_ends_runs(tmp_path: Path) -> None:
+    made = bake(tmp_path / "made")
+    identity = ["-c", "user.name=Anna", "-c", "user.email=anna@example.org"]
+    made.run("git", "add", "--all")
+    made.run("git", *identity, "commit", "--quiet", "--message", "Begin")
+    clone = Project(tmp_path / "clone")
+    windows = ["-c", "core.autocrlf=true", "-c", "core.eol=crlf"]
+    made.run("git", *windows, "clone", "--quiet", made.path, clone.path)
+    names = clone.run("git", "ls-files", "-z").stdout.split("\0")
+    texts = {name: (clone.path / name).read_bytes() for name in names if name}
+    assert texts == {name: (made.path / name).read_bytes() for name in texts}
+    assert not [name for name, text in texts.items() if b"\r\n" in text]
+    assert "passed" in clone.share_installs().make("test").stdout

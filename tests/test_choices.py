@@ -1,12 +1,13 @@
 """An answer is a folder: what the trees below `.choices/` may hold."""
 
 import json
+import shutil
 from itertools import combinations
 from pathlib import Path
 
 import pytest
 
-from baking import ROOT, TEMPLATE, Project, bake
+from baking import ROOT, TEMPLATE, Project, bake, cookiecutter
 
 ANSWERS = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
 CHOICES = TEMPLATE / ".choices"
@@ -62,7 +63,7 @@ def test_every_prompt_has_a_label_and_so_has_every_value(name: str) -> None:
 def test_code_holds_no_jinja(pattern: str) -> None:
     assert pattern in ANSWERS["_copy_without_render"]
     for path in TEMPLATE.rglob(pattern):
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8").replace("${{", "")  # of GitHub
         assert not any(mark in text for mark in ("{{", "{%", "{#")), path
 
 
@@ -97,4 +98,26 @@ def test_nothing_of_the_template_is_left_in_a_project(
         for name in files(project.path):
             text = (project.path / name).read_text(encoding="utf-8")
             assert "cookiecutter." not in text, name
-            assert "{{" not in text, name
+            assert "{{" not in text.replace("${{", ""), name
+
+
+def test_choice_is_added_by_a_folder_a_word_and_a_label(tmp_path: Path) -> None:
+    template = tmp_path / "template"
+    for name in (TEMPLATE.name, "hooks"):
+        shutil.copytree(ROOT / name, template / name)
+    folder = template / TEMPLATE.name / ".choices" / "ci" / "throwaway"
+    (folder / "docs").mkdir(parents=True)
+    (folder / "docs" / "ci.md").write_text("# Throw-away CI\n", encoding="utf-8")
+    answers = json.loads(json.dumps(ANSWERS))
+    answers["ci"].append("throwaway")
+    answers["__prompts__"]["ci"]["throwaway"] = "Nothing that lasts"
+    (template / "cookiecutter.json").write_text(json.dumps(answers), encoding="utf-8")
+    for value in ("throwaway", "github", "none"):
+        out = tmp_path / value
+        out.mkdir()
+        result = cookiecutter(out, f"ci={value}", source=template)
+        assert result.returncode == 0, result.stderr
+        page = out / "click-loader" / "docs" / "ci.md"
+        told = page.read_text(encoding="utf-8") if page.exists() else ""
+        assert (told == "# Throw-away CI\n") is (value == "throwaway")
+        assert page.exists() is (value != "none")

@@ -129,6 +129,17 @@ def test_choice_is_laid_over_the_project_and_the_others_are_gone(
         assert not choices.exists()
 
 
+def test_record_has_the_version_and_the_answers_as_they_were_given(
+    tmp_path: Path,
+) -> None:
+    hook = load_hook("post_gen_project")
+    path = tmp_path / "record.json"
+    private = {"_version": "1.2.3", "_template": "/home/anna", "__author_toml": "x"}
+    hook.record(GOOD | {"author": ODD} | private, path)
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    assert kept == GOOD | {"author": ODD, "_version": "1.2.3"}
+
+
 def test_project_is_a_repository_unless_it_is_in_one(tmp_path: Path) -> None:
     outer = bake(tmp_path)
     assert (outer.path / ".git").is_dir()

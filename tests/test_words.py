@@ -10,7 +10,7 @@ from baking import Project, Running, bake, free_port
 
 WORDS = """
 help doctor new cockpit install test watch lint format shim run invoke event
-sanity_check build queue sql logs redrive purge image container parity clean bootstrap
+sanity_check build queue sql logs redrive purge image container parity settings clean bootstrap
 plan deploy destroy
 """
 FLAGS = """

@@ -7,6 +7,7 @@ import yaml
 
 import settings
 from settings import SettingsError
+from settings_page import PAGE, page
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = [
@@ -106,3 +107,7 @@ def test_help_lists_every_setting_with_its_environment_variable(
         for setting in group:
             assert f"--{setting.name}" in page
             assert f"[env var: {setting.env or setting.name.upper()}]" in page
+
+
+def test_page_tells_of_all_settings() -> None:
+    assert PAGE.read_text(encoding="utf-8") == page(), "run: make settings"

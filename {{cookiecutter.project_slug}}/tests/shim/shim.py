@@ -1,11 +1,13 @@
 """Runs S3, SQS and the database, private to this checkout, until Ctrl-C.
 
+Or for as long as other make words take: it ends with them, and with their exit code.
 Docker Compose runs them where an engine answers, else they are local processes on
 loopback. `.shim/shim.env` then tells the other make words where they are.
 """
 
 import argparse
 import signal
+import subprocess
 import sys
 import threading
 from time import monotonic
@@ -58,11 +60,14 @@ def main() -> int:
                 f"Ready after {monotonic() - began:.1f} s; Ctrl-C ends the shim.\n"
                 f"  S3 and SQS  http://127.0.0.1:{options.aws_port}  "
                 f"bucket {bootstrap.BUCKET}\n"
-                f"  database    127.0.0.1:{options.db_port}  main, as worker\n"
-                "Next, in another terminal: make run FUNC=worker",
+                f"  database    127.0.0.1:{options.db_port}  main, as worker",
                 flush=True,
             )
             try:
+                if options.words:
+                    words = ["make", "--no-print-directory", *options.words]
+                    return subprocess.run(words).returncode
+                print("Next, in another terminal: make run FUNC=worker", flush=True)
                 while not stop.wait(0.2):
                     check()
             finally:
@@ -87,6 +92,7 @@ def parse_options() -> argparse.Namespace:
     )
     parser.add_argument("--region", default="eu-west-1")
     parser.add_argument("--mode", choices=["auto", "docker", "process"], default="auto")
+    parser.add_argument("words", nargs="*", help="make words that it runs for")
     options = parser.parse_args()
     if options.aws_port == options.db_port:
         parser.error(

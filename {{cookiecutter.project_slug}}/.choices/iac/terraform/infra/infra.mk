@@ -6,16 +6,20 @@ CHECKOV       := $(INFRA_VENV)/bin/checkov --directory infra --framework terrafo
 
 IN_INFRA = $(BIN)/python infra/terraform.py
 
-.PHONY: bootstrap plan deploy destroy build-ecr test-target format-infra
+.PHONY: bootstrap plan deploy destroy build-ecr test-target tools-terraform format-infra
 
 bootstrap: $(INSTALLED) ## the bucket of Terraform's state, once: ENV=dev
 	@$(IN_ENV) exec $(BIN)/python infra/state.py --project $(PROJECT) --environment $(ENV)
 
-plan: ## what deploy would change: [TARGET=queue] [ENV=local]
+plan: ## what deploy would change: [TARGET=queue] [ENV=local] [REPORT=plan.txt]
 deploy: ## into AWS, or by ENV=local into the shim: [TARGET=queue] [ENV=local]
 destroy: ## what deploy has made, the last target first: [TARGET=queue] [ENV=local]
 plan deploy destroy: $(INSTALLED) $(NEEDS_$(TARGET))
-	@$(IN_ENV) exec $(IN_INFRA) $@ $(WHICH)
+	@$(IN_ENV) $(REPORTING) $(IN_INFRA) $@ $(WHICH) $(REPORTED)
+
+tools: tools-terraform
+tools-terraform:
+	@command -v terraform >/dev/null || $(AS_ROOT) sh infra/install.sh
 
 build-ecr: $(INSTALLED) build-local
 	@$(IN_ENV) exec $(IN_INFRA) push $(WHICH)

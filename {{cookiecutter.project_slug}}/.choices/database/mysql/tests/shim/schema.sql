@@ -34,6 +34,9 @@ CREATE TABLE rejects (
     PRIMARY KEY (number, line)
 ) CHARACTER SET utf8mb4;
 
+CREATE INDEX loads_object_key ON loads (object_key(191), bucket);
+
 -- For `load_column: load_number` with `on_new_version: replace`.
 CREATE INDEX clicks_load_number ON clicks (load_number);
-CREATE INDEX loads_object_key ON loads (object_key(191), bucket);
+
+-- Tables of your own come below.

@@ -34,6 +34,9 @@ CREATE TABLE rejects (
     PRIMARY KEY (number, line)
 );
 
+CREATE INDEX loads_object_key ON loads (object_key, bucket);
+
 -- For `load_column: load_number` with `on_new_version: replace`.
 CREATE INDEX clicks_load_number ON clicks (load_number);
-CREATE INDEX loads_object_key ON loads (object_key, bucket);
+
+-- Tables of your own come below.
