@@ -14,6 +14,7 @@ TARGETS = (
 )
 EMULATED = ("role", "queue", "bucket", "layer", "lambda")
 RUNTIMES = ("lambda", "container")
+PLACE = ("cidr", "zones", "nat", "database")  # of an environment in AWS
 
 
 class Refusal(Exception):  # noqa: N818 - not the program's error
@@ -52,6 +53,16 @@ def functions(environment: str, file: str = CONFIG) -> dict[str, dict[str, Any]]
         }
         for name in names()
     }
+
+
+def is_protected(environment: str, file: str = CONFIG) -> bool:
+    """Tell whether an environment keeps its data when it is destroyed.
+
+    Raises:
+        Refusal: see `read`.
+    """
+    settings = read(environment, file)["environments"][environment] or {}
+    return bool(settings.get("database", {}).get("is_protected", False))
 
 
 def names() -> list[str]:
@@ -99,6 +110,11 @@ def check(config: dict[str, Any], environment: str) -> None:
             f"{environment} is no name for an environment: use 1 to 8 of a-z and 0-9"
         )
     own = environments[environment] or {}
+    for setting in PLACE:
+        if environment != "local" and setting not in own:
+            raise Refusal(
+                f"{environment} of config/deploy.yml does not say its {setting}"
+            )
     for group in (config["functions"] or {}, own.get("functions") or {}):
         for name in set(group) - set(names()):
             raise Refusal(

@@ -43,6 +43,8 @@ def main() -> None:
         config=given("config", CONFIG),
         alarm_topic=os.environ.get("ALARM_TOPIC", ""),
     )
+    if given("is_checked"):
+        Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     make_stacks(app, environment, given("targets").split() or TARGETS)
     app.synth()
 

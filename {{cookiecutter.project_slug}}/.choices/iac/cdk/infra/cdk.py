@@ -18,13 +18,13 @@ from typing import Any
 import boto3
 from botocore.exceptions import ClientError
 
-import bootstrap
+import sizes
 import tool
+import toolkit
 from sizes import ROOT, Refusal
 
-INFRA = ROOT / "infra"
 BUILD = ROOT / ".build" / "cdk"
-BIN = ROOT / ".venv-infra" / "bin"
+BIN = toolkit.INSTALLED / "bin"
 VARIABLES = ("ALARM_TOPIC", "DB_HOST", "DB_PORT", "DB_NAME", "DB_USER", "DB_TLS")
 # What a synthesis reads, besides its settings.
 INPUTS = (
@@ -47,13 +47,13 @@ class Cdk(tool.Tool):
                 f"ALARM_TOPIC={topic} is no ARN of an SNS topic, as in "
                 "arn:aws:sns:eu-west-1:123456789012:alarms"
             )
-        if not bootstrap.is_done():
+        if not toolkit.is_there():
             if not self.is_local:
                 raise Refusal(
                     f"CDK has no bucket and no roles in the account and region of "
                     f"{environment}: make bootstrap ENV={environment}"
                 )
-            bootstrap.run()
+            toolkit.bootstrap(self.is_local)
         self._words = {
             "project": project,
             "environment": environment,
@@ -69,7 +69,7 @@ class Cdk(tool.Tool):
             subprocess.CalledProcessError: CDK failed.
         """
         words = ("diff", target, "--exclusively", "--no-change-set")
-        return NO_CHANGE not in cdk("--app", self._assembly, *words)
+        return NO_CHANGE not in toolkit.run("--app", self._assembly, *words)
 
     def deploy(self, target: str, still_mapped: Sequence[str] = ()) -> None:
         """Deploy a target's stack; see `plan` for what it raises."""
@@ -78,18 +78,18 @@ class Cdk(tool.Tool):
             kept = " ".join(still_mapped)
             assembly = self._synthesise("moving", targets=target, still_mapped=kept)
         words = ("--exclusively", "--require-approval=never", "--progress=events")
-        cdk("--app", assembly, "deploy", target, *words, *parameters(target))
+        toolkit.run("--app", assembly, "deploy", target, *words, *parameters(target))
 
     def destroy(self, target: str) -> None:
         """Destroy a target's stack; see `plan` for what it raises.
 
         A bucket is emptied before, where the environment is not protected.
         """
-        if target == "bucket" and not self.is_protected:
+        if target == "bucket" and not sizes.is_protected(self.environment):
             if name := self.output(target, "bucket"):
                 boto3.resource("s3").Bucket(name).object_versions.delete()
         words = ("destroy", target, "--exclusively", "--force")
-        cdk("--app", self._assembly, *words)
+        toolkit.run("--app", self._assembly, *words)
 
     def output(self, target: str, name: str) -> Any:
         """Return an output of a target; None before it is deployed."""
@@ -117,7 +117,7 @@ def synthesise(folder: Path, **settings: str) -> Path:
         settings: context of the app; see `app.py`.
 
     Raises:
-        subprocess.CalledProcessError: CDK failed.
+        Refusal: CDK failed.
     """
     variables = {name: os.environ.get(name, "") for name in VARIABLES}
     summed = hashlib.sha256(json.dumps([settings, variables]).encode())
@@ -129,7 +129,11 @@ def synthesise(folder: Path, **settings: str) -> Path:
         return folder
     shutil.rmtree(folder, ignore_errors=True)
     context = [f"--context={name}={value}" for name, value in settings.items()]
-    cdk("synth", "--quiet", "--no-lookups", f"--output={folder}", *context)
+    try:
+        words = ("synth", "--quiet", "--no-lookups", f"--output={folder}")
+        toolkit.run(*words, *context, is_quiet=True)
+    except subprocess.CalledProcessError as error:
+        raise Refusal("the stacks could not be synthesised: see above") from error
     stamp.write_text(summed.hexdigest(), encoding="utf-8")
     return folder
 
@@ -145,27 +149,34 @@ def parameters(target: str) -> list[str]:
     return ["--parameters", f"network:S3PrefixList={found['PrefixListId']}"]
 
 
-def cdk(*words: str | Path) -> str:
-    """Run CDK's command line, and return what it says, which is shown, too.
+def validate(targets: Sequence[str], database: str) -> int:
+    """Check targets by AWS's rules for solutions, and by CloudFormation's; return 0.
 
     Raises:
-        subprocess.CalledProcessError: it failed.
+        Refusal: they break one.
     """
-    return bootstrap.cdk(*words)
-
-
-def validate(_targets: Sequence[str], database: str) -> int:
-    """Check the stacks by AWS's rules and CloudFormation's; return 0."""
     for environment in ("small", "large"):
-        ...
+        folder = synthesise(
+            BUILD / ".check" / environment,
+            project="test",
+            environment=environment,
+            database=database,
+            config="infra/tests/deploy.yml",
+            targets=" ".join(targets),
+            is_checked="yes",
+        )
+        with tool.stop_at("validate", environment):
+            templates = sorted(folder.glob("*.template.json"))
+            subprocess.run([BIN / "cfn-lint", "--template", *templates], check=True)
     return 0
 
 
 def test(targets: Sequence[str], _database: str) -> int:
     """Run the tests of targets, which ask no AWS; return 0."""
     for target in targets:
+        words = ("-o", "pythonpath=infra", f"infra/{target}")
         with tool.stop_at("test", target):
-            subprocess.run([BIN / "pytest", INFRA / target], cwd=ROOT, check=True)
+            subprocess.run([BIN / "pytest", *words], cwd=ROOT, check=True)
     return 0
 
 

@@ -5,18 +5,23 @@ as a parameter of Systems Manager, so that each can be deployed alone.
 """
 
 import hashlib
-import json
 import os
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
-from aws_cdk import Aws, CfnOutput, Stack
+from aws_cdk import Acknowledgment, Aws, CfnOutput, Stack, Validations
 from aws_cdk import aws_ssm as ssm
+from constructs import Construct
 
 import sizes
 
 SHIM_DATABASE = ("DB_HOST", "DB_PORT", "DB_NAME", "DB_USER", "DB_PASS", "DB_TLS")
+TOKENS = {
+    "Partition": Aws.PARTITION,
+    "Region": Aws.REGION,
+    "AccountId": Aws.ACCOUNT_ID,
+}
 PORTS = {"mysql": 3306, "postgres": 5432}
 
 
@@ -54,7 +59,6 @@ class Environment:
         self.python = str(sized["python"])
         self.architecture = str(sized["architecture"])
         self.settings: dict[str, Any] = sized["environments"][name] or {}
-        self.is_protected = self.settings.get("database", {}).get("is_protected", False)
         self.functions = sizes.functions(name, config)
         self.containers = {
             each: size
@@ -140,6 +144,24 @@ class Environment:
         )
 
 
+def accept(
+    construct: Construct, rule: str, reason: str, resource: str | None = None
+) -> None:
+    """Say why a construct breaks a rule of AWS's for solutions.
+
+    Args:
+        construct: it.
+        rule: name of the rule.
+        reason: why it may.
+        resource: which one of those that a policy names, for a rule about each of them.
+    """
+    if resource:
+        for name, token in TOKENS.items():
+            resource = resource.replace(str(token), f"<AWS::{name}>")
+        rule += f"[Resource::{resource}]"
+    Validations.of(construct).acknowledge(Acknowledgment(id=rule, reason=reason))
+
+
 def tell(stack: Stack, name: str, description: str, value: Any) -> None:
     """Make an output of a stack, written as JSON."""
     written = stack.to_json_string(value)
@@ -151,7 +173,9 @@ def image_tag(function: str) -> str:
     build = sizes.ROOT / ".build" / "local" / function
     common = sizes.ROOT / "src" / "common"
     files = [
-        *sorted(each for kind in ("py", "yml", "pem") for each in build.rglob(f"*.{kind}")),
+        *sorted(
+            each for kind in ("py", "yml", "pem") for each in build.rglob(f"*.{kind}")
+        ),
         *sorted((common / "docker_wrapper", *common.glob("requirements*.txt"))),
     ]
     return digest(files)[:12]

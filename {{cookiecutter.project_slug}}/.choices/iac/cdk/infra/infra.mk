@@ -9,7 +9,7 @@ IN_INFRA = $(BIN)/python infra/cdk.py
 .PHONY: bootstrap plan deploy destroy build-ecr test-target
 
 bootstrap: $(INSTALLED) $(INFRA_DONE) ## what CDK needs in an account and region, once: ENV=dev
-	@$(IN_ENV) exec $(BIN)/python infra/bootstrap.py
+	@$(IN_ENV) exec $(BIN)/python infra/toolkit.py --environment $(ENV)
 
 plan: ## what deploy would change: [TARGET=queue] [ENV=local]
 deploy: ## into AWS, or by ENV=local into the shim: [TARGET=queue] [ENV=local]

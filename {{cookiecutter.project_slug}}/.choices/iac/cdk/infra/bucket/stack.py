@@ -3,7 +3,7 @@
 from aws_cdk import Duration, RemovalPolicy, Stack
 from aws_cdk import aws_s3 as s3
 
-from environment import Environment, tell
+from environment import Environment, accept, tell
 
 
 def add_resources(stack: Stack, environment: Environment) -> None:
@@ -32,6 +32,7 @@ def add_resources(stack: Stack, environment: Environment) -> None:
         ],
         removal_policy=RemovalPolicy.DESTROY,  # it fails where the bucket holds files
     )
+    accept(bucket, "AwsSolutions-S1", "CloudTrail logs access, for all of an account")
     # what `add_event_notification` makes is a Lambda that makes the notifications
     raw = bucket.node.default_child
     raw.notification_configuration = s3.CfnBucket.NotificationConfigurationProperty(

@@ -8,7 +8,7 @@ from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from environment import Environment, tell
+from environment import Environment, accept, tell
 
 
 def add_resources(stack: Stack, environment: Environment) -> None:
@@ -59,6 +59,9 @@ def add_service(
         ),
         container_definitions=[container(stack, environment, name, log.ref)],
     )
+    accept(
+        task, "AwsSolutions-ECS2", "The environment holds the ARN of the secret only"
+    )
     service = ecs.CfnService(
         scope,
         "service",
@@ -82,7 +85,7 @@ def add_service(
             )
         ),
     )
-    service.add_dependency(stack.node.find_child("main"))
+    service.add_resource_dependency(stack.node.find_child("main"))
     return service
 
 

@@ -8,7 +8,7 @@ from aws_cdk import aws_logs as logs
 from aws_cdk.aws_s3_assets import Asset
 from constructs import Construct
 
-from environment import Environment, tell
+from environment import Environment, accept, tell
 from sizes import ROOT
 
 
@@ -54,7 +54,8 @@ def add_resources(stack: Stack, environment: Environment) -> None:
             tracing_config=lambda_.CfnFunction.TracingConfigProperty(mode="Active"),
             vpc_config=network,
         )
-        function.add_dependency(log)
+        accept(function, "AwsSolutions-L1", "The layer is built for the Python named")
+        function.add_resource_dependency(log)
         lambda_.CfnEventInvokeConfig(
             scope,
             "asynchronous",

@@ -8,13 +8,16 @@ from ipaddress import ip_network
 from aws_cdk import Aws, CfnParameter, Fn, Stack, Tags
 from aws_cdk import aws_ec2 as ec2
 
-from environment import Environment, tell
+from environment import Environment, accept, tell
 
 SERVICES = ("ecr.api", "ecr.dkr", "logs", "secretsmanager", "sqs")
 HTTPS = {"ip_protocol": "tcp", "from_port": 443, "to_port": 443}
 # A group without a rule for what goes out would let all of it out.
 NOTHING = ec2.CfnSecurityGroup.EgressProperty(
-    description="Nothing", ip_protocol="icmp", from_port=252, to_port=86,
+    description="Nothing",
+    ip_protocol="icmp",
+    from_port=252,
+    to_port=86,
     cidr_ip="255.255.255.255/32",
 )
 
@@ -31,6 +34,7 @@ def add_resources(stack: Stack, environment: Environment) -> None:
         enable_dns_hostnames=True,  # the interface endpoints have private names
     )
     Tags.of(vpc).add("Name", environment.prefix)
+    accept(vpc, "AwsSolutions-VPC7", "Flow logs are an account's own choice, and cost")
     subnets, tables = [], []
     for number in range(settings["zones"]):
         subnet = ec2.CfnSubnet(
@@ -147,7 +151,11 @@ def add_endpoints(
 
 
 def add_way_out(
-    stack: Stack, environment: Environment, vpc: ec2.CfnVPC, cidr: str, tables: list[str]
+    stack: Stack,
+    environment: Environment,
+    vpc: ec2.CfnVPC,
+    cidr: str,
+    tables: list[str],
 ) -> None:
     """Add one NAT gateway, in a public subnet of its own."""
     gateway = ec2.CfnInternetGateway(stack, "internet")
@@ -178,7 +186,7 @@ def add_way_out(
         stack, "nat", allocation_id=address.attr_allocation_id, subnet_id=subnet.ref
     )
     for each in (out, address, nat):
-        each.add_dependency(attached)
+        each.add_resource_dependency(attached)
     for number, private in enumerate(tables):
         ec2.CfnRoute(
             stack,

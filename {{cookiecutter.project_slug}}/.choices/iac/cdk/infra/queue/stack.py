@@ -1,12 +1,11 @@
 """A queue for each function, and one for the messages that it cannot handle."""
 
-from aws_cdk import Duration, Stack
+from aws_cdk import Aws, Duration, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
-from aws_cdk import Aws
 from constructs import Construct
 
 from environment import Environment, tell
