@@ -1,7 +1,7 @@
 """Runs CDK on one target, or on all of them in order.
 
-The app is synthesised into `.build/cdk/<environment>/`, once for the same code, zips and
-settings; all words work on what is there.
+The app is synthesised into `.build/cdk/<environment>/`, once for the same code, zips
+and settings; all words work on what is there.
 """
 
 import hashlib
@@ -85,9 +85,9 @@ class Cdk(tool.Tool):
 
         A bucket is emptied before, where the environment is not protected.
         """
-        if target == "bucket" and not sizes.is_protected(self.environment):
-            if name := self.output(target, "bucket"):
-                boto3.resource("s3").Bucket(name).object_versions.delete()
+        is_emptied = target == "bucket" and not sizes.is_protected(self.environment)
+        if is_emptied and (name := self.output(target, "bucket")):
+            boto3.resource("s3").Bucket(name).object_versions.delete()
         words = ("destroy", target, "--exclusively", "--force")
         toolkit.run("--app", self._assembly, *words)
 

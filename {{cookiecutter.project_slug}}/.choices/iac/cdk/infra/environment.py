@@ -169,7 +169,10 @@ def tell(stack: Stack, name: str, description: str, value: Any) -> None:
 
 
 def image_tag(function: str) -> str:
-    """Return a tag that tells what is in an image: the same code is no new deployment."""
+    """Return an image's tag, which tells what is in it.
+
+    So the same code is no new deployment.
+    """
     build = sizes.ROOT / ".build" / "local" / function
     common = sizes.ROOT / "src" / "common"
     files = [

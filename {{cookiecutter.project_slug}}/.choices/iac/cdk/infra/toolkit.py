@@ -1,4 +1,4 @@
-"""CDK's command line, and what it needs in an account and region: a bucket and roles."""
+"""CDK's command line, and what it needs in a region: a bucket and roles."""
 
 import argparse
 import os

@@ -35,13 +35,13 @@ def add_resources(stack: Stack, environment: Environment) -> None:
     )
     Tags.of(vpc).add("Name", environment.prefix)
     accept(vpc, "AwsSolutions-VPC7", "Flow logs are an account's own choice, and cost")
-    subnets, tables = [], []
+    zones, subnets, tables = Fn.get_azs(), [], []
     for number in range(settings["zones"]):
         subnet = ec2.CfnSubnet(
             stack,
             f"private{number}",
             vpc_id=vpc.ref,
-            availability_zone=zone(number),
+            availability_zone=Fn.select(number, zones),
             cidr_block=parts[number],
         )
         table = ec2.CfnRouteTable(stack, f"routes{number}", vpc_id=vpc.ref)
@@ -64,15 +64,10 @@ def add_resources(stack: Stack, environment: Environment) -> None:
     tell(stack, "Subnets", "IDs of the private subnets, one a zone", subnets)
 
 
-def zone(number: int) -> str:
-    """Return one of the region's zones."""
-    return Fn.select(number, Fn.get_azs())
-
-
 def add_security_groups(
     stack: Stack, environment: Environment, vpc: ec2.CfnVPC
 ) -> ec2.CfnSecurityGroup:
-    """Add what may go from function to database and to AWS; return the endpoints' group."""
+    """Let functions reach database and AWS; return the group of the endpoints."""
     s3 = CfnParameter(
         stack, "S3PrefixList", description="ID of the prefix list of S3 in the region"
     )
@@ -166,7 +161,7 @@ def add_way_out(
         stack,
         "public",
         vpc_id=vpc.ref,
-        availability_zone=zone(0),
+        availability_zone=Fn.select(0, Fn.get_azs()),
         cidr_block=cidr,
     )
     Tags.of(subnet).add("Name", f"{environment.prefix}-public")

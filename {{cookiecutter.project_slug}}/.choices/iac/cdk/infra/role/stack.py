@@ -1,8 +1,8 @@
 """Roles of the functions.
 
 All of a function's are there whatever runs it, so that it can move between Lambda and
-containers without waiting for IAM. Application Auto Scaling has a role of its own, which
-AWS makes when the first service is registered, and takes no other.
+containers without waiting for IAM. Application Auto Scaling has a role of its own,
+which AWS makes when the first service is registered, and takes no other.
 """
 
 from aws_cdk import Aws, Stack
