@@ -1,0 +1,68 @@
+"""What every tool that deploys says of words and sizes that are wrong."""
+
+from pathlib import Path
+
+import pytest
+
+from baking import Project, bake
+from deployed import refused
+
+
+@pytest.fixture(params=["terraform", "cdk"])
+def deployable(request: pytest.FixtureRequest, tmp_path: Path) -> Project:
+    """A project that each tool deploys."""
+    return bake(tmp_path, iac=request.param).share_installs()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["TARGET=moon"], "TARGET=moon is unknown: choose one of role queue bucket"),
+        (
+            ["TARGET=aurora"],
+            "TARGET=aurora is nothing that the shim can hold: it holds",
+        ),
+        (
+            ["ENV=moon"],
+            "ENV=moon is not in config/deploy.yml: choose of local dev prod",
+        ),
+    ],
+)
+def test_word_used_wrongly_says_what_to_do(
+    deployable: Project, words: list[str], told: str
+) -> None:
+    assert told in refused(deployable, *words)
+
+
+@pytest.mark.parametrize(
+    ("environment", "right", "wrong", "told"),
+    [
+        (
+            "local",
+            "worker: {}",
+            "worker: {memroy: 9}",
+            "memroy, which config/deploy.yml says of",
+        ),
+        (
+            "local",
+            "worker: {}",
+            "wroker: {}",
+            "wroker of config/deploy.yml is no function: there",
+        ),
+        (
+            "local",
+            "runtime: lambda",
+            "runtime: moon",
+            "the runtime of the defaults is 'moon' in",
+        ),
+        ("dev", "zones: 2", "zoens: 2", "dev of config/deploy.yml does not say its z"),
+        ("Dev1", "dev:", "Dev1:", "Dev1 is no name for an environment: use 1 to 8 of"),
+    ],
+)
+def test_wrong_size_is_named(
+    deployable: Project, environment: str, right: str, wrong: str, told: str
+) -> None:
+    config = deployable.path / "config" / "deploy.yml"
+    text = config.read_text(encoding="utf-8")
+    config.write_text(text.replace(right, wrong, 1), encoding="utf-8")
+    assert told in refused(deployable, f"ENV={environment}")
