@@ -70,6 +70,8 @@ def add_resources(stack: Stack, environment: Environment) -> None:
     accept(cluster, "AwsSolutions-RDS6", "The shim's databases have no login by IAM")
     accept(cluster, "AwsSolutions-RDS11", "Who knows the port still cannot reach it")
     accept(cluster, "AwsSolutions-RDS10", "config/deploy.yml protects where it must")
+    if environment.database == "mysql":
+        accept(cluster, "AwsSolutions-RDS14", "Its own backups go back backup_days")
     cluster.apply_removal_policy(
         RemovalPolicy.SNAPSHOT if size["is_protected"] else RemovalPolicy.DESTROY
     )
