@@ -9,12 +9,13 @@ from typing import Any
 
 from baking import Project, bake, wait_until
 from playground import clicks, client, queue, rows_of
+from traffic import flows_through_a_switch
 
 # A command that runs another one where Terraform gets its providers, for machines that
 # no registry answers; it ends with 77 where it cannot.
 TERRAFORM = os.environ.get("TERRAFORM", "").split()
 
-TARGETS = "network role queue bucket aurora layer lambda ecr ecs".split()
+TARGETS = "role network queue bucket aurora layer lambda ecr ecs".split()
 FUNCTION = "click-loader-local-worker"
 BUCKET = "click-loader-local-raw-000000000000"
 SEES = '"s3:GetObject", "s3:GetObjectVersion"'
@@ -27,18 +28,20 @@ def make(
     return project.run(*TERRAFORM, "make", *words, check=check)
 
 
-def deploys_and_loads(project: Project, role: str) -> None:
+def deploys_and_loads(project: Project, role: str, unmapped: str) -> None:
     """Deploy into the project's shim, and use what is there.
 
     Args:
         project: it; its shim runs.
         role: file of the target role, below `infra/`.
+        unmapped: what a plan says where a queue will feed no Lambda any more.
     """
     said = make(project, "deploy", "ENV=local").stdout
     assert "The shim cannot hold network aurora ecr ecs: left out." in said
     loads_what_is_dropped(project)
     sets_poison_aside(project)
     refuses_what_the_role_may_not(project, project.path / "infra" / role)
+    switches_by_a_word(project, unmapped)
 
 
 def destroys(project: Project, before: dict[str, list[Any]]) -> None:
@@ -51,6 +54,8 @@ def destroys(project: Project, before: dict[str, list[Any]]) -> None:
 def far(folder: Path, iac: str, **settings: str) -> Iterator[Project]:
     """Run the shim of a project whose environment dev it is, as if it were AWS.
 
+    Where that is, only the project knows.
+
     Args:
         folder: for the project.
         iac: what deploys it.
@@ -58,7 +63,11 @@ def far(folder: Path, iac: str, **settings: str) -> Iterator[Project]:
     """
     project = bake(folder, iac=iac, database="postgres").share_installs()
     with project.shim() as shim:
-        lines = [f"{name}={value}\n" for name, value in (shim | settings).items()]
+        lines = [
+            f"{name}={value}\n"
+            for name, value in (shim | settings).items()
+            if not name.endswith("_REGION")
+        ]
         secrets = project.path / "config" / "secrets-dev.env"
         secrets.write_text("".join(lines), encoding="utf-8")
         yield project
@@ -117,6 +126,27 @@ def refuses_what_the_role_may_not(project: Project, policy: Path) -> None:
     assert rows_of(project, "worker/denied.csv") == 0
     policy.write_text(text, encoding="utf-8")
     make(project, "deploy", "TARGET=role", "ENV=local")
+
+
+def switches_by_a_word(project: Project, unmapped: str) -> None:
+    """Let the queue feed the container instead of the Lambda, and back."""
+    config = project.path / "config" / "deploy.yml"
+    text = config.read_text(encoding="utf-8")
+    assert text.count("runtime: lambda ") == 1
+    words = ("TARGET=lambda", "ENV=local")
+
+    def switch(runtime: str) -> None:
+        changed = text.replace("runtime: lambda ", f"runtime: {runtime} ")
+        config.write_text(changed, encoding="utf-8")
+        make(project, "deploy", *words)
+
+    pending = queue(project, f"{FUNCTION}-pending")
+    print(flows_through_a_switch(project, BUCKET, pending, switch))
+    config.write_text(text.replace("lambda ", "container "), encoding="utf-8")
+    planned = make(project, "plan", *words, check=False)
+    assert planned.returncode != 0
+    assert unmapped in planned.stdout
+    config.write_text(text, encoding="utf-8")
 
 
 def logs(project: Project) -> str:

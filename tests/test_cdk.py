@@ -31,7 +31,9 @@ def test_cdk_deploys_what_loads_files_and_destroys_all_of_it(
     with project.shim():
         project.make("bootstrap", "ENV=local")  # it stays
         before = everything(project)
-        deploys_and_loads(project, "role/stack.py")
+        deploys_and_loads(
+            project, "role/stack.py", "[-] AWS::Lambda::EventSourceMapping"
+        )
         assert project.make("plan", "ENV=local").stdout.count(UNCHANGED) == 5
         shutil.rmtree(project.path / ".build")  # the same code is the same assets
         assert project.make("plan", "ENV=local").stdout.count(UNCHANGED) == 5

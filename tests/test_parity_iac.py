@@ -24,7 +24,6 @@ ENVIRONMENTS = {"small": "postgres", "large": "mysql"}
 # Whatever is no infrastructure is the same, but for the page on deploying.
 DIFFERENT = {"docs/deploying.md"}
 QUEUES = "sqs:eu-west-1:123456789012:"
-ZONES = ["eu-west-1a", "eu-west-1b", "eu-west-1c"]
 # The same values that infra/tests/aws.tfmock.hcl has.
 GIVEN = {
     "AWS::AccountId": "123456789012",
@@ -32,6 +31,7 @@ GIVEN = {
     "AWS::Region": "eu-west-1",
     "AWS::URLSuffix": "amazonaws.com",
     "S3PrefixList": "pl-1",
+    "Zones": ["eu-west-1a", "eu-west-1b", "eu-west-1c"],
     "layer": "arn:aws:lambda:eu-west-1:123456789012:layer:test:1",
     "database-host": "main.example",
     "database-secret": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:main",
@@ -680,8 +680,8 @@ class Template:
                 return GIVEN.get(attribute, self._referred(name))
             case {"Fn::Join": [glue, parts]}:
                 return glue.join(map(str, self._resolve(parts)))
-            case {"Fn::Select": [number, {"Fn::GetAZs": _}]}:
-                return ZONES[number]
+            case {"Fn::Select": [number, several]}:
+                return self._resolve(several)[int(number)]
             case dict():
                 return {key: self._resolve(each) for key, each in value.items()}
         return value

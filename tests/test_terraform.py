@@ -29,7 +29,9 @@ def test_terraform_deploys_what_loads_files_and_destroys_all_of_it(
     project = bake(tmp_path, iac="terraform", database=database).share_installs()
     with project.shim():
         before = everything(project)
-        deploys_and_loads(project, "role/main.tf")
+        deploys_and_loads(
+            project, "role/main.tf", "0 to add, 0 to change, 1 to destroy"
+        )
         assert make(project, "plan", "ENV=local").stdout.count("No changes.") == 5
         destroys(project, before)
 
@@ -93,6 +95,8 @@ def test_state_is_kept_in_a_private_bucket_that_bootstrap_makes(aws: Project) ->
     assert set(blocked["PublicAccessBlockConfiguration"].values()) == {True}
     assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
     assert s3.get_bucket_encryption(Bucket=bucket)
+    found = s3.get_bucket_location(Bucket=bucket)
+    assert found["LocationConstraint"] == "eu-west-1"
     assert make(aws, "plan", "TARGET=role", "ENV=dev", check=False).returncode != 0
     make(aws, "deploy", "TARGET=role", "ENV=dev")
     [kept] = s3.list_objects_v2(Bucket=bucket)["Contents"]

@@ -55,6 +55,12 @@ def test_word_used_wrongly_says_what_to_do(
             "runtime: moon",
             "the runtime of the defaults is 'moon' in",
         ),
+        (
+            "local",
+            "min_tasks: 1 ",
+            "min_tasks: 0 ",
+            "min_tasks of the defaults is 0 in config/deploy.yml: say 1 or more",
+        ),
         ("dev", "zones: 2", "zoens: 2", "dev of config/deploy.yml does not say its z"),
         ("Dev1", "dev:", "Dev1:", "Dev1 is no name for an environment: use 1 to 8 of"),
     ],
@@ -66,3 +72,10 @@ def test_wrong_size_is_named(
     text = config.read_text(encoding="utf-8")
     config.write_text(text.replace(right, wrong, 1), encoding="utf-8")
     assert told in refused(deployable, f"ENV={environment}")
+
+
+def test_protected_environment_is_not_destroyed(deployable: Project) -> None:
+    result = deployable.make("destroy", "ENV=prod", "NEEDS_=", check=False)
+    assert result.returncode != 0
+    assert "prod is protected: say is_protected: false of it" in result.stdout
+    assert "Traceback" not in result.stdout

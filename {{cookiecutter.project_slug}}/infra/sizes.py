@@ -8,8 +8,9 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = "config/deploy.yml"
+# The role is destroyed last: Lambda needs it to leave the network.
 TARGETS = (
-    *("network", "role", "queue", "bucket", "aurora"),
+    *("role", "network", "queue", "bucket", "aurora"),
     *("layer", "lambda", "ecr", "ecs"),
 )
 EMULATED = ("role", "queue", "bucket", "layer", "lambda")
@@ -55,14 +56,14 @@ def functions(environment: str, file: str = CONFIG) -> dict[str, dict[str, Any]]
     }
 
 
-def is_protected(environment: str, file: str = CONFIG) -> bool:
-    """Tell whether an environment keeps its data when it is destroyed.
+def is_protected(environment: str) -> bool:
+    """Tell whether an environment must not be destroyed.
 
     Raises:
         Refusal: see `read`.
     """
-    settings = read(environment, file)["environments"][environment] or {}
-    return bool(settings.get("database", {}).get("is_protected", False))
+    own = read(environment)["environments"][environment] or {}
+    return bool((own.get("database") or {}).get("is_protected"))
 
 
 def names() -> list[str]:
@@ -141,6 +142,11 @@ def check_settings(
         raise Refusal(
             f"the runtime of {name} is {runtime!r} in config/deploy.yml: say lambda or "
             "container"
+        )
+    if settings.get("min_tasks") == 0:
+        raise Refusal(
+            f"min_tasks of {name} is 0 in config/deploy.yml: say 1 or more, because "
+            "nothing would start for fewer messages than backlog_per_task"
         )
 
 

@@ -102,7 +102,18 @@ def deploy(tool: Tool) -> int:
 
 
 def destroy(tool: Tool) -> int:
-    """Destroy each target, the last one first; return 0."""
+    """Destroy each target, the last one first; return 0.
+
+    Raises:
+        Refusal: the environment is protected. AWS itself would refuse only when the
+            functions and the database's instances are gone.
+    """
+    name = tool.environment
+    if sizes.is_protected(name):
+        raise Refusal(
+            f"{name} is protected: say is_protected: false of it in config/deploy.yml, "
+            f"make deploy ENV={name}, and destroy then"
+        )
     for target in reversed(tool.targets):
         with step("destroy", target):
             tool.destroy(target)

@@ -8,7 +8,7 @@ from runpy import run_path
 from aws_cdk import App, Stack, Tags, Validations
 from cdk_nag import AwsSolutionsChecks
 
-from environment import Environment
+from common import Environment
 from sizes import CONFIG, TARGETS
 
 

@@ -12,13 +12,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import boto3
 from botocore.exceptions import ClientError
 
-import sizes
 import tool
 import toolkit
 from sizes import ROOT, Refusal
@@ -31,6 +31,7 @@ INPUTS = (
     *("infra/**/*.py", "infra/cdk.json", "config/deploy.yml", "src/common/*"),
     *(".build/lambda/*.zip", ".build/layer/*.zip", ".build/local/**/*"),
 )
+FULL = "use1-az3"  # Lambda is short of room there
 NO_CHANGE = "Number of stacks with differences: 0"
 
 
@@ -74,6 +75,8 @@ class Cdk(tool.Tool):
     def deploy(self, target: str, still_mapped: Sequence[str] = ()) -> None:
         """Deploy a target's stack; see `plan` for what it raises."""
         assembly = self._assembly
+        if target == "role":
+            self._detach()
         if still_mapped:
             kept = " ".join(still_mapped)
             assembly = self._synthesise("moving", targets=target, still_mapped=kept)
@@ -83,10 +86,9 @@ class Cdk(tool.Tool):
     def destroy(self, target: str) -> None:
         """Destroy a target's stack; see `plan` for what it raises.
 
-        A bucket is emptied before, where the environment is not protected.
+        A bucket is emptied before.
         """
-        is_emptied = target == "bucket" and not sizes.is_protected(self.environment)
-        if is_emptied and (name := self.output(target, "bucket")):
+        if target == "bucket" and (name := self.output(target, "bucket")):
             boto3.resource("s3").Bucket(name).object_versions.delete()
         words = ("destroy", target, "--exclusively", "--force")
         toolkit.run("--app", self._assembly, *words)
@@ -104,6 +106,18 @@ class Cdk(tool.Tool):
             if each["OutputKey"] == name.title().replace("_", ""):
                 return json.loads(each["OutputValue"])
         return None
+
+    def _detach(self) -> None:
+        """Let the roles of functions that are gone be removed.
+
+        The target aurora has given them a policy, and is deployed later.
+        """
+        iam = boto3.client("iam")
+        for name in (self.output("role", "execution") or {}).keys() - self.functions:
+            for kind in ("execution", "task"):
+                role = f"{self.project}-{self.environment}-{name}-{kind}"
+                with suppress(iam.exceptions.NoSuchEntityException):
+                    iam.delete_role_policy(RoleName=role, PolicyName="secret")
 
     def _synthesise(self, name: str, **more: str) -> Path:
         return synthesise(BUILD / self.environment / name, **self._words, **more)
@@ -139,14 +153,21 @@ def synthesise(folder: Path, **settings: str) -> Path:
 
 
 def parameters(target: str) -> list[str]:
-    """Return what a stack must be told of AWS: the network, where S3 is."""
+    """Return what a stack must be told of AWS: the network, where zones and S3 are."""
     if target != "network":
         return []
     ec2 = boto3.client("ec2")
-    name = f"com.amazonaws.{ec2.meta.region_name}.s3"
-    filters = [{"Name": "prefix-list-name", "Values": [name]}]
+    s3 = [f"com.amazonaws.{ec2.meta.region_name}.s3"]
+    filters = [{"Name": "prefix-list-name", "Values": s3}]
     [found] = ec2.describe_prefix_lists(Filters=filters)["PrefixLists"]
-    return ["--parameters", f"network:S3PrefixList={found['PrefixListId']}"]
+    own = [{"Name": "opt-in-status", "Values": ["opt-in-not-required"]}]
+    zones = sorted(
+        each["ZoneName"]
+        for each in ec2.describe_availability_zones(Filters=own)["AvailabilityZones"]
+        if each["State"] == "available" and each["ZoneId"] != FULL
+    )
+    given = {"S3PrefixList": found["PrefixListId"], "Zones": ",".join(zones)}
+    return [f"--parameters=network:{name}={value}" for name, value in given.items()]
 
 
 def validate(targets: Sequence[str], database: str) -> int:

@@ -9,7 +9,7 @@ from aws_cdk import App
 from aws_cdk.assertions import Template
 
 from app import make_stacks
-from environment import Environment
+from common import Environment
 
 
 @pytest.fixture

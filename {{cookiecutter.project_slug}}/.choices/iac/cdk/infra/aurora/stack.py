@@ -2,24 +2,32 @@
 
 from aws_cdk import RemovalPolicy, Stack
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_logs as logs
 from aws_cdk import aws_rds as rds
 
-from environment import Environment, accept, tell
+from common import Environment, accept, tell
 
+# Idle sessions end after ten minutes: each open one keeps Aurora from its pause.
 ENGINES = {
     "mysql": {
         "name": "aurora-mysql",
         "version": "8.0.mysql_aurora.3.12.0",
         "family": "aurora-mysql8.0",
-        "logs": ["audit", "error", "slowquery"],
-        "parameters": {"require_secure_transport": "ON", "local_infile": "1"},
+        "logs": ["audit", "error"],
+        "parameters": {
+            "require_secure_transport": "ON",
+            "local_infile": "1",
+            "wait_timeout": "600",
+            "server_audit_logging": "1",
+            "server_audit_events": "CONNECT",
+        },
     },
     "postgres": {
         "name": "aurora-postgresql",
         "version": "17.9",
         "family": "aurora-postgresql17",
         "logs": ["postgresql"],
-        "parameters": {"rds.force_ssl": "1"},
+        "parameters": {"rds.force_ssl": "1", "idle_session_timeout": "600000"},
     },
 }
 
@@ -72,9 +80,20 @@ def add_resources(stack: Stack, environment: Environment) -> None:
     accept(cluster, "AwsSolutions-RDS10", "config/deploy.yml protects where it must")
     if environment.database == "mysql":
         accept(cluster, "AwsSolutions-RDS14", "Its own backups go back backup_days")
+    # where backups are kept for a day, the last day is worth nothing, too
+    is_kept = size["backup_days"] > 1
     cluster.apply_removal_policy(
-        RemovalPolicy.SNAPSHOT if size["is_protected"] else RemovalPolicy.DESTROY
+        RemovalPolicy.SNAPSHOT if is_kept else RemovalPolicy.DESTROY
     )
+    for name in engine["logs"]:
+        # RDS would make them itself, without an end, and leave them behind
+        log = logs.CfnLogGroup(
+            stack,
+            f"log-{name}",
+            log_group_name=f"/aws/rds/cluster/{environment.prefix}/{name}",
+            retention_in_days=environment.log_days,
+        )
+        cluster.add_resource_dependency(log)
     for number in range(size["instances"]):
         rds.CfnDBInstance(
             stack,
@@ -83,7 +102,7 @@ def add_resources(stack: Stack, environment: Environment) -> None:
             db_cluster_identifier=cluster.ref,
             engine=engine["name"],
             db_instance_class="db.serverless",
-            auto_minor_version_upgrade=True,
+            auto_minor_version_upgrade=False,  # the next deploy would go back
             enable_performance_insights=True,
         )
     secret = cluster.attr_master_user_secret_secret_arn

@@ -12,18 +12,27 @@ CLUSTER = "AWS::RDS::DBCluster"
 PARAMETERS = "AWS::RDS::DBClusterParameterGroup"
 
 
-def test_postgres_requires_tls(synthesise: Synthesise) -> None:
+def test_postgres_requires_tls_and_ends_idle_sessions(synthesise: Synthesise) -> None:
     template = synthesise()
     template.has_resource_properties(CLUSTER, {"Engine": "aurora-postgresql"})
-    template.has_resource_properties(PARAMETERS, {"Parameters": {"rds.force_ssl": "1"}})
+    template.has_resource_properties(
+        PARAMETERS,
+        {"Parameters": {"rds.force_ssl": "1", "idle_session_timeout": "600000"}},
+    )
 
 
-def test_mysql_requires_tls_and_takes_the_bulk_statement(
+def test_mysql_requires_tls_takes_the_bulk_statement_and_logs_who_logs_in(
     synthesise: Synthesise,
 ) -> None:
     template = synthesise(database="mysql")
     template.has_resource_properties(CLUSTER, {"Engine": "aurora-mysql"})
-    parameters = {"require_secure_transport": "ON", "local_infile": "1"}
+    parameters = {
+        "require_secure_transport": "ON",
+        "local_infile": "1",
+        "wait_timeout": "600",
+        "server_audit_logging": "1",
+        "server_audit_events": "CONNECT",
+    }
     template.has_resource_properties(PARAMETERS, {"Parameters": parameters})
 
 
@@ -60,4 +69,17 @@ def test_large_environment_is_protected(synthesise: Synthesise) -> None:
             "Properties": {"DeletionProtection": True, "BackupRetentionPeriod": 14},
             "DeletionPolicy": "Snapshot",
         },
+    )
+
+
+def test_only_a_deploy_changes_the_version(synthesise: Synthesise) -> None:
+    synthesise().all_resources_properties(
+        "AWS::RDS::DBInstance", {"AutoMinorVersionUpgrade": False}
+    )
+
+
+def test_logs_have_an_end(synthesise: Synthesise) -> None:
+    name = "/aws/rds/cluster/test-small/postgresql"
+    synthesise().has_resource_properties(
+        "AWS::Logs::LogGroup", {"LogGroupName": name, "RetentionInDays": 30}
     )

@@ -3,7 +3,7 @@
 from aws_cdk import Duration, RemovalPolicy, Stack
 from aws_cdk import aws_s3 as s3
 
-from environment import Environment, accept, tell
+from common import Environment, accept, tell
 
 
 def add_resources(stack: Stack, environment: Environment) -> None:

@@ -3,7 +3,7 @@
 from aws_cdk import RemovalPolicy, Stack
 from aws_cdk import aws_ecr as ecr
 
-from environment import Environment, tell
+from common import Environment, tell
 
 
 def add_resources(stack: Stack, environment: Environment) -> None:

@@ -8,7 +8,7 @@ from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from environment import Environment, accept, tell
+from common import Environment, accept, tell
 
 
 def add_resources(stack: Stack, environment: Environment) -> None:
@@ -23,26 +23,28 @@ def add_resources(stack: Stack, environment: Environment) -> None:
             )
         ],
     )
-    for name in environment.containers:
+    for name, size in environment.functions.items():
         scope = Construct(stack, name)
-        service = add_service(scope, environment, name)
-        add_scaling(Construct(scope, "scaling"), environment, name, service)
+        # there for each function, so that its logs outlive its move to Lambda
+        log = logs.CfnLogGroup(
+            scope,
+            "log",
+            log_group_name=f"/ecs/{environment.prefix}-{name}",
+            retention_in_days=size["log_days"],
+        )
+        if name in environment.containers:
+            service = add_service(scope, environment, name, log)
+            add_scaling(Construct(scope, "scaling"), environment, name, service)
     names = list(environment.containers)
     tell(stack, "Services", "Functions that run as containers", names)
 
 
 def add_service(
-    scope: Construct, environment: Environment, name: str
+    scope: Construct, environment: Environment, name: str, log: logs.CfnLogGroup
 ) -> ecs.CfnService:
     """Add a function's service."""
     stack = Stack.of(scope)
     size = environment.containers[name]
-    log = logs.CfnLogGroup(
-        scope,
-        "log",
-        log_group_name=f"/ecs/{environment.prefix}-{name}",
-        retention_in_days=size["log_days"],
-    )
     task = ecs.CfnTaskDefinition(
         scope,
         "task",

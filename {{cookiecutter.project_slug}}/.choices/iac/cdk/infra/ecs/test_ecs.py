@@ -16,6 +16,10 @@ def test_function_is_a_service_if_its_runtime_is_container(
     synthesise("large").resource_count_is(SERVICE, len(names()))
 
 
+def test_logs_outlive_a_move_to_lambda(synthesise: Synthesise) -> None:
+    synthesise("small").resource_count_is("AWS::Logs::LogGroup", len(names()))
+
+
 def test_root_is_read_only_and_there_is_time_to_stop_and_no_password(
     synthesise: Synthesise,
 ) -> None:

@@ -8,7 +8,7 @@ from aws_cdk import aws_logs as logs
 from aws_cdk.aws_s3_assets import Asset
 from constructs import Construct
 
-from environment import Environment, accept, tell
+from common import Environment, accept, tell
 from sizes import ROOT
 
 

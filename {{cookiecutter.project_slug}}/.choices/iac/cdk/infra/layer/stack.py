@@ -3,7 +3,7 @@
 from aws_cdk import Stack
 from aws_cdk import aws_lambda as lambda_
 
-from environment import Environment, tell
+from common import Environment, tell
 from sizes import ROOT
 
 

@@ -8,7 +8,7 @@ from ipaddress import ip_network
 from aws_cdk import Aws, CfnParameter, Fn, Stack, Tags
 from aws_cdk import aws_ec2 as ec2
 
-from environment import Environment, accept, tell
+from common import Environment, accept, tell
 
 SERVICES = ("ecr.api", "ecr.dkr", "logs", "secretsmanager", "sqs")
 HTTPS = {"ip_protocol": "tcp", "from_port": 443, "to_port": 443}
@@ -35,7 +35,13 @@ def add_resources(stack: Stack, environment: Environment) -> None:
     )
     Tags.of(vpc).add("Name", environment.prefix)
     accept(vpc, "AwsSolutions-VPC7", "Flow logs are an account's own choice, and cost")
-    zones, subnets, tables = Fn.get_azs(), [], []
+    zones = CfnParameter(
+        stack,
+        "Zones",
+        type="CommaDelimitedList",
+        description="Zones of the region, in the order of their names",
+    ).value_as_list
+    subnets, tables = [], []
     for number in range(settings["zones"]):
         subnet = ec2.CfnSubnet(
             stack,
@@ -58,7 +64,7 @@ def add_resources(stack: Stack, environment: Environment) -> None:
     endpoint = add_security_groups(stack, environment, vpc)
     add_endpoints(stack, vpc, subnets, tables, endpoint)
     if settings["nat"]:
-        add_way_out(stack, environment, vpc, parts[15], tables)
+        add_way_out(stack, environment, vpc, parts[15], Fn.select(0, zones), tables)
     environment.share_list(stack, "subnets", subnets)
     tell(stack, "Vpc", "ID of the VPC", vpc.ref)
     tell(stack, "Subnets", "IDs of the private subnets, one a zone", subnets)
@@ -150,6 +156,7 @@ def add_way_out(
     environment: Environment,
     vpc: ec2.CfnVPC,
     cidr: str,
+    zone: str,
     tables: list[str],
 ) -> None:
     """Add one NAT gateway, in a public subnet of its own."""
@@ -161,7 +168,7 @@ def add_way_out(
         stack,
         "public",
         vpc_id=vpc.ref,
-        availability_zone=Fn.select(0, Fn.get_azs()),
+        availability_zone=zone,
         cidr_block=cidr,
     )
     Tags.of(subnet).add("Name", f"{environment.prefix}-public")

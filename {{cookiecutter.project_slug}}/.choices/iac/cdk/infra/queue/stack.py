@@ -8,7 +8,7 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from environment import Environment, tell
+from common import Environment, tell
 
 
 def add_resources(stack: Stack, environment: Environment) -> None:

@@ -9,7 +9,7 @@ from aws_cdk import Aws, Stack
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from environment import Environment, accept, tell
+from common import Environment, accept, tell
 
 ANY = "*"
 

@@ -6,8 +6,7 @@ as a parameter of Systems Manager, so that each can be deployed alone.
 
 import hashlib
 import os
-from collections.abc import Collection, Iterable
-from pathlib import Path
+from collections.abc import Collection
 from typing import Any
 
 from aws_cdk import Acknowledgment, Aws, CfnOutput, Stack, Validations
@@ -58,6 +57,7 @@ class Environment:
         self.is_local = name == "local"
         self.python = str(sized["python"])
         self.architecture = str(sized["architecture"])
+        self.log_days: int = sized["defaults"]["log_days"]
         self.settings: dict[str, Any] = sized["environments"][name] or {}
         self.functions = sizes.functions(name, config)
         self.containers = {
@@ -93,8 +93,9 @@ class Environment:
 
     def image(self, function: str) -> str:
         """Return registry, name and tag of a function's image."""
+        tag = image_tag(function, self.architecture)
         registry = f"{Aws.ACCOUNT_ID}.dkr.ecr.{Aws.REGION}.{Aws.URL_SUFFIX}"
-        return f"{registry}/{self.prefix}-{function}:{image_tag(function)}"
+        return f"{registry}/{self.prefix}-{function}:{tag}"
 
     def database_settings(self, stack: Stack, authorities: str) -> dict[str, str]:
         """Return what a function needs to know of the database.
@@ -168,23 +169,17 @@ def tell(stack: Stack, name: str, description: str, value: Any) -> None:
     CfnOutput(stack, name, description=description, value=written)
 
 
-def image_tag(function: str) -> str:
+def image_tag(function: str, architecture: str) -> str:
     """Return an image's tag, which tells what is in it.
 
     So the same code is no new deployment.
     """
     build = sizes.ROOT / ".build" / "local" / function
     common = sizes.ROOT / "src" / "common"
+    kinds = ("py", "yml", "pem")
     files = [
-        *sorted(
-            each for kind in ("py", "yml", "pem") for each in build.rglob(f"*.{kind}")
-        ),
+        *sorted(path for kind in kinds for path in build.rglob(f"*.{kind}")),
         *sorted((common / "docker_wrapper", *common.glob("requirements*.txt"))),
     ]
-    return digest(files)[:12]
-
-
-def digest(files: Iterable[Path]) -> str:
-    """Return a checksum of the content of files."""
     sums = (hashlib.sha256(path.read_bytes()).hexdigest() for path in files)
-    return hashlib.sha256("".join(sums).encode()).hexdigest()
+    return hashlib.sha256("".join([architecture, *sums]).encode()).hexdigest()[:12]
