@@ -73,15 +73,18 @@ class Project:
         needs = {
             ".venv": ["src/common/requirements*.txt", "tests/requirements.txt"],
             ".venv-shim": ["tests/shim/requirements*.txt"],
-            ".venv-infra": ["infra/requirements.txt"] if has_terraform() else [],
+            ".venv-infra": ["infra/requirements.txt", "infra/package.json"],
         }
         for folder, requirements in needs.items():
             files = [path for glob in requirements for path in self.path.glob(glob)]
             content = b"".join(path.read_bytes() for path in sorted(files))
             name = hashlib.sha256(content).hexdigest()[:12] + folder
-            if content:
+            if content and (folder != ".venv-infra" or self._lints_targets()):
                 self._install(SHARED / name, self.path / folder)
         return self
+
+    def _lints_targets(self) -> bool:
+        return has_terraform() or not (self.path / "infra" / "terraform.py").exists()
 
     def _install(self, shared: Path, link: Path) -> None:
         SHARED.mkdir(parents=True, exist_ok=True)

@@ -1,11 +1,13 @@
 """Reads config/deploy.yml: what there is to deploy, and how large functions are."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
+CONFIG = "config/deploy.yml"
 # The role is destroyed last: Lambda needs it to leave the network.
 TARGETS = (
     *("role", "network", "queue", "bucket", "aurora"),
@@ -13,35 +15,35 @@ TARGETS = (
 )
 EMULATED = ("role", "queue", "bucket", "layer", "lambda")
 RUNTIMES = ("lambda", "container")
+PLACE = ("cidr", "zones", "nat", "database")  # of an environment in AWS
 
 
 class Refusal(Exception):  # noqa: N818 - not the program's error
     """What was asked for cannot be done; the message says why, and what to do."""
 
 
-def read(environment: str) -> dict[str, Any]:
+def read(environment: str, file: str = CONFIG) -> dict[str, Any]:
     """Return all of `config/deploy.yml`.
 
     Args:
         environment: the name of one that it must have.
+        file: another file of its kind, below the project's folder.
 
     Raises:
         Refusal: it has not, or it names what is not there.
     """
-    config: dict[str, Any] = yaml.safe_load(
-        (ROOT / "config" / "deploy.yml").read_text(encoding="utf-8")
-    )
+    config: dict[str, Any] = yaml.safe_load((ROOT / file).read_text(encoding="utf-8"))
     check(config, environment)
     return config
 
 
-def functions(environment: str) -> dict[str, dict[str, Any]]:
+def functions(environment: str, file: str = CONFIG) -> dict[str, dict[str, Any]]:
     """Return the settings of each function of `src/func/` in an environment.
 
     Raises:
         Refusal: see `read`.
     """
-    config = read(environment)
+    config = read(environment, file)
     own = config["environments"][environment] or {}
     return {
         name: {
@@ -104,7 +106,16 @@ def check(config: dict[str, Any], environment: str) -> None:
         raise Refusal(
             f"ENV={environment} is not in config/deploy.yml: choose of {known}"
         )
+    if not re.fullmatch("[a-z][a-z0-9]{0,7}", environment):
+        raise Refusal(
+            f"{environment} is no name for an environment: use 1 to 8 of a-z and 0-9"
+        )
     own = environments[environment] or {}
+    for setting in PLACE:
+        if environment != "local" and setting not in own:
+            raise Refusal(
+                f"{environment} of config/deploy.yml does not say its {setting}"
+            )
     for group in (config["functions"] or {}, own.get("functions") or {}):
         for name in set(group) - set(names()):
             raise Refusal(

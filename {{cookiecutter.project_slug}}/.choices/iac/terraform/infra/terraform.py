@@ -4,7 +4,6 @@ A target is a folder beside this file. Its files are laid out, with what all tar
 share, in `.build/terraform/<environment>/<target>/`, so that environments never meet.
 """
 
-import argparse
 import json
 import os
 import shutil
@@ -14,41 +13,27 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-import registry
-import sizes
 import state
-from place import sentence
-from sizes import ROOT, TARGETS, Refusal, known_target
+import tool
+from sizes import ROOT, Refusal
 
 INFRA = ROOT / "infra"
 BUILD = ROOT / ".build" / "terraform"
-CHANGES = 2  # exit code of `terraform plan -detailed-exitcode`
 NO_PROVIDER = 3
 SHIM_DATABASE = ("DB_HOST", "DB_PORT", "DB_NAME", "DB_USER", "DB_PASS", "DB_TLS")
 
 
-class Environment:
-    """An environment of `config/deploy.yml`, and Terraform in it.
+class Terraform(tool.Tool):
+    """Terraform in one environment; see `tool.Tool`."""
 
-    Args:
-        name: of the environment.
-        project: first part of all names.
-        database: answer that chose it, mysql or postgres.
-
-    Raises:
-        Refusal: `config/deploy.yml` has no such environment, or is wrong.
-    """
-
-    def __init__(self, name: str, project: str, database: str) -> None:
-        self.name = name
-        self.project = project
-        self.is_local = name == "local"
-        sizes.read(name)
+    def __init__(
+        self, project: str, environment: str, database: str, targets: Sequence[str]
+    ) -> None:
+        super().__init__(project, environment, database, targets)
+        self._prepared: set[str] = set()
         self._variables = {
             "TF_VAR_project": project,
-            "TF_VAR_environment": name,
+            "TF_VAR_environment": environment,
             "TF_VAR_database": database,
             "TF_VAR_alarm_topic": os.environ.get("ALARM_TOPIC", ""),
         }
@@ -56,44 +41,34 @@ class Environment:
             found = {each: os.environ.get(each, "") for each in SHIM_DATABASE}
             self._variables["TF_VAR_shim_database"] = json.dumps(found)
 
-    def prepare(self, target: str) -> None:
-        """Lay a target's files out, and initialise Terraform there.
+    def plan(self, target: str) -> bool:
+        """Print what deploying a target would change; tell if that is anything.
 
         Raises:
             Refusal: there is no bucket for the state.
             subprocess.CalledProcessError: Terraform failed.
         """
-        words = [] if self.is_local else ["-reconfigure", *self._backend(target)]
-        lay_out(self._folder(target), target, "local" if self.is_local else "s3")
-        self.terraform(target, "init", "-input=false", *words, is_quiet=True)
+        words = ("plan", "-input=false", "-lock=false", "-detailed-exitcode")
+        try:
+            self._terraform(target, *words)
+        except subprocess.CalledProcessError as error:
+            if error.returncode != tool.CHANGES:
+                raise
+            return True
+        return False
 
-    def terraform(
-        self,
-        target: str,
-        *words: str,
-        is_quiet: bool = False,
-        variables: dict[str, str] | None = None,
-    ) -> None:
-        """Run Terraform in a target's folder.
+    def deploy(self, target: str, still_mapped: Sequence[str] = ()) -> None:
+        """Apply a target; see `plan` for what it raises."""
+        kept = {"TF_VAR_still_mapped": json.dumps(still_mapped)}
+        self._terraform(target, "apply", "-input=false", "-auto-approve", **kept)
 
-        Args:
-            target: the target.
-            words: of the command line.
-            is_quiet: show what it says only if it fails.
-            variables: more of the environment.
-
-        Raises:
-            subprocess.CalledProcessError: it failed.
-        """
-        run(
-            self._folder(target),
-            *words,
-            is_quiet=is_quiet,
-            env=self._variables | (variables or {}),
-        )
+    def destroy(self, target: str) -> None:
+        """Destroy a target; see `plan` for what it raises."""
+        self._terraform(target, "destroy", "-input=false", "-auto-approve")
 
     def output(self, target: str, name: str) -> Any:
-        """Return an output of a target that is prepared; None before it is deployed."""
+        """Return an output of a target; None before it is deployed."""
+        self._prepare(target)
         answer = subprocess.run(
             ["terraform", f"-chdir={self._folder(target)}", "output", "-json"],
             env=os.environ | self._variables,
@@ -102,15 +77,30 @@ class Environment:
         )
         return json.loads(answer.stdout).get(name, {}).get("value")
 
+    def _prepare(self, target: str) -> None:
+        """Lay a target's files out, and initialise Terraform there."""
+        if target in self._prepared:
+            return
+        words = [] if self.is_local else ["-reconfigure", *self._backend(target)]
+        folder = self._folder(target)
+        lay_out(folder, target, "local" if self.is_local else "s3")
+        init = ("init", "-input=false", *words)
+        run(folder, *init, is_quiet=True, env=self._variables)
+        self._prepared.add(target)
+
+    def _terraform(self, target: str, *words: str, **variables: str) -> None:
+        self._prepare(target)
+        run(self._folder(target), *words, env=self._variables | variables)
+
     def _folder(self, target: str) -> Path:
-        return BUILD / self.name / target
+        return BUILD / self.environment / target
 
     def _backend(self, target: str) -> list[str]:
-        bucket = state.find_bucket(self.project, self.name)
+        bucket = state.find_bucket(self.project, self.environment)
         if not bucket:
             raise Refusal(
-                f"there is no bucket for the state of {self.name}: make bootstrap "
-                f"ENV={self.name}"
+                f"there is no bucket for the state of {self.environment}: make "
+                f"bootstrap ENV={self.environment}"
             )
         return [
             f"-backend-config=bucket={bucket}",
@@ -135,7 +125,17 @@ def lay_out(folder: Path, target: str, backend: str) -> None:
 def run(
     folder: Path, *words: str, is_quiet: bool = False, env: dict[str, str] | None = None
 ) -> None:
-    """Run Terraform in a folder; see `Environment.terraform`."""
+    """Run Terraform in a folder.
+
+    Args:
+        folder: where.
+        words: of the command line.
+        is_quiet: show what it says only if it fails.
+        env: more of the environment.
+
+    Raises:
+        subprocess.CalledProcessError: it failed.
+    """
     plugins = BUILD / ".plugins"
     plugins.mkdir(exist_ok=True)
     shared = {"TF_IN_AUTOMATION": "1", "TF_PLUGIN_CACHE_DIR": str(plugins)}
@@ -152,7 +152,7 @@ def run(
     result.check_returncode()
 
 
-def validate(targets: Sequence[str]) -> int:
+def validate(targets: Sequence[str], _database: str) -> int:
     """Validate targets, without their states.
 
     Returns:
@@ -166,141 +166,21 @@ def validate(targets: Sequence[str]) -> int:
         except subprocess.CalledProcessError:
             print("Terraform has no provider here: targets are not validated.")
             return NO_PROVIDER
-        run(folder, "validate", is_quiet=True)
+        with tool.stop_at("validate", target):
+            run(folder, "validate", is_quiet=True)
     return 0
 
 
-def test(targets: Sequence[str]) -> int:
+def test(targets: Sequence[str], _database: str) -> int:
     """Run the tests of targets on a mock of AWS; return 0."""
     for target in targets:
         folder = BUILD / ".check" / target
         lay_out(folder, target, "local")
-        run(folder, "init", "-input=false", "-backend=false", is_quiet=True)
-        run(folder, "test")
+        with tool.stop_at("test", target):
+            run(folder, "init", "-input=false", "-backend=false", is_quiet=True)
+            run(folder, "test")
     return 0
-
-
-def plan(environment: Environment, targets: Sequence[str]) -> int:
-    """Print the plan of each target; return 2 if one of them has changes, else 0."""
-    code = 0
-    for target in targets:
-        tell(f"plan {target}")
-        environment.prepare(target)
-        try:
-            environment.terraform(
-                target, "plan", "-input=false", "-lock=false", "-detailed-exitcode"
-            )
-        except subprocess.CalledProcessError as error:
-            if error.returncode != CHANGES:
-                raise
-            code = CHANGES
-    return code
-
-
-def deploy(environment: Environment, targets: Sequence[str]) -> int:
-    """Apply each target; return 0.
-
-    A function that moves from Lambda to containers keeps its Lambda until those run:
-    when all targets are deployed, `lambda` lets go of it only after `ecs`.
-    """
-    still_mapped: list[str] = []
-    for target in targets:
-        tell(f"deploy {target}")
-        environment.prepare(target)
-        if target == "lambda" and "ecs" in targets:
-            still_mapped = environment.output(target, "mapped") or []
-        kept = json.dumps(still_mapped if target == "lambda" else [])
-        apply(environment, target, {"TF_VAR_still_mapped": kept})
-        if target == "ecr":
-            push(environment, targets)
-    if still_mapped:
-        tell("deploy lambda, for what moved to containers")
-        apply(environment, "lambda")
-    return 0
-
-
-def apply(
-    environment: Environment, target: str, variables: dict[str, str] | None = None
-) -> None:
-    """Apply a target that is prepared."""
-    words = ("apply", "-input=false", "-auto-approve")
-    environment.terraform(target, *words, variables=variables)
-
-
-def destroy(environment: Environment, targets: Sequence[str]) -> int:
-    """Destroy each target, the last one first; return 0.
-
-    Raises:
-        Refusal: the environment is protected. AWS itself would refuse only when the
-            functions and the database's instances are gone.
-    """
-    if sizes.is_protected(environment.name):
-        raise Refusal(
-            f"{environment.name} is protected: say is_protected: false of it in "
-            f"config/deploy.yml, make deploy ENV={environment.name}, and destroy then"
-        )
-    for target in reversed(targets):
-        tell(f"destroy {target}")
-        environment.prepare(target)
-        environment.terraform(target, "destroy", "-input=false", "-auto-approve")
-    return 0
-
-
-def push(environment: Environment, targets: Sequence[str]) -> int:
-    """Build and push the images that the target ecr names; return 0.
-
-    Raises:
-        Refusal: `ecr` is not deployed.
-    """
-    environment.prepare("ecr")
-    images = environment.output("ecr", "images")
-    if images is None:
-        raise Refusal(
-            f"ecr is not deployed: make deploy TARGET=ecr ENV={environment.name}"
-        )
-    for function, image in images.items():
-        registry.push(function, image)
-    return 0
-
-
-def tell(what: str) -> None:
-    """Say what is done now."""
-    print(f"== {what}", flush=True)
-
-
-CHECKS = {"validate": validate, "test": test}
-WORDS = {"plan": plan, "deploy": deploy, "destroy": destroy, "push": push}
-
-
-def main() -> int:
-    """Do what the command line says; return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("word", choices=[*CHECKS, *WORDS])
-    parser.add_argument("--target")
-    for name in ("--environment", "--project", "--database"):
-        parser.add_argument(name, required=True)
-    options = parser.parse_args()
-    try:
-        if options.word in CHECKS:
-            return CHECKS[options.word](known_target(options.target, TARGETS))
-        environment = Environment(
-            options.environment, options.project, options.database
-        )
-        targets = sizes.targets(options.environment, options.target)
-        return WORDS[options.word](environment, targets)
-    except Refusal as error:
-        print(f"{error}.", file=sys.stderr)
-    except (BotoCoreError, ClientError) as error:
-        print(sentence(error, options.environment), file=sys.stderr)
-    except FileNotFoundError as error:
-        print(f"{error.filename} is missing: see 'make doctor'.", file=sys.stderr)
-    except subprocess.CalledProcessError as error:
-        where = (
-            error.cmd[1].rpartition("/")[2] if error.cmd[0] == "terraform" else "ecr"
-        )
-        print(f"{options.word} stopped at the target {where}.", file=sys.stderr)
-    return 1
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(tool.main(Terraform, {"validate": validate, "test": test}))

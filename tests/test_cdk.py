@@ -1,0 +1,159 @@
+"""What CDK deploys, applied into the shim with IAM enforced."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from baking import Project, bake, need_server
+from deployed import (
+    TARGETS,
+    deploys_and_loads,
+    destroys,
+    everything,
+    far,
+    move_to_containers,
+)
+from playground import DATABASES, client
+
+UNCHANGED = "There were no differences"
+
+
+@pytest.mark.parametrize("database", DATABASES)
+def test_cdk_deploys_what_loads_files_and_destroys_all_of_it(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    need_server(database)
+    monkeypatch.setenv("AUTH", "true")
+    project = bake(tmp_path, iac="cdk", database=database).share_installs()
+    project.make("new", "FUNC=tally")
+    with project.shim():
+        project.make("bootstrap", "ENV=local")  # it stays
+        before = everything(project)
+        deploys_and_loads(
+            project, "role/stack.py", "[-] AWS::Lambda::EventSourceMapping"
+        )
+        assert project.make("plan", "ENV=local").stdout.count(UNCHANGED) == 5
+        shutil.rmtree(project.path / ".build")  # the same code is the same assets
+        assert project.make("plan", "ENV=local").stdout.count(UNCHANGED) == 5
+        destroys(project, before)
+
+
+@pytest.fixture
+def aws(tmp_path: Path) -> Iterator[Project]:
+    """A project whose environment dev is the shim, as if it were AWS."""
+    with far(tmp_path, "cdk") as project:
+        yield project
+
+
+def test_zips_are_kept_in_a_private_bucket_that_bootstrap_makes(aws: Project) -> None:
+    refused = aws.make("plan", "TARGET=role", "ENV=dev", check=False)
+    assert refused.returncode != 0
+    assert "account and region of dev: make bootstrap ENV=dev" in refused.stdout
+    for _ in ("makes it", "changes nothing"):
+        said = aws.make("bootstrap", "ENV=dev").stdout
+    assert "CDK may deploy into aws://000000000000/eu-west-1." in said
+    s3 = client(aws, "s3")
+    bucket = "cdk-hnb659fds-assets-000000000000-eu-west-1"
+    assert "SecureTransport" in s3.get_bucket_policy(Bucket=bucket)["Policy"]
+    assert aws.make("plan", "TARGET=role", "ENV=dev", check=False).returncode != 0
+    aws.make("deploy", "TARGET=role", "ENV=dev")
+    said = aws.make("plan", "TARGET=role", "ENV=dev").stdout
+    assert "There were no differences" in said
+    names = [each["RoleName"] for each in client(aws, "iam").list_roles()["Roles"]]
+    assert "click-loader-dev-worker-execution" in names
+
+
+PRETENDED = """\
+#!/bin/sh
+case "$1" in
+synth) for word; do case "$word" in --output=*) mkdir -p "${word#*=}"; esac; done;;
+esac
+echo "$*" >> "$CALLS"
+test "$4" != "$FAILS"
+"""
+
+
+@pytest.mark.parametrize("fails", ["", "aurora"])
+def test_all_targets_are_deployed_in_order_up_to_the_first_that_fails(
+    aws: Project, tmp_path: Path, fails: str
+) -> None:
+    aws.make("bootstrap", "ENV=dev")
+    pretend(aws, PRETENDED)
+    move_to_containers(aws)
+    has_output(aws, "lambda", "Mapped", ["worker"])
+    has_output(aws, "ecr", "Images", {})
+    calls = tmp_path / "calls"
+    result = aws.make(
+        *("deploy", "ENV=dev", "NEEDS_="),
+        env={"CALLS": str(calls), "FAILS": fails},
+        check=False,
+    )
+    lines = map(str.split, calls.read_text(encoding="utf-8").splitlines())
+    deployed = [
+        (words[3], Path(words[1]).name) for words in lines if words[2] == "deploy"
+    ]
+    if fails:
+        assert "deploy stopped at the target aurora.\n" in result.stdout
+        assert deployed == [(each, "all") for each in TARGETS[:5]]
+        return
+    assert result.returncode == 0, result.stdout
+    # the queue feeds the Lambda until the container runs
+    expected = [(each, "all") for each in TARGETS]
+    expected[TARGETS.index("lambda")] = ("lambda", "moving")
+    assert deployed == [*expected, ("lambda", "all")]
+
+
+def pretend(project: Project, program: str) -> None:
+    """Put a program in place of CDK's command line."""
+    installed = project.path / ".venv-infra"
+    installed.unlink()
+    path = installed / "node_modules" / ".bin" / "cdk"
+    path.parent.mkdir(parents=True)
+    path.write_text(program)
+    path.chmod(0o755)
+    (installed / ".installed").touch()
+
+
+def has_output(project: Project, target: str, name: str, value: object) -> None:
+    """Make a stack that has an output, and a parameter besides."""
+    properties = {"Type": "String", "Value": "-", "Name": f"/pretended/{target}"}
+    template = {
+        "Resources": {"any": {"Type": "AWS::SSM::Parameter", "Properties": properties}},
+        "Outputs": {name: {"Value": json.dumps(value)}},
+    }
+    client(project, "cloudformation").create_stack(
+        StackName=f"click-loader-dev-{target}", TemplateBody=json.dumps(template)
+    )
+
+
+def test_fresh_project_passes_the_checks_and_tests_of_its_targets(
+    tmp_path: Path,
+) -> None:
+    project = bake(tmp_path, iac="cdk").share_installs()
+    project.make("lint")
+    assembly = project.path / ".build" / "cdk" / ".check" / "large" / "manifest.json"
+    synthesised = assembly.stat().st_mtime_ns
+    (project.path / "infra" / "app.py").touch()
+    project.make("lint")
+    assert assembly.stat().st_mtime_ns == synthesised
+    for target in TARGETS:
+        assert " passed in " in project.make("test", f"TARGET={target}").stdout
+    queue = project.path / "infra" / "queue" / "stack.py"
+    text = queue.read_text(encoding="utf-8")
+    assert text.count("6 * size") == 1
+    queue.write_text(text.replace("6 * size", "5 * size"), encoding="utf-8")
+    failed = project.make("test", "TARGET=queue", check=False)
+    assert failed.returncode != 0
+    assert "test_messages_are_hidden_for_six_times_the_timeout" in failed.stdout
+    assert "test stopped at the target queue." in failed.stdout
+    bucket = project.path / "infra" / "bucket" / "stack.py"
+    text = bucket.read_text(encoding="utf-8")
+    plain = text.replace("enforce_ssl=not environment.is_local", "enforce_ssl=False")
+    assert plain != text
+    bucket.write_text(plain, encoding="utf-8")
+    refused = project.make("lint", check=False)
+    assert refused.returncode != 0
+    assert "AwsSolutions-S10" in refused.stdout

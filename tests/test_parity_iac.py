@@ -1,0 +1,842 @@
+"""Terraform and CDK make the same: what both would deploy, side by side.
+
+Terraform applies its targets to a mock of AWS, and tells the result as JSON; CDK
+synthesises its templates. Each fact below is a property of a resource that both must
+name alike. What is compared by no fact is listed, with the reason.
+"""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from baking import Project, bake
+from deployed import TARGETS, TERRAFORM
+from test_choices import files
+
+# Two environments of infra/tests/deploy.yml, which differ in all sizes.
+ENVIRONMENTS = {"small": "postgres", "large": "mysql"}
+# Whatever is no infrastructure is the same, but for the page on deploying.
+DIFFERENT = {"docs/deploying.md"}
+QUEUES = "sqs:eu-west-1:123456789012:"
+# The same values that infra/tests/aws.tfmock.hcl has.
+GIVEN = {
+    "AWS::AccountId": "123456789012",
+    "AWS::Partition": "aws",
+    "AWS::Region": "eu-west-1",
+    "AWS::URLSuffix": "amazonaws.com",
+    "S3PrefixList": "pl-1",
+    "Zones": ["eu-west-1a", "eu-west-1b", "eu-west-1c"],
+    "layer": "arn:aws:lambda:eu-west-1:123456789012:layer:test:1",
+    "database-host": "main.example",
+    "database-secret": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:main",
+    "database-group": "sg-1",
+    "function-group": "sg-1",
+    "subnets": ["subnet-1", "subnet-2"],
+}
+GIVEN["MasterUserSecret.SecretArn"] = GIVEN["database-secret"]
+RUN = """\
+mock_provider "aws" {
+  source = "../../../../infra/tests/%(database)s"
+}
+variables {
+  project     = "test"
+  environment = "%(environment)s"
+  database    = "%(database)s"
+  config      = "infra/tests/deploy.yml"
+}
+run "%(environment)s" {
+%(more)s}
+"""
+# A mock has one ARN for all queues, and makes up what is not said.
+QUEUE = """\
+  override_resource {
+    target = aws_sqs_queue.dead_letter
+    values = {
+      arn = "arn:aws:sqs:eu-west-1:123456789012:test-%s-worker-dead-letter"
+    }
+  }
+  override_resource {
+    target = aws_sqs_queue.pending
+    values = { redrive_allow_policy = "" }
+  }
+"""
+
+
+class Kind(NamedTuple):
+    """A kind of resource, in CloudFormation and in Terraform.
+
+    Attributes:
+        cdk: its type there, without `AWS::`.
+        terraform: its type here, without `aws_`.
+        names: properties that name one of them, here and there; none where there is
+            only one, or where they are compared as a whole.
+        same: properties that must be equal, CloudFormation's and Terraform's, with
+            dots into what they hold.
+    """
+
+    cdk: str
+    terraform: str
+    names: tuple[str, str] | None
+    same: dict[str, str]
+
+
+KINDS = [
+    Kind(
+        "EC2::VPC",
+        "vpc",
+        None,
+        {"CidrBlock": "cidr_block", "EnableDnsHostnames": "enable_dns_hostnames"},
+    ),
+    Kind(
+        "EC2::Subnet",
+        "subnet",
+        ("CidrBlock", "cidr_block"),
+        {"AvailabilityZone": "availability_zone", "Tags.Name": "tags.Name"},
+    ),
+    Kind("EC2::RouteTable", "route_table", None, {"Tags.Name": "tags.Name"}),
+    Kind(
+        "EC2::SubnetRouteTableAssociation",
+        "route_table_association",
+        ("SubnetId", "subnet_id"),
+        {},
+    ),
+    Kind("EC2::InternetGateway", "internet_gateway", None, {}),
+    Kind("EC2::EIP", "eip", None, {"Domain": "domain"}),
+    Kind("EC2::NatGateway", "nat_gateway", None, {"SubnetId": "subnet_id"}),
+    Kind(
+        "EC2::Route", "route", None, {"DestinationCidrBlock": "destination_cidr_block"}
+    ),
+    Kind(
+        "EC2::VPCEndpoint",
+        "vpc_endpoint",
+        ("ServiceName", "service_name"),
+        {
+            "VpcEndpointType": "vpc_endpoint_type",
+            "PrivateDnsEnabled": "private_dns_enabled",
+            "SubnetIds": "subnet_ids",
+            "SecurityGroupIds": "security_group_ids",
+            "RouteTableIds": "route_table_ids",
+        },
+    ),
+    Kind(
+        "EC2::SecurityGroup",
+        "security_group",
+        ("GroupName", "name"),
+        {"GroupDescription": "description"},
+    ),
+    Kind(
+        "EC2::SecurityGroupEgress",
+        "vpc_security_group_egress_rule",
+        ("Description", "description"),
+        {
+            "GroupId": "security_group_id",
+            "IpProtocol": "ip_protocol",
+            "FromPort": "from_port",
+            "ToPort": "to_port",
+            "DestinationSecurityGroupId": "referenced_security_group_id",
+            "DestinationPrefixListId": "prefix_list_id",
+            "CidrIp": "cidr_ipv4",
+        },
+    ),
+    Kind(
+        "EC2::SecurityGroupIngress",
+        "vpc_security_group_ingress_rule",
+        ("Description", "description"),
+        {
+            "GroupId": "security_group_id",
+            "IpProtocol": "ip_protocol",
+            "FromPort": "from_port",
+            "ToPort": "to_port",
+            "SourceSecurityGroupId": "referenced_security_group_id",
+            "CidrIp": "cidr_ipv4",
+        },
+    ),
+    Kind(
+        "IAM::Role",
+        "iam_role",
+        ("RoleName", "name"),
+        {
+            "Description": "description",
+            "AssumeRolePolicyDocument": "assume_role_policy",
+        },
+    ),
+    Kind(
+        "IAM::RolePolicy",
+        "iam_role_policy",
+        ("RoleName PolicyName", "role name"),
+        {"PolicyDocument": "policy"},
+    ),
+    Kind(
+        "SQS::Queue",
+        "sqs_queue",
+        ("QueueName", "name"),
+        {
+            "VisibilityTimeout": "visibility_timeout_seconds",
+            "MessageRetentionPeriod": "message_retention_seconds",
+            "ReceiveMessageWaitTimeSeconds": "receive_wait_time_seconds",
+            "SqsManagedSseEnabled": "sqs_managed_sse_enabled",
+            "RedrivePolicy.maxReceiveCount": "redrive_policy.maxReceiveCount",
+            "RedrivePolicy.deadLetterTargetArn": "redrive_policy.deadLetterTargetArn",
+            "RedriveAllowPolicy": "redrive_allow_policy",
+        },
+    ),
+    Kind(
+        "SQS::QueuePolicy",
+        "sqs_queue",
+        ("Queues", "name"),
+        {"PolicyDocument": "policy"},
+    ),
+    Kind(
+        "CloudWatch::Alarm",
+        "cloudwatch_metric_alarm",
+        ("AlarmName", "alarm_name"),
+        {
+            "AlarmDescription": "alarm_description",
+            "Namespace": "namespace",
+            "MetricName": "metric_name",
+            "Dimensions": "dimensions",
+            "Statistic": "statistic",
+            "Period": "period",
+            "EvaluationPeriods": "evaluation_periods",
+            "ComparisonOperator": "comparison_operator",
+            "Threshold": "threshold",
+            "TreatMissingData": "treat_missing_data",
+            "AlarmActions": "alarm_actions",
+            "OKActions": "ok_actions",
+        },
+    ),
+    Kind("S3::Bucket", "s3_bucket", ("BucketName", "bucket"), {}),
+    Kind(
+        "S3::Bucket",
+        "s3_bucket_public_access_block",
+        None,
+        {
+            "PublicAccessBlockConfiguration.BlockPublicAcls": "block_public_acls",
+            "PublicAccessBlockConfiguration.BlockPublicPolicy": "block_public_policy",
+            "PublicAccessBlockConfiguration.IgnorePublicAcls": "ignore_public_acls",
+            "PublicAccessBlockConfiguration.RestrictPublicBuckets": (
+                "restrict_public_buckets"
+            ),
+        },
+    ),
+    Kind(
+        "S3::Bucket",
+        "s3_bucket_ownership_controls",
+        None,
+        {"OwnershipControls.Rules.ObjectOwnership": "rule.object_ownership"},
+    ),
+    Kind(
+        "S3::Bucket",
+        "s3_bucket_server_side_encryption_configuration",
+        None,
+        {
+            "BucketEncryption.ServerSideEncryptionConfiguration"
+            ".ServerSideEncryptionByDefault.SSEAlgorithm": (
+                "rule.apply_server_side_encryption_by_default.sse_algorithm"
+            )
+        },
+    ),
+    Kind(
+        "S3::Bucket",
+        "s3_bucket_versioning",
+        None,
+        {"VersioningConfiguration.Status": "versioning_configuration.status"},
+    ),
+    Kind(
+        "S3::Bucket",
+        "s3_bucket_lifecycle_configuration",
+        None,
+        {
+            "LifecycleConfiguration.Rules.Id": "rule.id",
+            "LifecycleConfiguration.Rules.Status": "rule.status",
+            "LifecycleConfiguration.Rules.Transitions.StorageClass": (
+                "rule.transition.storage_class"
+            ),
+            "LifecycleConfiguration.Rules.Transitions.TransitionInDays": (
+                "rule.transition.days"
+            ),
+            "LifecycleConfiguration.Rules.NoncurrentVersionExpiration.NoncurrentDays": (
+                "rule.noncurrent_version_expiration.noncurrent_days"
+            ),
+            "LifecycleConfiguration.Rules.AbortIncompleteMultipartUpload"
+            ".DaysAfterInitiation": (
+                "rule.abort_incomplete_multipart_upload.days_after_initiation"
+            ),
+        },
+    ),
+    Kind(
+        "S3::Bucket",
+        "s3_bucket_notification",
+        None,
+        {
+            "NotificationConfiguration.QueueConfigurations.Event": "queue.events",
+            "NotificationConfiguration.QueueConfigurations.Queue": "queue.queue_arn",
+            "NotificationConfiguration.QueueConfigurations.Filter.S3Key.Rules.prefix": (
+                "queue.filter_prefix"
+            ),
+            "NotificationConfiguration.QueueConfigurations.Filter.S3Key.Rules.suffix": (
+                "queue.filter_suffix"
+            ),
+        },
+    ),
+    Kind("S3::BucketPolicy", "s3_bucket_policy", None, {"PolicyDocument": "policy"}),
+    Kind(
+        "RDS::DBClusterParameterGroup",
+        "rds_cluster_parameter_group",
+        ("DBClusterParameterGroupName", "name"),
+        {
+            "Family": "family",
+            "Description": "description",
+            "Parameters": "parameter",
+        },
+    ),
+    Kind(
+        "RDS::DBSubnetGroup",
+        "db_subnet_group",
+        ("DBSubnetGroupName", "name"),
+        {"SubnetIds": "subnet_ids"},
+    ),
+    Kind(
+        "RDS::DBCluster",
+        "rds_cluster",
+        ("DBClusterIdentifier", "cluster_identifier"),
+        {
+            "Engine": "engine",
+            "EngineVersion": "engine_version",
+            "DatabaseName": "database_name",
+            "MasterUsername": "master_username",
+            "ManageMasterUserPassword": "manage_master_user_password",
+            "StorageEncrypted": "storage_encrypted",
+            "DBSubnetGroupName": "db_subnet_group_name",
+            "DBClusterParameterGroupName": "db_cluster_parameter_group_name",
+            "VpcSecurityGroupIds": "vpc_security_group_ids",
+            "EnableCloudwatchLogsExports": "enabled_cloudwatch_logs_exports",
+            "EnableHttpEndpoint": "enable_http_endpoint",
+            "BackupRetentionPeriod": "backup_retention_period",
+            "CopyTagsToSnapshot": "copy_tags_to_snapshot",
+            "DeletionProtection": "deletion_protection",
+            "ServerlessV2ScalingConfiguration.MinCapacity": (
+                "serverlessv2_scaling_configuration.min_capacity"
+            ),
+            "ServerlessV2ScalingConfiguration.MaxCapacity": (
+                "serverlessv2_scaling_configuration.max_capacity"
+            ),
+            "IsSnapshotTaken": "is_snapshot_taken",
+        },
+    ),
+    Kind(
+        "RDS::DBInstance",
+        "rds_cluster_instance",
+        ("DBInstanceIdentifier", "identifier"),
+        {
+            "Engine": "engine",
+            "DBClusterIdentifier": "cluster_identifier",
+            "DBInstanceClass": "instance_class",
+            "AutoMinorVersionUpgrade": "auto_minor_version_upgrade",
+            "EnablePerformanceInsights": "performance_insights_enabled",
+        },
+    ),
+    Kind(
+        "Lambda::LayerVersion",
+        "lambda_layer_version",
+        ("LayerName", "layer_name"),
+        {
+            "Description": "description",
+            "CompatibleRuntimes": "compatible_runtimes",
+            "CompatibleArchitectures": "compatible_architectures",
+        },
+    ),
+    Kind(
+        "Logs::LogGroup",
+        "cloudwatch_log_group",
+        ("LogGroupName", "name"),
+        {"RetentionInDays": "retention_in_days"},
+    ),
+    Kind(
+        "Lambda::Function",
+        "lambda_function",
+        ("FunctionName", "function_name"),
+        {
+            "Description": "description",
+            "Role": "role",
+            "Runtime": "runtime",
+            "Architectures": "architectures",
+            "Handler": "handler",
+            "Layers": "layers",
+            "MemorySize": "memory_size",
+            "Timeout": "timeout",
+            "ReservedConcurrentExecutions": "reserved_concurrent_executions",
+            "Environment.Variables": "environment.variables",
+            "TracingConfig.Mode": "tracing_config.mode",
+            "VpcConfig.SecurityGroupIds": "vpc_config.security_group_ids",
+            "VpcConfig.SubnetIds": "vpc_config.subnet_ids",
+        },
+    ),
+    Kind(
+        "Lambda::EventInvokeConfig",
+        "lambda_function_event_invoke_config",
+        ("FunctionName", "function_name"),
+        {
+            "MaximumRetryAttempts": "maximum_retry_attempts",
+            "MaximumEventAgeInSeconds": "maximum_event_age_in_seconds",
+        },
+    ),
+    Kind(
+        "Lambda::EventSourceMapping",
+        "lambda_event_source_mapping",
+        ("EventSourceArn", "event_source_arn"),
+        {
+            "BatchSize": "batch_size",
+            "MaximumBatchingWindowInSeconds": "maximum_batching_window_in_seconds",
+            "FunctionResponseTypes": "function_response_types",
+            "ScalingConfig.MaximumConcurrency": "scaling_config.maximum_concurrency",
+        },
+    ),
+    Kind(
+        "ECR::Repository",
+        "ecr_repository",
+        ("RepositoryName", "name"),
+        {
+            "ImageTagMutability": "image_tag_mutability",
+            "ImageScanningConfiguration.ScanOnPush": (
+                "image_scanning_configuration.scan_on_push"
+            ),
+            "EncryptionConfiguration.EncryptionType": (
+                "encryption_configuration.encryption_type"
+            ),
+            "EmptyOnDelete": "force_delete",
+        },
+    ),
+    Kind(
+        "ECR::Repository",
+        "ecr_lifecycle_policy",
+        ("RepositoryName", "repository"),
+        {"LifecyclePolicy.LifecyclePolicyText": "policy"},
+    ),
+    Kind(
+        "ECS::Cluster",
+        "ecs_cluster",
+        ("ClusterName", "name"),
+        {"ClusterSettings": "setting"},
+    ),
+    Kind(
+        "ECS::TaskDefinition",
+        "ecs_task_definition",
+        ("Family", "family"),
+        {
+            "RequiresCompatibilities": "requires_compatibilities",
+            "NetworkMode": "network_mode",
+            "Cpu": "cpu",
+            "Memory": "memory",
+            "TaskRoleArn": "task_role_arn",
+            "ExecutionRoleArn": "execution_role_arn",
+            "RuntimePlatform.CpuArchitecture": "runtime_platform.cpu_architecture",
+            "RuntimePlatform.OperatingSystemFamily": (
+                "runtime_platform.operating_system_family"
+            ),
+            "ContainerDefinitions": "container_definitions",
+        },
+    ),
+    Kind(
+        "ECS::Service",
+        "ecs_service",
+        ("ServiceName", "name"),
+        {
+            "LaunchType": "launch_type",
+            "EnableExecuteCommand": "enable_execute_command",
+            "DeploymentConfiguration.DeploymentCircuitBreaker.Enable": (
+                "deployment_circuit_breaker.enable"
+            ),
+            "DeploymentConfiguration.DeploymentCircuitBreaker.Rollback": (
+                "deployment_circuit_breaker.rollback"
+            ),
+            "NetworkConfiguration.AwsvpcConfiguration.Subnets": (
+                "network_configuration.subnets"
+            ),
+            "NetworkConfiguration.AwsvpcConfiguration.SecurityGroups": (
+                "network_configuration.security_groups"
+            ),
+            "NetworkConfiguration.AwsvpcConfiguration.AssignPublicIp": (
+                "network_configuration.assign_public_ip"
+            ),
+        },
+    ),
+    Kind(
+        "ApplicationAutoScaling::ScalableTarget",
+        "appautoscaling_target",
+        ("ResourceId", "resource_id"),
+        {
+            "ServiceNamespace": "service_namespace",
+            "ScalableDimension": "scalable_dimension",
+            "MinCapacity": "min_capacity",
+            "MaxCapacity": "max_capacity",
+        },
+    ),
+    Kind(
+        "ApplicationAutoScaling::ScalingPolicy",
+        "appautoscaling_policy",
+        ("PolicyName", "name"),
+        {
+            "PolicyType": "policy_type",
+            "TargetTrackingScalingPolicyConfiguration.TargetValue": (
+                "target_tracking_scaling_policy_configuration.target_value"
+            ),
+            "TargetTrackingScalingPolicyConfiguration.ScaleInCooldown": (
+                "target_tracking_scaling_policy_configuration.scale_in_cooldown"
+            ),
+            "TargetTrackingScalingPolicyConfiguration.ScaleOutCooldown": (
+                "target_tracking_scaling_policy_configuration.scale_out_cooldown"
+            ),
+            "TargetTrackingScalingPolicyConfiguration.CustomizedMetricSpecification"
+            ".Metrics": (
+                "target_tracking_scaling_policy_configuration"
+                ".customized_metric_specification.metrics"
+            ),
+        },
+    ),
+]
+
+# What one of them has, or must say, and the other has not.
+ONLY_CDK = {
+    "SSM::Parameter": "Terraform finds by data sources what CDK's targets share so",
+    "EC2::VPCGatewayAttachment": "a property of Terraform's internet gateway",
+}
+ONLY_TERRAFORM = {
+    "default_security_group": "CloudFormation cannot empty it, but nothing uses it",
+}
+# Properties of CloudFormation that are compared by no fact.
+NOT_COMPARED = {
+    "Tags": "project and environment, which Terraform's provider sets for all",
+    "VpcId": "there is one VPC",
+    "RouteTableId": "there is one for each subnet",
+    "GatewayId": "part of Terraform's route table",
+    "NatGatewayId": "there is at most one",
+    "AllocationId": "there is at most one",
+    "EnableDnsSupport": "Terraform's default",
+    "Policies": "compared as RolePolicy",
+    "SecurityGroupEgress": "compared one by one",
+    "Bucket": "there is one bucket",
+    "DBSubnetGroupDescription": "CloudFormation wants one",
+    "Content": "the zip that the build makes for both",
+    "Code": "the zip that the build makes for both",
+    "Qualifier": "Terraform's default",
+    "FunctionName": "the queue that feeds it names it",
+    "Cluster": "there is one cluster",
+    "TaskDefinition": "the service has the function's name, as the task has",
+    "ScalingTargetId": "the policy has the function's name, as the target has",
+}
+# What is the same as saying nothing.
+DEFAULTS = {
+    "ReceiveMessageWaitTimeSeconds": "0",
+    "ReservedConcurrentExecutions": "-1",
+    "PrivateDnsEnabled": "false",
+    "EncryptionConfiguration.EncryptionType": "AES256",
+}
+Resource = tuple[str, dict[str, Any]]
+Facts = dict[str, Any]
+
+
+def facts(resources: Iterable[Resource], column: str) -> Facts:
+    """Return all facts of what one of the two makes, by what they tell of.
+
+    Resources without a name of their own are told of together.
+
+    Args:
+        resources: type and properties of each.
+        column: cdk or terraform.
+    """
+    side = ["cdk", "terraform"].index(column)
+    found: Facts = {}
+    for kind, each in [
+        (kind, each)
+        for type_, each in resources
+        for kind in KINDS
+        if type_ == getattr(kind, column)
+    ]:
+        words = kind.names[side].split() if kind.names else []
+        title = " ".join([kind.cdk, *(str(dig(each, word)) for word in words)])
+        found.setdefault(f"{title}, {kind.terraform}", []).append("is there")
+        for paths in kind.same.items():
+            value = dig(each, paths[side])
+            if value not in (None, DEFAULTS.get(paths[0])):
+                written = json.dumps(value, sort_keys=True).strip('"')
+                found.setdefault(f"{paths[0]} of {title}", []).append(written)
+    return {name: sorted(values) for name, values in found.items()}
+
+
+def differences(terraform: Facts, cdk: Facts) -> list[str]:
+    """Return what differs, a line each."""
+    return [
+        f"{name}: {terraform.get(name)} by Terraform, {cdk.get(name)} by CDK"
+        for name in sorted(terraform.keys() | cdk.keys())
+        if terraform.get(name) != cdk.get(name)
+    ]
+
+
+def dig(value: Any, path: str) -> Any:
+    """Return what a path of names leads to, or nothing."""
+    for word in path.split("."):
+        value = value.get(camel(word)) if isinstance(value, dict) else None
+    return value
+
+
+def camel(key: str) -> str:
+    """Return a key as both sides have it."""
+    key = re.sub("_([a-z])", lambda match: match[1].upper(), key)
+    return key[:1].lower() + key[1:]
+
+
+def plain(value: Any) -> Any:
+    """Return a value in the form that both sides share.
+
+    JSON in strings is read, lists are in order, a list of one is that one, a list of
+    names and values is a mapping, statements of policies have no names, and what is
+    empty is left out.
+    """
+    if isinstance(value, str) and value.startswith(("{", "[")):
+        value = json.loads(value)
+    if isinstance(value, dict):
+        if "Effect" in value:
+            everybody = {"AWS": "*"}
+            value = {
+                key: "*" if each == everybody else each
+                for key, each in value.items()
+                if key != "Sid"
+            }
+        pairs = ((camel(key), plain(each)) for key, each in value.items())
+        return {key: each for key, each in pairs if each not in (None, [], {}, "")}
+    if isinstance(value, list):
+        items = [plain(each) for each in value]
+        for key in ("name", "key"):
+            if items and all({key, "value"} <= set(each) for each in items):
+                return {camel(each[key]): each["value"] for each in items}
+        return items[0] if len(items) == 1 else sorted(items, key=str)
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return f"{value:g}"
+    if isinstance(value, str):  # the mock has one registry for all images
+        value = re.sub(r"(\.dkr\.ecr\.[^/]+/)[^:]+:", r"\1image:", value)
+    return {"DISABLED": "false"}.get(value, value)
+
+
+def name_of(side: int, type_: str, properties: dict[str, Any]) -> str | None:
+    """Return what both sides call a resource, if it has a name."""
+    for kind in KINDS:
+        column = kind.terraform if side else kind.cdk
+        if type_ == column and kind.names and " " not in kind.names[side]:
+            return str(properties[kind.names[side]])
+    name: str | None = dig(plain(properties), "tags.name")
+    return name
+
+
+class Template:
+    """A template of CDK's, with its references resolved.
+
+    Args:
+        path: its file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._template = json.loads(path.read_text(encoding="utf-8"))
+
+    def resources(self) -> Iterator[Resource]:
+        """Return type and properties of each resource, and of what is part of it."""
+        for name, each in self._template["Resources"].items():
+            own = self._properties(name)
+            if self._type(name) == "RDS::DBCluster":
+                own["IsSnapshotTaken"] = each["DeletionPolicy"] == "Snapshot"
+            yield self._type(name), plain(own)
+            for policy in own.get("Policies", []):
+                yield "IAM::RolePolicy", plain(policy | {"RoleName": own["RoleName"]})
+            for rule in own.get("SecurityGroupEgress", []):
+                if rule["Description"] != "Nothing":
+                    whole = rule | {"GroupId": own["GroupName"]}
+                    yield "EC2::SecurityGroupEgress", plain(whole)
+
+    def _type(self, name: str) -> str:
+        return str(self._template["Resources"][name]["Type"]).removeprefix("AWS::")
+
+    def _properties(self, name: str) -> dict[str, Any]:
+        written = self._template["Resources"][name].get("Properties", {})
+        return {key: self._resolve(value) for key, value in written.items()}
+
+    def _resolve(self, value: Any) -> Any:
+        if isinstance(value, list):
+            return [self._resolve(each) for each in value]
+        match value:
+            case {"Ref": name}:
+                return self._referred(name)
+            case {"Fn::GetAtt": [name, "Arn"]}:
+                service = "s3:::" if self._type(name) == "S3::Bucket" else QUEUES
+                return f"arn:aws:{service}{self._referred(name)}"
+            case {"Fn::GetAtt": [name, attribute]}:
+                return GIVEN.get(attribute, self._referred(name))
+            case {"Fn::Join": [glue, parts]}:
+                return glue.join(map(str, self._resolve(parts)))
+            case {"Fn::Select": [number, several]}:
+                return self._resolve(several)[int(number)]
+            case dict():
+                return {key: self._resolve(each) for key, each in value.items()}
+        return value
+
+    def _referred(self, name: str) -> Any:
+        if parameter := self._template["Parameters"].get(name):
+            name = parameter.get("Default", name).rpartition("/")[2]
+        if parameter or name.startswith("AWS::"):
+            return GIVEN[name]
+        return name_of(0, self._type(name), self._properties(name)) or name
+
+
+def states(project: Project, target: str) -> dict[str, list[Resource]]:
+    """Apply a target of Terraform's to a mock; return what it makes, by environment."""
+    folder = f".build/terraform/.parity/{target}"
+    program = (
+        "import sys; from pathlib import Path; sys.path.insert(0, 'infra')\n"
+        "import terraform\n"
+        "terraform.lay_out(Path(sys.argv[1]).resolve(), sys.argv[2], 'local')"
+    )
+    project.run(".venv/bin/python", "-c", program, folder, target)
+    for path in (project.path / folder).glob("*.tftest.hcl"):
+        path.unlink()
+    for environment, database in ENVIRONMENTS.items():
+        more = QUEUE % environment if target == "queue" else ""
+        names = {"environment": environment, "database": database, "more": more}
+        path = project.path / folder / f"{environment}.tftest.hcl"
+        path.write_text(RUN % names)
+    in_folder = [*TERRAFORM, "terraform", f"-chdir={folder}"]
+    project.run(*in_folder, "init", "-input=false", "-backend=false")
+    said = project.run(*in_folder, "test", "-json", "-verbose").stdout
+    found = {}
+    for line in said.splitlines():
+        if '"test_state"' in line and (told := json.loads(line)).get("test_state"):
+            resources = told["test_state"]["root_module"]["resources"]
+            found[told["@testrun"]] = list(made(resources))
+    return found
+
+
+def made(resources: list[dict[str, Any]]) -> Iterator[Resource]:
+    """Return type and properties of each resource of a state."""
+    managed = [
+        (each["type"].removeprefix("aws_"), each["values"])
+        for each in resources
+        if each["mode"] == "managed"
+    ]
+    names = {
+        values["id"]: name_of(1, type_, values)
+        for type_, values in managed
+        if name_of(1, type_, values)
+    }
+
+    def called(value: Any) -> Any:
+        if isinstance(value, list):
+            return [called(each) for each in value]
+        if isinstance(value, dict):
+            return {key: called(each) for key, each in value.items()}
+        return names.get(value, value) if isinstance(value, str) else value
+
+    for type_, values in managed:
+        own = called(values)
+        if type_ == "rds_cluster":
+            own["is_snapshot_taken"] = not own["skip_final_snapshot"]
+        yield type_, plain(own)
+        for route in own.get("route", []):
+            yield "route", {"destinationCidrBlock": route["cidr_block"]}
+
+
+def templates(project: Project, environment: str) -> list[Resource]:
+    """Synthesise all of CDK's targets; return what they would make."""
+    folder = project.path / ".build" / "parity" / environment
+    context = {
+        "project": "test",
+        "environment": environment,
+        "database": ENVIRONMENTS[environment],
+        "config": "infra/tests/deploy.yml",
+    }
+    path = f"{project.path}/.venv-infra/bin:{os.environ['PATH']}"
+    given = {"CDK_OUTDIR": str(folder), "CDK_CONTEXT_JSON": json.dumps(context)}
+    app = (".venv-infra/bin/python", "infra/app.py")
+    project.run(*app, env={"PATH": path, **given})
+    paths = [folder / f"{target}.template.json" for target in TARGETS]
+    return [each for path in paths for each in Template(path).resources()]
+
+
+@pytest.mark.usefixtures("providers")
+def test_terraform_and_cdk_make_the_same(tmp_path: Path) -> None:
+    terraform, cdk = (
+        bake(tmp_path, project_slug=iac, iac=iac).share_installs()
+        for iac in ("terraform", "cdk")
+    )
+    cdk.make("build")
+    shutil.copytree(cdk.path / ".build", terraform.path / ".build")
+    zips = terraform.path / ".build" / "layer"
+    shutil.copyfile(zips / "local.zip", zips / "aws.zip")
+    mock = terraform.path / "infra" / "tests" / "aws.tfmock.hcl"
+    text = mock.read_text(encoding="utf-8")
+    for database, port in (("postgres", "5432"), ("mysql", "3306")):
+        own = mock.parent / database / mock.name
+        own.parent.mkdir()
+        own.write_text(text.replace("5432", port), encoding="utf-8")
+    applied = [states(terraform, target) for target in TARGETS]
+    for environment in ENVIRONMENTS:
+        by_terraform = [each for state in applied for each in state[environment]]
+        by_cdk = templates(cdk, environment)
+        expected = facts(by_terraform, "terraform")
+        assert "\n".join(differences(expected, facts(by_cdk, "cdk"))) == ""
+        assert left_out(by_terraform, by_cdk) == set()
+    queue = cdk.path / "infra" / "queue" / "stack.py"
+    text = queue.read_text(encoding="utf-8")
+    queue.write_text(text.replace("6 * size", "5 * size"), encoding="utf-8")
+    [one] = differences(expected, facts(templates(cdk, environment), "cdk"))
+    assert one == (
+        "VisibilityTimeout of SQS::Queue test-large-worker-pending: "
+        "['605'] by Terraform, ['505'] by CDK"
+    )
+
+
+def left_out(terraform: list[Resource], cdk: list[Resource]) -> set[str]:
+    """Return what no fact compares, and no reason is given for."""
+    compared = {camel(word) for word in NOT_COMPARED} | {"isSnapshotTaken"}
+    properties = {
+        f"{type_}.{name}"
+        for type_, each in cdk
+        if type_ not in ONLY_CDK
+        for name in set(each) - compared - heads(type_)
+    }
+    types = {type_ for type_, _ in terraform} - {kind.terraform for kind in KINDS}
+    return properties | types - set(ONLY_TERRAFORM)
+
+
+def heads(type_: str) -> set[str]:
+    """Return the properties of a type of CloudFormation's that facts compare."""
+    words = [
+        path.partition(".")[0]
+        for kind in KINDS
+        if kind.cdk == type_
+        for path in (*kind.same, *(kind.names[0].split() if kind.names else ()))
+    ]
+    return {camel(word) for word in words}
+
+
+@pytest.mark.parametrize("database", ENVIRONMENTS.values())
+def test_what_is_no_infrastructure_is_the_same_bytes(
+    database: str, tmp_path: Path
+) -> None:
+    one, other = (
+        bake(tmp_path / iac, iac=iac, database=database) for iac in ("terraform", "cdk")
+    )
+    names = {
+        name
+        for project in (one, other)
+        for name in files(project.path)
+        if not name.startswith("infra/") and name not in DIFFERENT
+    }
+    assert names > {"src/func/worker.py", "config/deploy.yml", "tests/test_worker.py"}
+    for name in names:
+        assert (one.path / name).read_bytes() == (other.path / name).read_bytes(), name

@@ -1,0 +1,85 @@
+"""Aurora: TLS, a password that nobody sees, and protection by environment."""
+
+from collections.abc import Callable
+from typing import Any
+
+from aws_cdk.assertions import Match
+
+from sizes import names
+
+Synthesise = Callable[..., Any]
+CLUSTER = "AWS::RDS::DBCluster"
+PARAMETERS = "AWS::RDS::DBClusterParameterGroup"
+
+
+def test_postgres_requires_tls_and_ends_idle_sessions(synthesise: Synthesise) -> None:
+    template = synthesise()
+    template.has_resource_properties(CLUSTER, {"Engine": "aurora-postgresql"})
+    template.has_resource_properties(
+        PARAMETERS,
+        {"Parameters": {"rds.force_ssl": "1", "idle_session_timeout": "600000"}},
+    )
+
+
+def test_mysql_requires_tls_takes_the_bulk_statement_and_logs_who_logs_in(
+    synthesise: Synthesise,
+) -> None:
+    template = synthesise(database="mysql")
+    template.has_resource_properties(CLUSTER, {"Engine": "aurora-mysql"})
+    parameters = {
+        "require_secure_transport": "ON",
+        "local_infile": "1",
+        "wait_timeout": "600",
+        "server_audit_logging": "1",
+        "server_audit_events": "CONNECT",
+    }
+    template.has_resource_properties(PARAMETERS, {"Parameters": parameters})
+
+
+def test_secrets_manager_has_the_password_and_what_is_stored_is_encrypted(
+    synthesise: Synthesise,
+) -> None:
+    template = synthesise()
+    template.has_resource_properties(
+        CLUSTER,
+        {
+            "ManageMasterUserPassword": True,
+            "MasterUserPassword": Match.absent(),
+            "StorageEncrypted": True,
+        },
+    )
+    template.resource_count_is("AWS::IAM::RolePolicy", 2 * len(names()))
+
+
+def test_small_environment_is_cheap_and_can_be_destroyed(
+    synthesise: Synthesise,
+) -> None:
+    template = synthesise("small")
+    template.has_resource(
+        CLUSTER,
+        {"Properties": {"DeletionProtection": False}, "DeletionPolicy": "Delete"},
+    )
+    template.resource_count_is("AWS::RDS::DBInstance", 1)
+
+
+def test_large_environment_is_protected(synthesise: Synthesise) -> None:
+    synthesise("large").has_resource(
+        CLUSTER,
+        {
+            "Properties": {"DeletionProtection": True, "BackupRetentionPeriod": 14},
+            "DeletionPolicy": "Snapshot",
+        },
+    )
+
+
+def test_only_a_deploy_changes_the_version(synthesise: Synthesise) -> None:
+    synthesise().all_resources_properties(
+        "AWS::RDS::DBInstance", {"AutoMinorVersionUpgrade": False}
+    )
+
+
+def test_logs_have_an_end(synthesise: Synthesise) -> None:
+    name = "/aws/rds/cluster/test-small/postgresql"
+    synthesise().has_resource_properties(
+        "AWS::Logs::LogGroup", {"LogGroupName": name, "RetentionInDays": 30}
+    )

@@ -1,0 +1,205 @@
+"""Runs CDK on one target, or on all of them in order.
+
+The app is synthesised into `.build/cdk/<environment>/`, once for the same code, zips
+and settings; all words work on what is there.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.exceptions import ClientError
+
+import tool
+import toolkit
+from sizes import ROOT, Refusal
+
+BUILD = ROOT / ".build" / "cdk"
+BIN = toolkit.INSTALLED / "bin"
+VARIABLES = ("ALARM_TOPIC", "DB_HOST", "DB_PORT", "DB_NAME", "DB_USER", "DB_TLS")
+# What a synthesis reads, besides its settings.
+INPUTS = (
+    *("infra/**/*.py", "infra/cdk.json", "config/deploy.yml", "src/common/*"),
+    *(".build/lambda/*.zip", ".build/layer/*.zip", ".build/local/**/*"),
+)
+FULL = "use1-az3"  # Lambda is short of room there
+NO_CHANGE = "Number of stacks with differences: 0"
+
+
+class Cdk(tool.Tool):
+    """CDK in one environment; see `tool.Tool`."""
+
+    def __init__(
+        self, project: str, environment: str, database: str, targets: Sequence[str]
+    ) -> None:
+        super().__init__(project, environment, database, targets)
+        topic = os.environ.get("ALARM_TOPIC", "")
+        if topic and not re.match("arn:[^:]+:sns:", topic):
+            raise Refusal(
+                f"ALARM_TOPIC={topic} is no ARN of an SNS topic, as in "
+                "arn:aws:sns:eu-west-1:123456789012:alarms"
+            )
+        if not toolkit.is_there():
+            if not self.is_local:
+                raise Refusal(
+                    f"CDK has no bucket and no roles in the account and region of "
+                    f"{environment}: make bootstrap ENV={environment}"
+                )
+            toolkit.bootstrap(self.is_local)
+        self._words = {
+            "project": project,
+            "environment": environment,
+            "database": database,
+        }
+        whole = targets[0] if len(targets) == 1 else "all"
+        self._assembly = self._synthesise(whole, targets=" ".join(targets))
+
+    def plan(self, target: str) -> bool:
+        """Print what deploying a target would change; tell if that is anything.
+
+        Raises:
+            subprocess.CalledProcessError: CDK failed.
+        """
+        words = ("diff", target, "--exclusively", "--no-change-set")
+        return NO_CHANGE not in toolkit.run("--app", self._assembly, *words)
+
+    def deploy(self, target: str, still_mapped: Sequence[str] = ()) -> None:
+        """Deploy a target's stack; see `plan` for what it raises."""
+        assembly = self._assembly
+        if target == "role":
+            self._detach()
+        if still_mapped:
+            kept = " ".join(still_mapped)
+            assembly = self._synthesise("moving", targets=target, still_mapped=kept)
+        words = ("--exclusively", "--require-approval=never", "--progress=events")
+        toolkit.run("--app", assembly, "deploy", target, *words, *parameters(target))
+
+    def destroy(self, target: str) -> None:
+        """Destroy a target's stack; see `plan` for what it raises.
+
+        A bucket is emptied before.
+        """
+        if target == "bucket" and (name := self.output(target, "bucket")):
+            boto3.resource("s3").Bucket(name).object_versions.delete()
+        words = ("destroy", target, "--exclusively", "--force")
+        toolkit.run("--app", self._assembly, *words)
+
+    def output(self, target: str, name: str) -> Any:
+        """Return an output of a target; None before it is deployed."""
+        stack = f"{self.project}-{self.environment}-{target}"
+        try:
+            found = boto3.client("cloudformation").describe_stacks(StackName=stack)
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "ValidationError":
+                return None
+            raise
+        for each in found["Stacks"][0].get("Outputs", []):
+            if each["OutputKey"] == name.title().replace("_", ""):
+                return json.loads(each["OutputValue"])
+        return None
+
+    def _detach(self) -> None:
+        """Let the roles of functions that are gone be removed.
+
+        The target aurora has given them a policy, and is deployed later.
+        """
+        iam = boto3.client("iam")
+        for name in (self.output("role", "execution") or {}).keys() - self.functions:
+            for kind in ("execution", "task"):
+                role = f"{self.project}-{self.environment}-{name}-{kind}"
+                with suppress(iam.exceptions.NoSuchEntityException):
+                    iam.delete_role_policy(RoleName=role, PolicyName="secret")
+
+    def _synthesise(self, name: str, **more: str) -> Path:
+        return synthesise(BUILD / self.environment / name, **self._words, **more)
+
+
+def synthesise(folder: Path, **settings: str) -> Path:
+    """Synthesise into a folder, if what is there is not the same; return the folder.
+
+    Args:
+        folder: for the assembly.
+        settings: context of the app; see `app.py`.
+
+    Raises:
+        Refusal: CDK failed.
+    """
+    variables = {name: os.environ.get(name, "") for name in VARIABLES}
+    summed = hashlib.sha256(json.dumps([settings, variables]).encode())
+    for path in sorted(path for glob in INPUTS for path in ROOT.glob(glob)):
+        if path.is_file() and "__pycache__" not in path.parts:
+            summed.update(f"{path} {path.stat().st_size} ".encode() + path.read_bytes())
+    stamp = folder / ".of"
+    if stamp.exists() and stamp.read_text(encoding="utf-8") == summed.hexdigest():
+        return folder
+    shutil.rmtree(folder, ignore_errors=True)
+    context = [f"--context={name}={value}" for name, value in settings.items()]
+    try:
+        words = ("synth", "--quiet", "--no-lookups", f"--output={folder}")
+        toolkit.run(*words, *context, is_quiet=True)
+    except subprocess.CalledProcessError as error:
+        raise Refusal("the stacks could not be synthesised: see above") from error
+    stamp.write_text(summed.hexdigest(), encoding="utf-8")
+    return folder
+
+
+def parameters(target: str) -> list[str]:
+    """Return what a stack must be told of AWS: the network, where zones and S3 are."""
+    if target != "network":
+        return []
+    ec2 = boto3.client("ec2")
+    s3 = [f"com.amazonaws.{ec2.meta.region_name}.s3"]
+    filters = [{"Name": "prefix-list-name", "Values": s3}]
+    [found] = ec2.describe_prefix_lists(Filters=filters)["PrefixLists"]
+    own = [{"Name": "opt-in-status", "Values": ["opt-in-not-required"]}]
+    zones = sorted(
+        each["ZoneName"]
+        for each in ec2.describe_availability_zones(Filters=own)["AvailabilityZones"]
+        if each["State"] == "available" and each["ZoneId"] != FULL
+    )
+    given = {"S3PrefixList": found["PrefixListId"], "Zones": ",".join(zones)}
+    return [f"--parameters=network:{name}={value}" for name, value in given.items()]
+
+
+def validate(targets: Sequence[str], database: str) -> int:
+    """Check targets by AWS's rules for solutions, and by CloudFormation's; return 0.
+
+    Raises:
+        Refusal: they break one.
+    """
+    for environment in ("small", "large"):
+        folder = synthesise(
+            BUILD / ".check" / environment,
+            project="test",
+            environment=environment,
+            database=database,
+            config="infra/tests/deploy.yml",
+            targets=" ".join(targets),
+            is_checked="yes",
+        )
+        with tool.stop_at("validate", environment):
+            templates = sorted(folder.glob("*.template.json"))
+            subprocess.run([BIN / "cfn-lint", "--template", *templates], check=True)
+    return 0
+
+
+def test(targets: Sequence[str], _database: str) -> int:
+    """Run the tests of targets, which ask no AWS; return 0."""
+    for target in targets:
+        words = ("-o", "pythonpath=infra", f"infra/{target}")
+        with tool.stop_at("test", target):
+            subprocess.run([BIN / "pytest", *words], cwd=ROOT, check=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(tool.main(Cdk, {"validate": validate, "test": test}))

@@ -1,0 +1,53 @@
+"""The network: from function to database and to AWS, and nothing wider."""
+
+from collections.abc import Callable
+from typing import Any
+
+from aws_cdk.assertions import Match
+
+Synthesise = Callable[..., Any]
+SUBNET = "AWS::EC2::Subnet"
+
+
+def test_two_zones_and_no_way_to_the_internet_are_as_asked_for(
+    synthesise: Synthesise,
+) -> None:
+    template = synthesise("small")
+    template.resource_count_is(SUBNET, 2)
+    template.resource_count_is("AWS::EC2::NatGateway", 0)
+    assert "0.0.0.0/0" not in str(template.to_json())
+
+
+def test_three_zones_and_a_nat_gateway_are_as_asked_for(
+    synthesise: Synthesise,
+) -> None:
+    template = synthesise("large")
+    template.resource_count_is(SUBNET, 3 + 1)
+    template.resource_count_is("AWS::EC2::NatGateway", 1)
+
+
+def test_functions_reach_aws_by_endpoints(synthesise: Synthesise) -> None:
+    template = synthesise()
+    for service in ("s3", "ecr.api", "ecr.dkr", "logs", "secretsmanager", "sqs"):
+        name = {"Fn::Join": ["", Match.array_with([f".{service}"])]}
+        template.has_resource_properties("AWS::EC2::VPCEndpoint", {"ServiceName": name})
+    template.resource_count_is("AWS::EC2::VPCEndpoint", 6)
+
+
+def test_only_functions_reach_the_database_at_its_port(synthesise: Synthesise) -> None:
+    for database, port in (("postgres", 5432), ("mysql", 3306)):
+        template = synthesise(database=database)
+        into = {
+            "Description": "SQL from functions",
+            "FromPort": port,
+            "ToPort": port,
+            "CidrIp": Match.absent(),
+        }
+        template.has_resource_properties("AWS::EC2::SecurityGroupIngress", into)
+        out = {
+            "GroupName": "test-small-function",
+            "SecurityGroupEgress": Match.array_with(
+                [Match.object_like({"FromPort": port, "ToPort": port})]
+            ),
+        }
+        template.has_resource_properties("AWS::EC2::SecurityGroup", out)

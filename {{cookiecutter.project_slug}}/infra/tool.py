@@ -1,0 +1,198 @@
+"""Plans, deploys and destroys targets in their order, whatever tool does it."""
+
+import argparse
+import subprocess
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+import registry
+import sizes
+from place import sentence
+from sizes import TARGETS, Refusal, known_target
+
+CHANGES = 2  # exit code of a plan that has some
+
+
+class Tool(ABC):
+    """A tool that deploys, in one environment.
+
+    Args:
+        project: first part of all names.
+        environment: second part of them, and a key of `config/deploy.yml`.
+        database: answer that chose it, mysql or postgres.
+        targets: those that are wanted.
+
+    Raises:
+        Refusal: `config/deploy.yml` has no such environment, or is wrong.
+    """
+
+    def __init__(
+        self, project: str, environment: str, database: str, targets: Sequence[str]
+    ) -> None:
+        self.project = project
+        self.environment = environment
+        self.database = database
+        self.targets = targets
+        self.is_local = environment == "local"
+        self.functions = sizes.functions(environment)
+
+    @abstractmethod
+    def plan(self, target: str) -> bool:
+        """Print what deploying a target would change; tell if that is anything."""
+
+    @abstractmethod
+    def deploy(self, target: str, still_mapped: Sequence[str] = ()) -> None:
+        """Deploy a target.
+
+        Args:
+            target: the target.
+            still_mapped: containers whose queue goes on feeding their Lambda.
+        """
+
+    @abstractmethod
+    def destroy(self, target: str) -> None:
+        """Destroy a target."""
+
+    @abstractmethod
+    def output(self, target: str, name: str) -> Any:
+        """Return an output of a target; None before it is deployed."""
+
+    def moving(self) -> list[str]:
+        """Return the containers whose queue feeds a Lambda that is deployed."""
+        mapped = self.output("lambda", "mapped") or []
+        return [
+            name
+            for name in mapped
+            if self.functions.get(name, {}).get("runtime") == "container"
+        ]
+
+
+def plan(tool: Tool) -> int:
+    """Print the plan of each target; return 2 if one of them has changes, else 0."""
+    code = 0
+    for target in tool.targets:
+        with step("plan", target):
+            if tool.plan(target):
+                code = CHANGES
+    return code
+
+
+def deploy(tool: Tool) -> int:
+    """Deploy each target; return 0.
+
+    A function that moves from Lambda to containers keeps its Lambda until those run:
+    when all targets are deployed, `lambda` lets go of it only after `ecs`.
+    """
+    moving: list[str] = []
+    for target in tool.targets:
+        with step("deploy", target):
+            if target == "lambda" and "ecs" in tool.targets:
+                moving = tool.moving()
+            tool.deploy(target, moving if target == "lambda" else ())
+            if target == "ecr":
+                push_images(tool)
+    if moving:
+        with step("deploy", "lambda", ", for what moved to containers"):
+            tool.deploy("lambda")
+    return 0
+
+
+def destroy(tool: Tool) -> int:
+    """Destroy each target, the last one first; return 0.
+
+    Raises:
+        Refusal: the environment is protected. AWS itself would refuse only when the
+            functions and the database's instances are gone.
+    """
+    name = tool.environment
+    if sizes.is_protected(name):
+        raise Refusal(
+            f"{name} is protected: say is_protected: false of it in config/deploy.yml, "
+            f"make deploy ENV={name}, and destroy then"
+        )
+    for target in reversed(tool.targets):
+        with step("destroy", target):
+            tool.destroy(target)
+    return 0
+
+
+def push(tool: Tool) -> int:
+    """Build and push the images of functions that are containers; return 0."""
+    with step("push", "ecr"):
+        push_images(tool)
+    return 0
+
+
+def push_images(tool: Tool) -> None:
+    """Build and push the images that the target ecr names.
+
+    Raises:
+        Refusal: it is not deployed.
+    """
+    images = tool.output("ecr", "images")
+    if images is None:
+        raise Refusal(
+            f"ecr is not deployed: make deploy TARGET=ecr ENV={tool.environment}"
+        )
+    for function, image in images.items():
+        registry.push(function, image)
+
+
+@contextmanager
+def step(word: str, target: str, more: str = "") -> Iterator[None]:
+    """Say what is done now; see `stop_at` for the rest."""
+    print(f"== {word} {target}{more}", flush=True)
+    with stop_at(word, target):
+        yield
+
+
+@contextmanager
+def stop_at(word: str, target: str) -> Iterator[None]:
+    """Say where it stops, if it does.
+
+    Raises:
+        Refusal: a command has failed.
+    """
+    try:
+        yield
+    except subprocess.CalledProcessError as error:
+        raise Refusal(f"{word} stopped at the target {target}") from error
+
+
+WORDS = {"plan": plan, "deploy": deploy, "destroy": destroy, "push": push}
+Check = Callable[[Sequence[str], str], int]
+
+
+def main(kind: type[Tool], checks: dict[str, Check]) -> int:
+    """Do what the command line says; return the exit code.
+
+    Args:
+        kind: the tool.
+        checks: words of its own, which ask no AWS: functions of the targets and the
+            database.
+    """
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("word", choices=[*checks, *WORDS])
+    parser.add_argument("--target")
+    for name in ("--environment", "--project", "--database"):
+        parser.add_argument(name, required=True)
+    options = parser.parse_args()
+    try:
+        if options.word in checks:
+            targets = known_target(options.target, TARGETS)
+            return checks[options.word](targets, options.database)
+        targets = sizes.targets(options.environment, options.target)
+        named = (options.project, options.environment, options.database)
+        return WORDS[options.word](kind(*named, targets))
+    except Refusal as error:
+        print(f"{error}.", file=sys.stderr)
+    except (BotoCoreError, ClientError) as error:
+        print(sentence(error, options.environment), file=sys.stderr)
+    except FileNotFoundError as error:
+        print(f"{error.filename} is missing: see 'make doctor'.", file=sys.stderr)
+    return 1
