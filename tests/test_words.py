@@ -10,8 +10,8 @@ from baking import Project, Running, bake, free_port
 
 WORDS = """
 help doctor new cockpit install test watch lint format shim run invoke event
-sanity_check build queue sql logs redrive purge image container parity settings clean bootstrap
-plan deploy destroy
+sanity_check build queue sql logs redrive purge image container parity settings clean
+bootstrap plan deploy destroy
 """
 FLAGS = """
 read_queue poll_batch_size poll_interval region const_path s3_endpoint sqs_endpoint
