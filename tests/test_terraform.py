@@ -323,20 +323,21 @@ def refuses_what_the_role_may_not(project: Project, bucket: str) -> None:
 
 
 def switches_by_a_word(project: Project, bucket: str) -> None:
-    """Let the queue feed the container instead of the Lambda, and back."""
+    """Let a queue feed the container instead of the Lambda, and back; no other one."""
     config = project.path / "config" / "deploy.yml"
     text = config.read_text(encoding="utf-8")
-    assert text.count("runtime: lambda ") == 1
+    assert text.count("worker: {}") == 1
     words = ("TARGET=lambda", "ENV=local")
 
     def switch(runtime: str) -> None:
-        changed = text.replace("runtime: lambda ", f"runtime: {runtime} ")
+        changed = text.replace("worker: {}", f"worker: {{runtime: {runtime}}}")
         config.write_text(changed, encoding="utf-8")
         make(project, "deploy", *words)
 
     pending = only(project, "queue", "pending")["worker"]
     print(flows_through_a_switch(project, bucket, pending, switch))
-    config.write_text(text.replace("lambda ", "container "), encoding="utf-8")
+    moved = text.replace("worker: {}", "worker: {runtime: container}")
+    config.write_text(moved, encoding="utf-8")
     planned = make(project, "plan", *words, check=False).stdout
     assert "0 to add, 0 to change, 1 to destroy" in planned
     config.write_text(text, encoding="utf-8")
