@@ -19,12 +19,13 @@ from baking import (
     wait_until,
 )
 from playground import DATABASES, clicks, client, rows_of
+from traffic import flows_through_a_switch
 
 # A command that runs another one where Terraform gets its providers, for machines that
 # no registry answers; it ends with 77 where it cannot.
 TERRAFORM = os.environ.get("TERRAFORM", "").split()
 
-TARGETS = "network role queue bucket aurora layer lambda ecr ecs".split()
+TARGETS = "role network queue bucket aurora layer lambda ecr ecs".split()
 FUNCTION = "click-loader-local-worker"
 SEES = '"s3:GetObject", "s3:GetObjectVersion"'
 
@@ -71,6 +72,7 @@ def test_terraform_deploys_what_loads_files_and_destroys_all_of_it(
         loads_what_is_dropped(project, bucket)
         sets_poison_aside(project)
         refuses_what_the_role_may_not(project, bucket)
+        switches_by_a_word(project, bucket)
         plan = make(project, "plan", "ENV=local").stdout
         assert plan.count("No changes.") == 5
         make(project, "destroy", "ENV=local")
@@ -79,12 +81,19 @@ def test_terraform_deploys_what_loads_files_and_destroys_all_of_it(
 
 @pytest.fixture
 def far(tmp_path: Path) -> Iterator[Project]:
-    """A project whose environment dev is the shim, as if it were AWS."""
+    """A project whose environment dev is the shim, as if it were AWS.
+
+    Where that is, only the project knows.
+    """
     project = bake(tmp_path, database="postgres").share_installs()
     with project.shim() as shim:
         path_style = "-backend-config=use_path_style=true"
         given = shim | {"TF_CLI_ARGS_init": path_style}
-        lines = [f"{name}={value}\n" for name, value in given.items()]
+        lines = [
+            f"{name}={value}\n"
+            for name, value in given.items()
+            if not name.endswith("_REGION")
+        ]
         secrets = project.path / "config" / "secrets-dev.env"
         secrets.write_text("".join(lines), encoding="utf-8")
         yield project
@@ -140,6 +149,8 @@ def test_state_is_kept_in_a_private_bucket_that_bootstrap_makes(far: Project) ->
     assert set(blocked["PublicAccessBlockConfiguration"].values()) == {True}
     assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
     assert s3.get_bucket_encryption(Bucket=bucket)
+    found = s3.get_bucket_location(Bucket=bucket)
+    assert found["LocationConstraint"] == "eu-west-1"
     assert make(far, "plan", "TARGET=role", "ENV=dev", check=False).returncode != 0
     make(far, "deploy", "TARGET=role", "ENV=dev")
     [kept] = s3.list_objects_v2(Bucket=bucket)["Contents"]
@@ -211,6 +222,11 @@ def test_word_used_wrongly_says_what_to_do(
             "runtime: moon",
             "the runtime of the defaults is 'moon' in",
         ),
+        (
+            "min_tasks: 1 ",
+            "min_tasks: 0 ",
+            "min_tasks of the defaults is 0 in config/deploy.yml: say 1 or more",
+        ),
     ],
 )
 def test_wrong_size_is_named(baked: Project, right: str, wrong: str, told: str) -> None:
@@ -218,6 +234,13 @@ def test_wrong_size_is_named(baked: Project, right: str, wrong: str, told: str) 
     text = config.read_text(encoding="utf-8")
     config.write_text(text.replace(right, wrong, 1), encoding="utf-8")
     assert told in refused(baked)
+
+
+def test_protected_environment_is_not_destroyed(baked: Project) -> None:
+    result = baked.make("destroy", "ENV=prod", "NEEDS_=", check=False)
+    assert result.returncode != 0
+    assert "prod is protected: say is_protected: false of it" in result.stdout
+    assert "Traceback" not in result.stdout
 
 
 def refused(project: Project, *words: str) -> str:
@@ -267,6 +290,26 @@ def refuses_what_the_role_may_not(project: Project, bucket: str) -> None:
     assert rows_of(project, "worker/denied.csv") == 0
     policy.write_text(text, encoding="utf-8")
     make(project, "deploy", "TARGET=role", "ENV=local")
+
+
+def switches_by_a_word(project: Project, bucket: str) -> None:
+    """Let the queue feed the container instead of the Lambda, and back."""
+    config = project.path / "config" / "deploy.yml"
+    text = config.read_text(encoding="utf-8")
+    assert text.count("runtime: lambda ") == 1
+    words = ("TARGET=lambda", "ENV=local")
+
+    def switch(runtime: str) -> None:
+        changed = text.replace("runtime: lambda ", f"runtime: {runtime} ")
+        config.write_text(changed, encoding="utf-8")
+        make(project, "deploy", *words)
+
+    pending = only(project, "queue", "pending")["worker"]
+    print(flows_through_a_switch(project, bucket, pending, switch))
+    config.write_text(text.replace("lambda ", "container "), encoding="utf-8")
+    planned = make(project, "plan", *words, check=False).stdout
+    assert "0 to add, 0 to change, 1 to destroy" in planned
+    config.write_text(text, encoding="utf-8")
 
 
 def only(project: Project, target: str, name: str) -> Any:

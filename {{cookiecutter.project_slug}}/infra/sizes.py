@@ -6,8 +6,9 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
+# The role is destroyed last: Lambda needs it to leave the network.
 TARGETS = (
-    *("network", "role", "queue", "bucket", "aurora"),
+    *("role", "network", "queue", "bucket", "aurora"),
     *("layer", "lambda", "ecr", "ecs"),
 )
 EMULATED = ("role", "queue", "bucket", "layer", "lambda")
@@ -51,6 +52,16 @@ def functions(environment: str) -> dict[str, dict[str, Any]]:
         }
         for name in names()
     }
+
+
+def is_protected(environment: str) -> bool:
+    """Tell whether an environment must not be destroyed.
+
+    Raises:
+        Refusal: see `read`.
+    """
+    own = read(environment)["environments"][environment] or {}
+    return bool((own.get("database") or {}).get("is_protected"))
 
 
 def names() -> list[str]:
@@ -120,6 +131,11 @@ def check_settings(
         raise Refusal(
             f"the runtime of {name} is {runtime!r} in config/deploy.yml: say lambda or "
             "container"
+        )
+    if settings.get("min_tasks") == 0:
+        raise Refusal(
+            f"min_tasks of {name} is 0 in config/deploy.yml: say 1 or more, because "
+            "nothing would start for fewer messages than backlog_per_task"
         )
 
 

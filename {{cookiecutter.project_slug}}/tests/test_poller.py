@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import pytest
 from box import Box
@@ -156,7 +157,7 @@ def eventually(holds: Callable[[], bool]) -> bool:
     """Tell whether a condition comes to hold."""
     end = monotonic() + 10
     while not (value := holds()) and monotonic() < end:
-        threading.Event().wait(0.005)
+        threading.Event().wait(0.001)
     return value
 
 
@@ -166,20 +167,20 @@ def test_heart_beats_while_a_function_is_busy_and_not_while_it_is_stuck(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(poller, "BEAT", 0.005)
+    monkeypatch.setattr(poller, "BEAT", 0.001)
     file = tmp_path / "heartbeat"
-    context.var = Box(context.var, heartbeat=str(file), stuck_after=0.05)
+    context.var = Box(context.var, heartbeat=str(file), stuck_after=0.01)
     context.sqs.visibility = 0
     context.sqs.send("a")
     seen = []
 
     def beats() -> bool:
         file.unlink(missing_ok=True)
-        threading.Event().wait(0.02)
+        threading.Event().wait(0.003)
         return file.exists()
 
     def handle(message: str, body: str, context: CustomContext) -> None:
-        busy_until = monotonic() + 0.1
+        busy_until = monotonic() + 0.02
         while monotonic() < busy_until:
             context.time_remaining()
         seen.append(eventually(lambda: context.time_remaining() >= 0 and beats()))
@@ -190,14 +191,31 @@ def test_heart_beats_while_a_function_is_busy_and_not_while_it_is_stuck(
     assert "stuck: message message-1" in caplog.text
 
 
+def test_next_message_is_worked_on_while_sqs_deletes_the_one_before(
+    context: CustomContext,
+) -> None:
+    work, delete = Work(), context.sqs.delete_message_batch
+
+    def delete_message_batch(**words: Any) -> dict[str, Any]:
+        assert eventually(lambda: work.seen == ["a", "b"])
+        answer: dict[str, Any] = delete(**words)
+        return answer
+
+    context.var = Box(context.var, poll_batch_size=1)
+    context.sqs.delete_message_batch = delete_message_batch
+    context.sqs.send("a", "b")
+    assert poll(context, work, threading.Event())
+    assert not context.sqs.in_flight
+
+
 def test_heart_stops_when_nobody_tells_sqs_what_became_of_messages(
     context: CustomContext,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(poller, "BEAT", 0.005)
-    monkeypatch.setattr(poller, "LONGEST_SILENCE", 0.05)
+    monkeypatch.setattr(poller, "BEAT", 0.001)
+    monkeypatch.setattr(poller, "LONGEST_SILENCE", 0.01)
     end = threading.Event()
 
     def delete_message_batch(**_: object) -> dict[str, object]:

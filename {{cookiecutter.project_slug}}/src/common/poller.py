@@ -80,7 +80,7 @@ class Held:
         self.group: str = attributes.get("MessageGroupId", "")
         self.lease = Lease(visibility)
         self.since = monotonic()
-        self.is_begun = False
+        self.is_begun = self.is_finished = False
         self.hide_for: int | None = None  # seconds until it comes back; None: delete it
 
     def begin(self) -> None:
@@ -141,6 +141,7 @@ class Poller:
         self._outage = threading.Event()
         self._backoff = Backoff()
         self._url = ""
+        self._workers = 1
         self._visibility = 30.0
         self._asking = self._keeping = inf  # since when: requests, a turn of the keeper
         self._is_over = threading.Event()
@@ -155,12 +156,13 @@ class Poller:
         if not self._patiently(self._find_queue):
             return True
         logger.info("polling %s", self._url)
-        workers = 1 if self._url.endswith(".fifo") else self._var.workers
-        pool = ThreadPoolExecutor(workers, "worker")
+        if not self._url.endswith(".fifo"):
+            self._workers = self._var.workers
+        pool = ThreadPoolExecutor(self._workers, "worker")
         keeper = threading.Thread(target=self._keep, name="keeper", daemon=True)
         keeper.start()
         try:
-            while self._wait_for_room(workers) and self._wait_out_outage():
+            while self._wait_for_room() and self._wait_out_outage():
                 messages = self._patiently(self._receive)
                 if messages is None:
                     break
@@ -211,7 +213,11 @@ class Poller:
 
     def _finish(self, held: Held, hide_for: int | None) -> None:
         held.hide_for = hide_for
+        held.is_finished = True
         self._finished.put(held)
+        with self._room:
+            if self._in_hand() < self._workers:
+                self._room.notify_all()
 
     def _own_context(self) -> CustomContext:
         if not hasattr(self._local, "context"):
@@ -320,7 +326,7 @@ class Poller:
             asked = {
                 f"message {held.id}": held.lease.asked
                 for held in self._held
-                if held.is_begun
+                if held.is_begun and not held.is_finished
             }
         threads = {"receiver": self._asking, "keeper": self._keeping}
         now, limit = monotonic(), self._var.stuck_after
@@ -329,12 +335,22 @@ class Poller:
             *(name for name, at in threads.items() if now - at > LONGEST_SILENCE),
         ]
 
-    def _wait_for_room(self, workers: int) -> bool:
-        """Wait until a worker is about to be idle; tell whether to go on."""
+    def _wait_for_room(self) -> bool:
+        """Wait until a worker is about to be idle; tell whether to go on.
+
+        What is finished, but not told to SQS yet, takes no worker; only so much of it
+        may gather.
+        """
         with self._room:
-            while not self._stop.is_set() and len(self._held) >= workers:
+            while not self._stop.is_set() and (
+                self._in_hand() >= self._workers
+                or len(self._held) > self._workers + BATCH
+            ):
                 self._room.wait(0.2)
         return not self._stop.is_set()
+
+    def _in_hand(self) -> int:
+        return sum(not held.is_finished for held in self._held)
 
     def _wait_out_outage(self) -> bool:
         """Wait until what the function needs is there again; tell whether to go on."""

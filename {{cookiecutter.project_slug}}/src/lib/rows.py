@@ -17,7 +17,6 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import chain
-from operator import methodcaller
 from typing import Any, NamedTuple, Protocol
 
 BLOCK = 512 * 1024
@@ -147,12 +146,14 @@ def _blocks(pieces: Iterator[bytes], newline: bytes) -> Iterator[_Block]:
                 rest = piece[-len(newline) :]  # its end may have begun
                 continue
             is_cutting = False
-        head, found, rest = rest.rpartition(newline)
-        if found and len(head) <= LINE_LIMIT:
-            yield _Block(head + newline)
-        elif found:
-            for line in head.split(newline):
-                yield _block_of(line, newline)
+        end = rest.rfind(newline) + len(newline)
+        if end >= len(newline):
+            head, rest = rest[:end], rest[end:]
+            if end <= LINE_LIMIT:
+                yield _Block(head)
+            else:
+                for line in head.removesuffix(newline).split(newline):
+                    yield _block_of(line, newline)
         if len(rest) > LINE_LIMIT:
             yield _block_of(rest, newline)
             rest, is_cutting = b"", True
@@ -178,18 +179,27 @@ def _by_pattern(blocks: Iterator[_Block], how: Format) -> Iterator[Chunk]:
         if is_clear and not skip and not block.is_cut:
             found = pattern.converted(records)
         if found is not None:
-            if found:
-                yield Chunk(found, _Origins(records, how, number, found), [])
+            if found.rows:
+                origins = _Origins(records, how, number, found.rows)
+                yield Chunk(found.text, origins, [])
         elif is_clear and pattern.is_sound(records):
             alone = _Block(records, block.is_cut)
             yield from _by_csv(iter([alone]), how, number, skip)
         else:  # only the csv module can tell where records end
             yield from _by_csv(chain(given, blocks), how, number, skip)
             return
-        number += records.count(b"\n")
+        number += found.lines if found else records.count(b"\n")
         skip = skip and not records
     if rest:
         yield from _by_csv(iter([_Block(rest)]), how, number, skip)
+
+
+class _Converted(NamedTuple):
+    """Rows as the bulk statement takes them, and the numbers of rows and of lines."""
+
+    text: bytes
+    rows: int
+    lines: int
 
 
 class _Pattern:
@@ -202,20 +212,20 @@ class _Pattern:
     def __init__(self, how: Format) -> None:
         self._delimiter = how.delimiter.encode()
         mark = re.escape(self._delimiter)
-        self._others = how.width - 1
+        others = how.width - 1
         self._odd = {b'"', b"\\", b"\t", b"\r", b"\0"} - {self._delimiter}
-        some = b"+" if how.width == 1 else b"*"  # an empty line is no row
+        self._record = self._delimiter * others + b"\n"
+        self._values = bytes(set(range(256)) - {*self._delimiter, *b"\n"})
+        some = b"*" if others else b"+"  # an empty line is no row
         plain = rb'[^%b"\\\t\r\n\0]%b+' % (mark, some)
         field = rb"(?:%b|\0++|\\N)" % plain
         other = rb"(?:[^%b\r\n\0]*+|\0++)" % mark
-        self._sound = re.compile(
-            rb"(?:%b%b\r?\n)*+" % ((field + mark) * self._others, field)
-        )
+        self._sound = re.compile(rb"(?:%b%b\r?\n)*+" % ((field + mark) * others, field))
         self._loose = re.compile(rb"(?:%b(?:%b%b)*+\r?\n)*+" % (other, mark, other))
 
     def parted(self, text: bytes) -> tuple[bytes, bytes]:
         """Return whole records, and the start of one that may go on."""
-        if text.count(b'"') % 2 == 0:
+        if b'"' not in text or text.count(b'"') % 2 == 0:
             return text, b""
         place, is_inside = text.rfind(b'"'), False
         while True:
@@ -225,12 +235,12 @@ class _Pattern:
                 return text[:end], text[end:]
             place = end - 1
 
-    def converted(self, text: bytes) -> bytes | None:
+    def converted(self, text: bytes) -> _Converted | None:
         """Return records as the bulk statement takes them, or None if not all are."""
         if not _is_utf8(text):
             return None
-        if self._is_plain(text):
-            return text.replace(self._delimiter, b"\t")
+        if rows := self._plain(text):
+            return _Converted(text.replace(self._delimiter, b"\t"), rows, rows)
         if b"\0" in text:
             return None
         parts = text.split(b'"')
@@ -238,6 +248,8 @@ class _Pattern:
         outside = b"\0".join(parts[::2])
         if rb"\N" in inside or not self._sound.fullmatch(outside):
             return None
+        rows = outside.count(b"\n")
+        lines = rows + inside.count(b"\n")
         for character, escaped in ESCAPES_OF_BYTES:
             inside = inside.replace(character, escaped)
         outside = outside.replace(self._delimiter, b"\t").replace(b"\r\n", b"\n")
@@ -245,14 +257,19 @@ class _Pattern:
             outside = outside.replace(b"\0\0", b'\0"\0')
         parts[::2] = outside.split(b"\0")
         parts[1::2] = inside.split(b"\0") if len(parts) > 1 else []
-        return b"".join(parts)
+        return _Converted(b"".join(parts), rows, lines)
 
-    def _is_plain(self, text: bytes) -> bool:
+    def _plain(self, text: bytes) -> int:
+        """Return the number of rows, or 0 where they need a closer look."""
         if any(odd in text for odd in self._odd):
-            return False
-        lines = text.removesuffix(b"\n").split(b"\n")
-        counts = set(map(methodcaller("count", self._delimiter), lines))
-        return counts == {self._others} and (self._others > 0 or b"" not in lines)
+            return 0
+        marks = text.translate(None, self._values)  # all that is between the values
+        rows = len(marks) // len(self._record)
+        if marks != self._record * rows:
+            return 0
+        if len(self._record) == 1 and (text[:1] == b"\n" or b"\n\n" in text):
+            return 0
+        return rows
 
     def is_sound(self, text: bytes) -> bool:
         """Tell whether quotes are where they may be, and records end with the text."""
@@ -265,9 +282,9 @@ class _Pattern:
 class _Origins(Sequence[tuple[int, str]]):
     """Where the rows of a text come from, looked up when somebody asks."""
 
-    def __init__(self, text: bytes, how: Format, number: int, rows: bytes) -> None:
+    def __init__(self, text: bytes, how: Format, number: int, rows: int) -> None:
         self._given = (text, how, number)
-        self._length = rows.count(b"\n")
+        self._length = rows
 
     def __len__(self) -> int:
         return self._length

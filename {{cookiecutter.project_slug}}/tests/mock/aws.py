@@ -117,6 +117,7 @@ class MockSqs:
         self.hidden_for: list[int] = []
         self.extended = threading.Event()
         self.given_back = threading.Event()
+        self._never = threading.Event()
 
     def send(self, *bodies: str) -> None:
         """Put messages on the queue."""
@@ -144,9 +145,14 @@ class MockSqs:
         }
 
     def receive_message(self, MaxNumberOfMessages: int, **_: Any) -> dict[str, Any]:  # noqa: N803
-        """Hand out messages; without any, the answer names none, as SQS's does."""
+        """Hand out messages; without any, the answer names none, as SQS's does.
+
+        Before that it pauses, as a long poll does, so that other threads go on.
+        """
         if self.failures:
             raise self.failures.pop(0)
+        if not self.waiting:
+            self._never.wait(0.001)
         taken = self.waiting[:MaxNumberOfMessages]
         del self.waiting[:MaxNumberOfMessages]
         self.in_flight |= {message["ReceiptHandle"]: message for message in taken}

@@ -98,11 +98,11 @@ locals {
 
   # An image's tag tells what is in it, so that the same code is no new deployment.
   tags = {
-    for name in keys(local.containers) : name => substr(sha256(join("", [
+    for name in keys(local.containers) : name => substr(sha256(join("", concat([local.config.architecture], [
       for file in concat(
         tolist(fileset(local.root, ".build/local/${name}/**/*.{py,yml,pem}")),
         tolist(fileset(local.root, "src/common/{docker_wrapper,requirements*.txt}")),
       ) : filesha256("${local.root}/${file}")
-    ])), 0, 12)
+    ]))), 0, 12)
   }
 }

@@ -227,7 +227,17 @@ def apply(
 
 
 def destroy(environment: Environment, targets: Sequence[str]) -> int:
-    """Destroy each target, the last one first; return 0."""
+    """Destroy each target, the last one first; return 0.
+
+    Raises:
+        Refusal: the environment is protected. AWS itself would refuse only when the
+            functions and the database's instances are gone.
+    """
+    if sizes.is_protected(environment.name):
+        raise Refusal(
+            f"{environment.name} is protected: say is_protected: false of it in "
+            f"config/deploy.yml, make deploy ENV={environment.name}, and destroy then"
+        )
     for target in reversed(targets):
         tell(f"destroy {target}")
         environment.prepare(target)

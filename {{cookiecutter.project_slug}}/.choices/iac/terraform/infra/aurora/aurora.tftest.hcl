@@ -11,8 +11,8 @@ variables {
 
 run "postgres" {
   assert {
-    condition     = aws_rds_cluster.main.engine == "aurora-postgresql" && one(aws_rds_cluster_parameter_group.main.parameter).name == "rds.force_ssl"
-    error_message = "Aurora PostgreSQL requires TLS."
+    condition     = aws_rds_cluster.main.engine == "aurora-postgresql" && { for each in aws_rds_cluster_parameter_group.main.parameter : each.name => each.value } == { "rds.force_ssl" = "1", idle_session_timeout = "600000" }
+    error_message = "Aurora PostgreSQL requires TLS, and ends idle sessions."
   }
   assert {
     condition     = aws_rds_cluster.main.manage_master_user_password && aws_rds_cluster.main.master_password == null && aws_rds_cluster.main.storage_encrypted
@@ -21,6 +21,14 @@ run "postgres" {
   assert {
     condition     = !aws_rds_cluster.main.deletion_protection && length(aws_rds_cluster_instance.main) == 1
     error_message = "A small environment is cheap, and can be destroyed."
+  }
+  assert {
+    condition     = aws_rds_cluster.main.skip_final_snapshot && alltrue([for instance in aws_rds_cluster_instance.main : !instance.auto_minor_version_upgrade])
+    error_message = "Only a deploy changes the version."
+  }
+  assert {
+    condition     = alltrue([for group in aws_cloudwatch_log_group.main : group.name == "/aws/rds/cluster/test-small/postgresql" && group.retention_in_days == 30])
+    error_message = "Its logs have an end."
   }
   assert {
     condition     = length(aws_iam_role_policy.secret) == 2 * length(local.names)
@@ -34,8 +42,8 @@ run "mysql" {
     database    = "mysql"
   }
   assert {
-    condition     = { for each in aws_rds_cluster_parameter_group.main.parameter : each.name => each.value } == { require_secure_transport = "ON", local_infile = "1" }
-    error_message = "Aurora MySQL requires TLS, and takes the bulk statement."
+    condition     = { for each in aws_rds_cluster_parameter_group.main.parameter : each.name => each.value } == { require_secure_transport = "ON", local_infile = "1", wait_timeout = "600", server_audit_logging = "1", server_audit_events = "CONNECT" }
+    error_message = "Aurora MySQL requires TLS, takes the bulk statement, ends idle sessions and logs who logs in."
   }
   assert {
     condition     = aws_rds_cluster.main.deletion_protection && !aws_rds_cluster.main.skip_final_snapshot && aws_rds_cluster.main.backup_retention_period == 14

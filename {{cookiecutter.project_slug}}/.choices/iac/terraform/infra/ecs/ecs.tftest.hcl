@@ -37,4 +37,8 @@ run "lambdas" {
     condition     = length(aws_ecs_service.function) == 0
     error_message = "A Lambda is no service."
   }
+  assert {
+    condition     = toset(keys(aws_cloudwatch_log_group.task)) == local.names
+    error_message = "Logs outlive a move to Lambda."
+  }
 }

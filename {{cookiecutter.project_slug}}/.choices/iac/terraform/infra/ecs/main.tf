@@ -7,10 +7,11 @@ resource "aws_ecs_cluster" "main" {
   }
 }
 
+# There for each function, so that its logs outlive its move to Lambda.
 resource "aws_cloudwatch_log_group" "task" {
   #checkov:skip=CKV_AWS_158:logs hold no values of rows and no secrets; the service's own key is enough
   #checkov:skip=CKV_AWS_338:config/deploy.yml says how long
-  for_each          = local.containers
+  for_each          = local.functions
   name              = "/ecs/${local.prefix}-${each.key}"
   retention_in_days = each.value.log_days
 }
@@ -80,5 +81,9 @@ resource "aws_ecs_service" "function" {
   }
   lifecycle {
     ignore_changes = [desired_count] # autoscaling decides
+    postcondition {                  # a service that went back is steady, too
+      condition     = self.task_definition == aws_ecs_task_definition.function[each.key].arn
+      error_message = "The new tasks of ${each.key} did not run, and ECS went back to the old ones: see its events and /ecs/${local.prefix}-${each.key}."
+    }
   }
 }

@@ -1,7 +1,8 @@
 # Private subnets, one a zone, without a way to the internet unless a NAT gateway is asked for.
 data "aws_availability_zones" "available" {
   #checkov:skip=CKV_AWS_394:they are sorted by name, and a region's new zone comes last
-  state = "available"
+  state            = "available"
+  exclude_zone_ids = ["use1-az3"] # Lambda is short of room there
   filter {
     name   = "opt-in-status"
     values = ["opt-in-not-required"] # no local zones

@@ -37,10 +37,11 @@ locals {
 }
 
 resource "aws_iam_role" "execution" {
-  for_each           = local.functions
-  name               = "${local.prefix}-${each.key}-execution"
-  description        = "What the Lambda ${each.key} may do"
-  assume_role_policy = jsonencode(local.trust_lambda)
+  for_each              = local.functions
+  name                  = "${local.prefix}-${each.key}-execution"
+  description           = "What the Lambda ${each.key} may do"
+  assume_role_policy    = jsonencode(local.trust_lambda)
+  force_detach_policies = true # the target aurora gives it one more
 }
 
 resource "aws_iam_role_policy" "execution" {
@@ -57,7 +58,7 @@ resource "aws_iam_role_policy" "execution" {
         Resource = local.lambda_logs[each.key]
       },
       {
-        # these have no resources to name
+        # X-Ray has no resources to name; those of the network are not known yet
         Sid    = "TraceAndJoinTheNetwork"
         Effect = "Allow"
         Action = [
@@ -89,10 +90,11 @@ resource "aws_iam_role_policy" "execution" {
 }
 
 resource "aws_iam_role" "task" {
-  for_each           = local.functions
-  name               = "${local.prefix}-${each.key}-task"
-  description        = "What the container ${each.key} may do"
-  assume_role_policy = jsonencode(local.trust_tasks)
+  for_each              = local.functions
+  name                  = "${local.prefix}-${each.key}-task"
+  description           = "What the container ${each.key} may do"
+  assume_role_policy    = jsonencode(local.trust_tasks)
+  force_detach_policies = true # the target aurora gives it one more
 }
 
 resource "aws_iam_role_policy" "task" {

@@ -29,4 +29,8 @@ run "policies" {
     ])
     error_message = "A function gets its own queue, and its own objects."
   }
+  assert {
+    condition     = alltrue([for role in concat(values(aws_iam_role.execution), values(aws_iam_role.task)) : role.force_detach_policies])
+    error_message = "A function can be removed, though the target aurora gave its roles a policy."
+  }
 }
