@@ -47,8 +47,10 @@ def draw(project: Project) -> Console:
     """Run the words, and return a console that has recorded them."""
     console = Console(record=True, width=WIDTH, file=io.StringIO())
 
-    def show(terminal: int, word: str, act: Callable[[], str]) -> None:
-        began = monotonic()
+    def show(
+        terminal: int, word: str, act: Callable[[], str], began: float | None = None
+    ) -> None:
+        began = began or monotonic()
         said = act()
         prompt = Text.assemble((f"{terminal} $ ", "bright_black"), (word, "bold"))
         taken = f"{monotonic() - began:.1f} s"
@@ -65,12 +67,13 @@ def draw(project: Project) -> Console:
     with shim:
         show(2, "make shim", lambda: until(shim, "Next"))
         options = "RUN_ARGS=--log_format=text"
+        began = monotonic()
         worker = project.start("run", "FUNC=worker", options)
         with worker:
             worker.wait_until(lambda: "polling" in worker.said)
             event = "FILE=tests/data/large.csv"
             show(1, f"make event {event}", lambda: make("event", event))
-            show(3, "make run FUNC=worker", lambda: until(worker, "loaded"))
+            show(3, "make run FUNC=worker", lambda: until(worker, "loaded"), began)
         show(1, "make sanity_check", lambda: make("sanity_check", "LOG_FORMAT=text"))
         show(1, "make parity | tail -n 1", lambda: make("parity").splitlines()[-1])
     return console
