@@ -20,7 +20,8 @@ COMBINATIONS = [
         id="mysql-BSD",
     ),
     pytest.param(
-        {"database": "postgres", "license": "Proprietary"}, id="postgres-Proprietary"
+        {"database": "postgres", "license": "Proprietary", "iac": "cdk"},
+        id="postgres-Proprietary-cdk",
     ),
 ]
 OFFLINE = ["unshare", "--user", "--map-root-user", "--net"]

@@ -34,6 +34,8 @@ def main() -> int:
         findings += [server(), *(program(*each) for each in PROGRAMS)]
         if (ROOT / "infra" / "terraform.py").exists():
             findings.append(program(*TERRAFORM))
+        if (ROOT / "infra" / "cdk.json").exists():
+            findings.append(program(*NODE))
     lacking = [each for each in findings if each.is_required and not each.is_met]
     for each in lacking if options.quiet else findings:
         mark = (
@@ -93,6 +95,12 @@ TERRAFORM = (
     ["terraform", "version"],
     "deploying (1.11 or later), and checks of what deploys",
     "https://developer.hashicorp.com/terraform/install",
+)
+NODE = (
+    "Node",
+    [str(ROOT / ".venv-infra" / "bin" / "node"), "--version"],
+    "CDK: deploying, and checks of what deploys",
+    "it comes with .venv-infra, which the first of these words installs",
 )
 PROGRAMS = [
     (

@@ -28,8 +28,8 @@ BIN = toolkit.INSTALLED / "bin"
 VARIABLES = ("ALARM_TOPIC", "DB_HOST", "DB_PORT", "DB_NAME", "DB_USER", "DB_TLS")
 # What a synthesis reads, besides its settings.
 INPUTS = (
-    *("infra/**/*.py", "infra/cdk.json", "config/deploy.yml", "src/common/*"),
-    *(".build/lambda/*.zip", ".build/layer/*.zip", ".build/local/**/*"),
+    *("infra/**/*.py", "infra/**/*.yml", "infra/cdk.json", "config/deploy.yml"),
+    *(".build/lambda/*.zip", ".build/layer/*.zip", ".build/local/**/*", "src/common/*"),
 )
 FULL = "use1-az3"  # Lambda is short of room there
 NO_CHANGE = "Number of stacks with differences: 0"
