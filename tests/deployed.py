@@ -158,20 +158,21 @@ def refuses_what_the_role_may_not(project: Project, policy: Path) -> None:
 
 
 def switches_by_a_word(project: Project, unmapped: str) -> None:
-    """Let the queue feed the container instead of the Lambda, and back."""
+    """Let a queue feed the container instead of the Lambda, and back; no other one."""
     config = project.path / "config" / "deploy.yml"
     text = config.read_text(encoding="utf-8")
-    assert text.count("runtime: lambda ") == 1
+    assert text.count("worker: {}") == 1
     words = ("TARGET=lambda", "ENV=local")
 
     def switch(runtime: str) -> None:
-        changed = text.replace("runtime: lambda ", f"runtime: {runtime} ")
+        changed = text.replace("worker: {}", f"worker: {{runtime: {runtime}}}")
         config.write_text(changed, encoding="utf-8")
         make(project, "deploy", *words)
 
     pending = queue(project, f"{FUNCTION}-pending")
     print(flows_through_a_switch(project, BUCKET, pending, switch))
-    config.write_text(text.replace("lambda ", "container "), encoding="utf-8")
+    moved = text.replace("worker: {}", "worker: {runtime: container}")
+    config.write_text(moved, encoding="utf-8")
     planned = make(project, "plan", *words, check=False)
     assert planned.returncode != 0
     assert unmapped in planned.stdout

@@ -17,6 +17,7 @@ from deployed import (
     move_to_containers,
 )
 from playground import DATABASES, client
+from test_bakes import OFFLINE, is_offline_possible
 
 UNCHANGED = "There were no differences"
 
@@ -106,6 +107,15 @@ def test_all_targets_are_deployed_in_order_up_to_the_first_that_fails(
     assert deployed == [*expected, ("lambda", "all")]
 
 
+def test_topic_that_is_none_is_named(tmp_path: Path) -> None:
+    project = bake(tmp_path, iac="cdk").share_installs()
+    topic = {"ALARM_TOPIC": "alarms"}
+    result = project.make("plan", "ENV=dev", "NEEDS_=", env=topic, check=False)
+    assert result.returncode != 0
+    assert "ALARM_TOPIC=alarms is no ARN of an SNS topic, as in" in result.stdout
+    assert "Traceback" not in result.stdout
+
+
 def pretend(project: Project, program: str) -> None:
     """Put a program in place of CDK's command line."""
     installed = project.path / ".venv-infra"
@@ -133,14 +143,20 @@ def test_fresh_project_passes_the_checks_and_tests_of_its_targets(
     tmp_path: Path,
 ) -> None:
     project = bake(tmp_path, iac="cdk").share_installs()
-    project.make("lint")
+    project.make("build")
+    no_network = OFFLINE if is_offline_possible() else []
+    project.run(*no_network, "make", "lint")
     assembly = project.path / ".build" / "cdk" / ".check" / "large" / "manifest.json"
     synthesised = assembly.stat().st_mtime_ns
     (project.path / "infra" / "app.py").touch()
     project.make("lint")
     assert assembly.stat().st_mtime_ns == synthesised
+    # all at once: each word starts CDK's library anew
+    pytest_ = (".venv-infra/bin/pytest", "-o", "pythonpath=infra", "infra")
+    tested = project.run(*pytest_, "--verbose").stdout
     for target in TARGETS:
-        assert " passed in " in project.make("test", f"TARGET={target}").stdout
+        assert f"infra/{target}/test_{target}.py" in tested
+    assert " passed in " in project.make("test", "TARGET=queue").stdout
     queue = project.path / "infra" / "queue" / "stack.py"
     text = queue.read_text(encoding="utf-8")
     assert text.count("6 * size") == 1

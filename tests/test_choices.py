@@ -69,10 +69,13 @@ def test_code_holds_no_jinja(pattern: str) -> None:
 
 @pytest.fixture(scope="module")
 def bakes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Project]:
-    """Return a project for each database."""
+    """Return a project for each database and tool."""
     return {
-        database: bake(tmp_path_factory.mktemp(database), database=database)
+        f"{database}-{iac}": bake(
+            tmp_path_factory.mktemp(iac), database=database, iac=iac
+        )
         for database in ANSWERS["database"]
+        for iac in ANSWERS["iac"]
     }
 
 

@@ -16,7 +16,6 @@ ANSWERS = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
 LINK = re.compile(r"\]\((?:<([^>]+)>|([^)\s]+))\)")
 DEVCONTAINER = ".devcontainer/devcontainer.json"
 # Words that pages tell of before they are there.
-TO_COME = {"queue", "sql", "logs", "redrive", "purge"}
 FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 
 
@@ -88,7 +87,7 @@ def test_words_that_a_project_tells_of_are_there(projects: list[Project]) -> Non
         for path in [*pages(project.path), project.path / DEVCONTAINER]:
             text = path.read_text(encoding="utf-8")
             told = re.findall(r"(?:[`\"]|^|&& )make ([a-z_]+)", text, re.MULTILINE)
-            assert set(told) <= known | TO_COME, path.name
+            assert set(told) <= known, path.name
 
 
 def test_json_that_a_project_tells_of_is_json(projects: list[Project]) -> None:

@@ -840,3 +840,8 @@ def test_what_is_no_infrastructure_is_the_same_bytes(
     assert names > {"src/func/worker.py", "config/deploy.yml", "tests/test_worker.py"}
     for name in names:
         assert (one.path / name).read_bytes() == (other.path / name).read_bytes(), name
+    words = [
+        [line.split()[0] for line in project.make().stdout.splitlines()]
+        for project in (one, other)
+    ]
+    assert words[0] == words[1]

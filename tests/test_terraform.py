@@ -80,7 +80,7 @@ def test_all_targets_are_deployed_in_order_up_to_the_first_that_fails(
     # the queue feeds the Lambda until the container runs
     expected = [[each, "[]"] for each in TARGETS]
     expected[TARGETS.index("lambda")] = ["lambda", '["worker"]']
-    assert applied == [*expected, ["lambda"]]
+    assert applied == [*expected, ["lambda", "[]"]]
 
 
 @pytest.mark.usefixtures("providers")

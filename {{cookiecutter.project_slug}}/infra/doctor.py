@@ -22,7 +22,6 @@ PYTHON = "3.11"
 MAKE = "3.81"
 COMPOSE = "2.20"  # knows `include`
 TERRAFORM = "1.11"
-NODE = "22"
 COLOURS = {"ok": 32, "absent": 33, "too old": 33, "MISSING": 31}
 
 
@@ -141,12 +140,11 @@ def deploying(environment: str, project: str, venv_python: str) -> list[Finding]
         findings.append(program(*words, remedy, is_required=is_required))
     if (ROOT / "infra" / "cdk.json").exists():
         remedy = (
-            "https://nodejs.org/en/download (Debian, Ubuntu, WSL: its packages; macOS: "
-            f"brew install node@{NODE})"
+            "https://nodejs.org/en/download (Debian, Ubuntu, WSL: apt-get install npm; "
+            "macOS: brew install node); Node itself comes with .venv-infra"
         )
-        for name, command, needed in (("Node", "node", NODE), ("npm", "npm", "")):
-            words = (name, [command, "--version"], needed, "deploying, by CDK")
-            findings.append(program(*words, remedy, is_required=is_required))
+        words = ("npm", ["npm", "--version"], "", "installing CDK, which deploys")
+        findings.append(program(*words, remedy, is_required=is_required))
     if environment == "local":
         findings.append(shim())
     elif environment:

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,8 @@ BIN = toolkit.INSTALLED / "bin"
 VARIABLES = ("ALARM_TOPIC", "DB_HOST", "DB_PORT", "DB_NAME", "DB_USER", "DB_TLS")
 # What a synthesis reads, besides its settings.
 INPUTS = (
-    *("infra/**/*.py", "infra/cdk.json", "config/deploy.yml", "src/common/*"),
-    *(".build/lambda/*.zip", ".build/layer/*.zip", ".build/local/**/*"),
+    *("infra/**/*.py", "infra/**/*.yml", "infra/cdk.json", "config/deploy.yml"),
+    *(".build/lambda/*.zip", ".build/layer/*.zip", ".build/local/**/*", "src/common/*"),
 )
 FULL = "use1-az3"  # Lambda is short of room there
 NO_CHANGE = "Number of stacks with differences: 0"
@@ -48,26 +49,13 @@ class Cdk(tool.Tool):
                 f"ALARM_TOPIC={topic} is no ARN of an SNS topic, as in "
                 "arn:aws:sns:eu-west-1:123456789012:alarms"
             )
-        if not toolkit.is_there():
-            if not self.is_local:
-                raise Refusal(
-                    f"CDK has no bucket and no roles in the account and region of "
-                    f"{environment}: make bootstrap ENV={environment}"
-                )
-            toolkit.bootstrap(self.is_local)
-        self._words = {
-            "project": project,
-            "environment": environment,
-            "database": database,
-        }
-        whole = targets[0] if len(targets) == 1 else "all"
-        self._assembly = self._synthesise(whole, targets=" ".join(targets))
 
     def plan(self, target: str) -> bool:
         """Print what deploying a target would change; tell if that is anything.
 
         Raises:
-            subprocess.CalledProcessError: CDK failed.
+            Refusal: CDK has no bucket and no roles there, or cannot synthesise.
+            subprocess.CalledProcessError: it failed otherwise.
         """
         words = ("diff", target, "--exclusively", "--no-change-set")
         return NO_CHANGE not in toolkit.run("--app", self._assembly, *words)
@@ -119,8 +107,27 @@ class Cdk(tool.Tool):
                 with suppress(iam.exceptions.NoSuchEntityException):
                     iam.delete_role_policy(RoleName=role, PolicyName="secret")
 
+    @cached_property
+    def _assembly(self) -> Path:
+        """All targets that are wanted, synthesised; CDK has what it needs to deploy."""
+        if not toolkit.is_there():
+            if not self.is_local:
+                raise Refusal(
+                    f"CDK has no bucket and no roles in the account and region of "
+                    f"{self.environment}: make bootstrap ENV={self.environment}"
+                )
+            toolkit.bootstrap(self.is_local)
+        name = self.targets[0] if len(self.targets) == 1 else "all"
+        return self._synthesise(name, targets=" ".join(self.targets))
+
     def _synthesise(self, name: str, **more: str) -> Path:
-        return synthesise(BUILD / self.environment / name, **self._words, **more)
+        return synthesise(
+            BUILD / self.environment / name,
+            project=self.project,
+            environment=self.environment,
+            database=self.database,
+            **more,
+        )
 
 
 def synthesise(folder: Path, **settings: str) -> Path:

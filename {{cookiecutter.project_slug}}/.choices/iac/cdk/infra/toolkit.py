@@ -9,6 +9,7 @@ from pathlib import Path
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from place import sentence
 from sizes import ROOT, Refusal
 
 INFRA = ROOT / "infra"
@@ -93,7 +94,7 @@ def main() -> int:
     try:
         place = bootstrap(options.environment == "local")
     except (BotoCoreError, ClientError) as error:
-        print(f"AWS refuses: {error}", file=sys.stderr)
+        print(sentence(error, options.environment), file=sys.stderr)
         return 1
     except Refusal as error:
         print(f"{error}.", file=sys.stderr)
