@@ -22,6 +22,7 @@ PYTHON = "3.11"
 MAKE = "3.81"
 COMPOSE = "2.20"  # knows `include`
 TERRAFORM = "1.11"
+NODE = "22"
 COLOURS = {"ok": 32, "absent": 33, "too old": 33, "MISSING": 31}
 
 
@@ -139,12 +140,10 @@ def deploying(environment: str, project: str, venv_python: str) -> list[Finding]
         words = ("Terraform", ["terraform", "version"], TERRAFORM, "deploying")
         findings.append(program(*words, remedy, is_required=is_required))
     if (ROOT / "infra" / "cdk.json").exists():
-        remedy = (
-            "https://nodejs.org/en/download (Debian, Ubuntu, WSL: apt-get install npm; "
-            "macOS: brew install node); Node itself comes with .venv-infra"
-        )
-        words = ("npm", ["npm", "--version"], "", "installing CDK, which deploys")
-        findings.append(program(*words, remedy, is_required=is_required))
+        node = str(ROOT / ".venv-infra" / "bin" / "node")
+        remedy = "it comes with .venv-infra, which the first of these words installs"
+        words = ("Node", [node, "--version"], NODE, "CDK: deploying, and its checks")
+        findings.append(program(*words, remedy))
     if environment == "local":
         findings.append(shim())
     elif environment:

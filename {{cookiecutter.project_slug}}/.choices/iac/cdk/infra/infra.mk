@@ -6,7 +6,7 @@ VALIDATED     := .build/cdk/.validated
 
 IN_INFRA = $(BIN)/python infra/cdk.py
 
-.PHONY: bootstrap plan deploy destroy build-ecr test-target tools-node
+.PHONY: bootstrap plan deploy destroy build-ecr test-target
 
 bootstrap: $(INSTALLED) $(INFRA_DONE) ## what CDK needs in an account and region, once: ENV=dev
 	@$(IN_ENV) exec $(BIN)/python infra/toolkit.py --environment $(ENV)
@@ -16,10 +16,6 @@ deploy: ## into AWS, or by ENV=local into the shim: [TARGET=queue] [ENV=local]
 destroy: ## what deploy has made, the last target first: [TARGET=queue] [ENV=local]
 plan deploy destroy: $(INSTALLED) $(INFRA_DONE) $(NEEDS_$(TARGET))
 	@$(IN_ENV) $(REPORTING) $(IN_INFRA) $@ $(WHICH) $(REPORTED)
-
-tools: tools-node
-tools-node:
-	@command -v npm >/dev/null || $(AS_ROOT) apt-get install -qq --no-install-recommends npm >/dev/null
 
 build-ecr: $(INSTALLED) $(INFRA_DONE) build-local
 	@$(IN_ENV) exec $(IN_INFRA) push $(WHICH)
