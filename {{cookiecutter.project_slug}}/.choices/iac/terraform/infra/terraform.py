@@ -20,7 +20,12 @@ from sizes import ROOT, Refusal
 INFRA = ROOT / "infra"
 BUILD = ROOT / ".build" / "terraform"
 NO_PROVIDER = 3
+UNAVAILABLE = ("Failed to query available provider", "Failed to install provider")
 SHIM_DATABASE = ("DB_HOST", "DB_PORT", "DB_NAME", "DB_USER", "DB_PASS", "DB_TLS")
+
+
+class NoProvider(Refusal):
+    """Terraform's provider for AWS cannot be had."""
 
 
 class Terraform(tool.Tool):
@@ -134,7 +139,8 @@ def run(
         env: more of the environment.
 
     Raises:
-        subprocess.CalledProcessError: it failed.
+        NoProvider: it cannot get its provider.
+        subprocess.CalledProcessError: it failed otherwise.
     """
     plugins = BUILD / ".plugins"
     plugins.mkdir(exist_ok=True)
@@ -148,6 +154,11 @@ def run(
         text=True,
     )
     if is_quiet and result.returncode != 0:
+        if any(told in result.stdout for told in UNAVAILABLE):
+            raise NoProvider(
+                "Terraform cannot get its provider for AWS: see whether its registry, "
+                "or a mirror that its configuration names, can be reached from here"
+            )
         print(result.stdout, file=sys.stderr)
     result.check_returncode()
 
@@ -161,12 +172,12 @@ def validate(targets: Sequence[str], _database: str) -> int:
     for target in targets:
         folder = BUILD / ".check" / target
         lay_out(folder, target, "local")
-        try:
-            run(folder, "init", "-input=false", "-backend=false", is_quiet=True)
-        except subprocess.CalledProcessError:
-            print("Terraform has no provider here: targets are not validated.")
-            return NO_PROVIDER
         with tool.stop_at("validate", target):
+            try:
+                run(folder, "init", "-input=false", "-backend=false", is_quiet=True)
+            except NoProvider:
+                print("Terraform has no provider here: targets are not validated.")
+                return NO_PROVIDER
             run(folder, "validate", is_quiet=True)
     return 0
 
