@@ -1,6 +1,7 @@
 """What tests do with a tool that deploys: apply it into the shim with IAM enforced."""
 
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,7 +43,7 @@ def deploys_and_loads(project: Project, role: str, unmapped: str) -> None:
     second_function_has_a_queue_of_its_own(project)
     sets_poison_aside(project)
     refuses_what_the_role_may_not(project, project.path / "infra" / role)
-    switches_by_a_word(project, unmapped)
+    plans_another_runtime(project, unmapped)
 
 
 def destroys(project: Project, before: dict[str, list[Any]]) -> None:
@@ -157,26 +158,35 @@ def refuses_what_the_role_may_not(project: Project, policy: Path) -> None:
     make(project, "deploy", "TARGET=role", "ENV=local")
 
 
-def switches_by_a_word(project: Project, unmapped: str) -> None:
-    """Let a queue feed the container instead of the Lambda, and back; no other one."""
+def with_runtime(project: Project, runtime: str) -> None:
+    """Say in `config/deploy.yml` what runs the worker."""
     config = project.path / "config" / "deploy.yml"
     text = config.read_text(encoding="utf-8")
-    assert text.count("worker: {}") == 1
-    words = ("TARGET=lambda", "ENV=local")
+    changed, count = re.subn(
+        r"(?m)^  worker: \{.*\}$", f"  worker: {{runtime: {runtime}}}", text
+    )
+    assert count == 1
+    config.write_text(changed, encoding="utf-8")
+
+
+def plans_another_runtime(project: Project, unmapped: str) -> None:
+    """Let the queue feed a container instead of the Lambda, in a plan."""
+    with_runtime(project, "container")
+    planned = make(project, "plan", "TARGET=lambda", "ENV=local", check=False)
+    assert planned.returncode != 0
+    assert unmapped in planned.stdout
+    with_runtime(project, "lambda")
+
+
+def switches_under_traffic(project: Project) -> None:
+    """Let the queue feed a container instead of the Lambda, and back; no other one."""
 
     def switch(runtime: str) -> None:
-        changed = text.replace("worker: {}", f"worker: {{runtime: {runtime}}}")
-        config.write_text(changed, encoding="utf-8")
-        make(project, "deploy", *words)
+        with_runtime(project, runtime)
+        make(project, "deploy", "TARGET=lambda", "ENV=local")
 
     pending = queue(project, f"{FUNCTION}-pending")
     print(flows_through_a_switch(project, BUCKET, pending, switch))
-    moved = text.replace("worker: {}", "worker: {runtime: container}")
-    config.write_text(moved, encoding="utf-8")
-    planned = make(project, "plan", *words, check=False)
-    assert planned.returncode != 0
-    assert unmapped in planned.stdout
-    config.write_text(text, encoding="utf-8")
 
 
 def logs(project: Project) -> str:

@@ -15,6 +15,7 @@ from deployed import (
     far,
     make,
     move_to_containers,
+    switches_under_traffic,
 )
 from playground import DATABASES, client
 
@@ -33,6 +34,7 @@ def test_terraform_deploys_what_loads_files_and_destroys_all_of_it(
         deploys_and_loads(
             project, "role/main.tf", "0 to add, 0 to change, 1 to destroy"
         )
+        switches_under_traffic(project)
         assert make(project, "plan", "ENV=local").stdout.count("No changes.") == 5
         destroys(project, before)
 

@@ -97,7 +97,7 @@ def statements(is_terminal: bool) -> Iterator[str]:
         if lines[-1].rstrip().endswith(";"):
             yield "\n".join(lines)
             lines = []
-    if "".join(lines).strip():
+    if any(line.strip() and not line.lstrip().startswith("--") for line in lines):
         yield "\n".join(lines)
 
 
