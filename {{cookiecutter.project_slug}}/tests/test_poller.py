@@ -260,8 +260,14 @@ def test_outage_pauses_and_ends_without_a_restart(context: CustomContext) -> Non
     assert context.sqs.hidden_for == [1]
 
 
+class ClosedError(Exception):
+    """A connection that was closed before the answer, as botocore tells it."""
+
+    response = None
+
+
 def test_sqs_that_fails_is_asked_again(context: CustomContext) -> None:
-    context.sqs.failures = [ConnectionError("refused"), TimeoutError("slow")]
+    context.sqs.failures = [ConnectionError("refused"), ClosedError("in mid-request")]
     context.sqs.send("a")
     work = Work()
     assert poll(context, work, threading.Event())

@@ -387,7 +387,8 @@ class Poller:
         return None
 
     def _refuse(self, error: Exception) -> None:
-        answer = getattr(error, "response", {}).get("Error", {})
+        # botocore gives a connection that was closed a response, which is None
+        answer = (getattr(error, "response", None) or {}).get("Error", {})
         code = str(answer.get("Code", type(error).__name__)).rpartition(".")[2]
         code = code.removesuffix("Exception").removesuffix("Error")
         if code in REMEDIES:
