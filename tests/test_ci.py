@@ -257,7 +257,7 @@ class Answers(BaseHTTPRequestHandler):
                 comment.update(self._content())
         self._answer({})
 
-    do_PUT = do_PATCH  # noqa: N815
+    do_PUT = do_PATCH  # noqa: N815 - as http.server wants it
 
     def _content(self) -> Any:
         return json.loads(self.rfile.read(int(self.headers["Content-Length"])))
