@@ -192,6 +192,23 @@ def told(text: bytes) -> list[Any]:
     return sorted(found, key=str)
 
 
+@pytest.mark.parametrize(
+    ("text", "is_csv"),
+    [
+        (b'"a","b ""c"""\r\n"d\n",e\r\n', True),
+        (b'a,""\n,"\r"\n', True),
+        (b'"a",b\r\nc,d\n', False),
+        (b'"a",b\\\n', False),
+        (b'"a",\\N\n', False),
+        (b'"a",b,c\n', False),
+        (b"a,b\n", False),
+    ],
+)
+def test_sound_rows_in_quotes_are_there_as_they_were(text: bytes, is_csv: bool) -> None:
+    [chunk] = rows.chunks(io.BytesIO(text), Format(2))
+    assert chunk.csv == (text if is_csv else b"")
+
+
 def test_rows_after_a_reject_are_read() -> None:
     assert read(b'a,"b"c\nd,e\n')[0] == [["d", "e"]]
 

@@ -56,8 +56,11 @@ class Store(Protocol):
         Waits for a transaction that has another state of the object in hand.
         """
 
-    def send(self, number: int, text: bytes) -> None:
-        """Send rows on their way; until they are settled, nothing else is done."""
+    def send(self, number: int, chunk: Chunk) -> None:
+        """Send rows on their way; until they are settled, nothing else is done.
+
+        All chunks until then have their rows in the same forms.
+        """
 
     def settle(self) -> Refusal | None:
         """Wait for the rows that were sent: all of them are in, or none."""
@@ -111,11 +114,13 @@ class Load:
 
     def add(self, chunk: Chunk) -> None:
         """Insert the rows of a chunk; set aside its rejects, and the rows refused."""
-        if len(self._batch) == BATCH:  # it was on its way while this chunk was read
-            self._settle()
+        # a bulk statement takes rows of one form
+        is_other = bool(self._batch) and bool(self._batch[0].csv) != bool(chunk.csv)
+        if is_other or len(self._batch) == BATCH:
+            self._settle()  # they were on their way while this chunk was read
         self._batch.append(chunk)
-        if chunk.text:
-            self._store.send(self._number, chunk.text)
+        if chunk.origins:
+            self._store.send(self._number, chunk)
 
     def finish(self) -> None:
         """Note the numbers of rows in the ledger.
@@ -150,7 +155,7 @@ class Load:
             self._rejected += len(rejects)
 
     def _insert(self, rows: list[bytes]) -> Refusal | None:
-        self._store.send(self._number, b"".join(rows))
+        self._store.send(self._number, Chunk(b"".join(rows)))
         return self._store.settle()
 
     @property

@@ -7,14 +7,15 @@ block at once; where they find fault, the csv module decides record by record.
 Rows leave here as text that COPY of PostgreSQL and LOAD DATA of MySQL read by default:
 fields parted by tabs, rows ended by line feeds, `\t`, `\n`, `\r` and `\\` in values,
 `\N` for NULL. See https://www.postgresql.org/docs/current/sql-copy.html and
-https://dev.mysql.com/doc/refman/8.4/en/load-data.html
+https://dev.mysql.com/doc/refman/8.4/en/load-data.html Rows in quotes that are sound are
+also there as they were, for a database that reads CSV itself.
 """
 
 import codecs
 import csv
 import re
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from itertools import chain
 from typing import Any, NamedTuple, Protocol
@@ -70,16 +71,33 @@ class Format(NamedTuple):
     header: bool = False
 
 
-class Chunk(NamedTuple):
+class Chunk:
     """Some rows and rejects of a file, in its order.
 
-    `text` has the rows as the bulk statement takes them, `origins` the number of the
-    first line of each, and its lines as they were in the file.
+    Args:
+        text: the rows as the bulk statement takes them, or what makes them so of `csv`.
+        origins: the number of the first line of each row, and its lines as they were.
+        rejects: the lines that are no rows.
+        csv: the rows as in RFC 4180, parted by commas, without a backslash, all ended
+            alike; empty where they are not so in the file.
     """
 
-    text: bytes
-    origins: Sequence[tuple[int, str]]
-    rejects: list[Reject]
+    def __init__(
+        self,
+        text: bytes | Callable[[bytes], bytes],
+        origins: Sequence[tuple[int, str]] = (),
+        rejects: Sequence[Reject] = (),
+        csv: bytes = b"",
+    ) -> None:
+        self._text = text
+        self.origins = origins
+        self.rejects = rejects
+        self.csv = csv
+
+    @property
+    def text(self) -> bytes:
+        """The rows as the bulk statement takes them."""
+        return self._text(self.csv) if callable(self._text) else self._text
 
     def reject(self, place: int, reason: str) -> Reject:
         """Return a row, by its place from 0, as a reject."""
@@ -175,31 +193,22 @@ def _by_pattern(blocks: Iterator[_Block], how: Format) -> Iterator[Chunk]:
         given = [each for each in (_Block(rest), block) if each.text]
         records, rest = pattern.parted(rest + block.text)
         is_clear = len(rest) <= LINE_LIMIT and not (block.is_cut and len(given) > 1)
-        found = None
+        chunk = None
         if is_clear and not skip and not block.is_cut:
-            found = pattern.converted(records)
-        if found is not None:
-            if found.rows:
-                origins = _Origins(records, how, number, found.rows)
-                yield Chunk(found.text, origins, [])
+            chunk = pattern.chunk(records, number)
+        if chunk:
+            if chunk.origins:
+                yield chunk
         elif is_clear and pattern.is_sound(records):
             alone = _Block(records, block.is_cut)
             yield from _by_csv(iter([alone]), how, number, skip)
         else:  # only the csv module can tell where records end
             yield from _by_csv(chain(given, blocks), how, number, skip)
             return
-        number += found.lines if found else records.count(b"\n")
+        number += records.count(b"\n")
         skip = skip and not records
     if rest:
         yield from _by_csv(iter([_Block(rest)]), how, number, skip)
-
-
-class _Converted(NamedTuple):
-    """Rows as the bulk statement takes them, and the numbers of rows and of lines."""
-
-    text: bytes
-    rows: int
-    lines: int
 
 
 class _Pattern:
@@ -210,6 +219,7 @@ class _Pattern:
     """
 
     def __init__(self, how: Format) -> None:
+        self._how = how
         self._delimiter = how.delimiter.encode()
         mark = re.escape(self._delimiter)
         others = how.width - 1
@@ -235,21 +245,36 @@ class _Pattern:
                 return text[:end], text[end:]
             place = end - 1
 
-    def converted(self, text: bytes) -> _Converted | None:
-        """Return records as the bulk statement takes them, or None if not all are."""
+    def chunk(self, text: bytes, number: int) -> Chunk | None:
+        """Return records as a chunk, the first line with this number, if all are rows.
+
+        NULL in quotes is left to the csv module, for databases differ on it.
+        """
         if not _is_utf8(text):
             return None
         if rows := self._plain(text):
-            return _Converted(text.replace(self._delimiter, b"\t"), rows, rows)
+            ready = text.replace(self._delimiter, b"\t")
+            return Chunk(ready, _Origins(text, self._how, number, rows))
         if b"\0" in text:
             return None
         parts = text.split(b'"')
-        inside = b"\0".join(parts[1::2])
         outside = b"\0".join(parts[::2])
-        if rb"\N" in inside or not self._sound.fullmatch(outside):
+        if not self._sound.fullmatch(outside):
+            return None
+        if NULL.encode() in text and NULL.encode() in b"\0".join(parts[1::2]):
             return None
         rows = outside.count(b"\n")
-        lines = rows + inside.count(b"\n")
+        origins = _Origins(text, self._how, number, rows)
+        is_csv = self._delimiter == b"," and b"\\" not in text
+        if is_csv and outside.count(b"\r\n") in (0, rows):
+            return Chunk(self._converted, origins, csv=text)
+        return Chunk(self._converted(text), origins)
+
+    def _converted(self, text: bytes) -> bytes:
+        """Return sound records as the bulk statement takes them."""
+        parts = text.split(b'"')
+        inside = b"\0".join(parts[1::2])
+        outside = b"\0".join(parts[::2])
         for character, escaped in ESCAPES_OF_BYTES:
             inside = inside.replace(character, escaped)
         outside = outside.replace(self._delimiter, b"\t").replace(b"\r\n", b"\n")
@@ -257,7 +282,7 @@ class _Pattern:
             outside = outside.replace(b"\0\0", b'\0"\0')
         parts[::2] = outside.split(b"\0")
         parts[1::2] = inside.split(b"\0") if len(parts) > 1 else []
-        return _Converted(b"".join(parts), rows, lines)
+        return b"".join(parts)
 
     def _plain(self, text: bytes) -> int:
         """Return the number of rows, or 0 where they need a closer look."""

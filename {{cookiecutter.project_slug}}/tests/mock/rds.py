@@ -7,7 +7,7 @@ from typing import Any
 
 from lib.events import S3Object
 from lib.loads import Load, Refusal
-from lib.rows import Reject, fields
+from lib.rows import Chunk, Reject, fields
 
 Row = list[str | None]
 
@@ -81,9 +81,9 @@ class MockStore:
         """See `lib.loads.Store`."""
         return True
 
-    def send(self, number: int, text: bytes) -> None:
+    def send(self, number: int, chunk: Chunk) -> None:
         """See `lib.loads.Store`."""
-        self._sent += map(fields, text.splitlines(keepends=True))
+        self._sent += map(fields, chunk.text.splitlines(keepends=True))
 
     def settle(self) -> Refusal | None:
         """See `lib.loads.Store`; it does not tell which row is refused."""

@@ -14,7 +14,7 @@ from typing import Any, Self
 from lib.database import Database, Trouble, filled_in, quoted
 from lib.events import S3Object
 from lib.loads import Refusal
-from lib.rows import Reject, fields
+from lib.rows import Chunk, Reject, fields
 
 logger = logging.getLogger("function")
 
@@ -197,8 +197,9 @@ class MysqlStore:
         )
         return True
 
-    def send(self, number: int, text: bytes) -> None:
+    def send(self, number: int, chunk: Chunk) -> None:
         """See `lib.loads.Store`."""
+        text = chunk.text
         if not self._sent:
             self._cursor.execute("SAVEPOINT batch")
             if self._is_bulk:

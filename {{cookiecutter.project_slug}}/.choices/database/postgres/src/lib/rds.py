@@ -10,7 +10,7 @@ from typing import Any, Self
 from lib.database import Database, Trouble, filled_in, quoted
 from lib.events import S3Object
 from lib.loads import Refusal
-from lib.rows import Reject, fields
+from lib.rows import NULL, Chunk, Reject, fields
 
 SESSION = "-c lock_timeout=5000 -c statement_timeout=60000"
 # by the start of SQLSTATE, https://www.postgresql.org/docs/current/errcodes-appendix.html
@@ -107,6 +107,7 @@ class PostgresStore:
             self._statement = filled_in(var.insert_statement, table, names, _quoted)
         columns_of_copy = ", ".join(map(_quoted, names))
         self._copy = f"COPY {_quoted(table)} ({columns_of_copy}) FROM STDIN"
+        self._takes_csv = not self._load_column and not self._statement
         self._is_open = False
         self._batch = ExitStack()
         self._copying: Any = None
@@ -146,20 +147,27 @@ class PostgresStore:
         )
         return True
 
-    def send(self, number: int, text: bytes) -> None:
-        """See `lib.loads.Store`."""
+    def send(self, number: int, chunk: Chunk) -> None:
+        """See `lib.loads.Store`; all chunks of a batch have the same form."""
         if not self._is_open:
             self._cursor.execute("SAVEPOINT batch")
             self._is_open = True
+        if chunk.csv and self._takes_csv:
+            self._write(f"{self._copy} (FORMAT csv, NULL '{NULL}')", chunk.csv)
+            return
+        text = chunk.text
         if self._load_column:
             text = text.replace(b"\n", b"\t%d\n" % number)
         if self._statement:
             self._rows += map(fields, text.splitlines(keepends=True))
         else:
-            if not self._copying:
-                copy = self._cursor.copy(self._copy)
-                self._copying = self._batch.enter_context(copy)
-            self._copying.write(text)
+            self._write(self._copy, text)
+
+    def _write(self, statement: str, text: bytes) -> None:
+        if not self._copying:
+            copy = self._cursor.copy(statement)
+            self._copying = self._batch.enter_context(copy)
+        self._copying.write(text)
 
     def settle(self) -> Refusal | None:
         """See `lib.loads.Store`."""
