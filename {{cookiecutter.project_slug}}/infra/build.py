@@ -140,7 +140,7 @@ def pack(folder: Path) -> Path:
                 0o755 if path.stat().st_mode & 0o100 else 0o644
             ) << 16
             entry.compress_type = zipfile.ZIP_DEFLATED
-            archive.writestr(entry, path.read_bytes())
+            archive.writestr(entry, path.read_bytes(), compresslevel=9)
     return result
 
 
