@@ -27,8 +27,10 @@ DEADLINE = 60
 VARIABLES = {".venv": "VENV", ".venv-shim": "SHIM_VENV", ".venv-infra": "INFRA_VENV"}
 
 # What the machine's own settings must not decide in a project.
-FOREIGN = ("AWS_", "DB_", "MAKE", "MFLAGS", "TEST_ARGS")
-FOREIGN += ("VIRTUAL_ENV", "PYTHON", "RUFF_", "PYTEST_")
+FOREIGN = (
+    *("AWS_", "DB_", "MAKE", "MFLAGS", "VIRTUAL_ENV", "PYTHON", "RUFF_", "PYTEST_"),
+    "TEST_ARGS",  # make hands on what its command line sets
+)
 
 
 class Project:
