@@ -23,9 +23,10 @@ TIMES = 3  # as often as other ways are taken: what is short varies
 
 TEXT = """\
 - *`make test`* of a project just baked is held against pytest on one test that does
-  nothing, in the same environment.
-- *`make watch`*: from saving a file of code until the verdict is there, held against
-  `make test`.
+  nothing, in the same environment. It runs the tests of functions; those of
+  `src/common` and `src/lib` run, too, when these have changed since they passed.
+- *`make watch`*: from saving a file of `src/lib` until the verdict is there, held
+  against `make test` of all tests, which run then.
 - *`make build`* has nothing to do.
 - *`make shim`* makes a database anew, and is ready when the other words may use it.
 - *A bake* is held against cookiecutter's rendering of the same tree without the hooks.
@@ -67,16 +68,29 @@ def _tests(project: Project, folder: Path, runs: int) -> list[Result]:
     with project.start("watch") as watch:
         _wait_for_verdict(watch, 1)
         ways = {
-            "make test": lambda: run(["make", "test"], project.path).seconds,
-            "empty": lambda: run(empty, folder / "empty").seconds,
             "make watch": lambda: _save(project, watch),
+            "empty": lambda: run(empty, folder / "empty").seconds,
+            "all": lambda: _test_all(project),
+            "functions": lambda: run(["make", "test"], project.path).seconds,
         }
         rounds("warm up", 1, ways)
         seconds = rounds("loops: tests", runs * TIMES, ways)
     return [
-        slower("`make test`", seconds["make test"], seconds["empty"], 1.5),
-        slower("`make watch`", seconds["make watch"], seconds["make test"], 2),
+        slower("`make test`", seconds["functions"], seconds["empty"], 1.5),
+        slower(
+            "`make test`, all that functions stand on",
+            seconds["all"],
+            seconds["empty"],
+            None,
+        ),
+        slower("`make watch`", seconds["make watch"], seconds["all"], 2),
     ]
+
+
+def _test_all(project: Project) -> float:
+    """Run the tests as if none had passed; return the seconds that takes."""
+    (project.path / ".build/tested").unlink()
+    return run(["make", "test"], project.path).seconds
 
 
 def _save(project: Project, watch: Running) -> float:

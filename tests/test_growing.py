@@ -21,7 +21,7 @@ def fresh(request: pytest.FixtureRequest, tmp_path: Path) -> Project:
 def test_new_function_runs_beside_the_first_while_the_shim_goes_on(
     fresh: Project,
 ) -> None:
-    before = fresh.make("test").stdout
+    before = fresh.make("test", "TEST_ARGS=tests").stdout
     with fresh.shim():
         fresh.make("event", "FILE=tests/data/large.csv")
         fresh.make("new", "FUNC=tally")
@@ -48,7 +48,7 @@ def test_new_function_runs_beside_the_first_while_the_shim_goes_on(
         assert fresh.query("SELECT count(*) FROM clicks") == [[1005]]
         for name in ("worker-pending", "tally-pending", "tally-dead-letter"):
             assert waiting(fresh, name) == [0, 0]
-    after = fresh.make("test").stdout
+    after = fresh.make("test", "TEST_ARGS=tests").stdout
     assert count(after) == count(before) + 5  # one looks at each function's settings
     fresh.make("lint")
 

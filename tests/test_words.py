@@ -26,6 +26,24 @@ def test_make_alone_prints_every_word_with_a_line(baked: Project) -> None:
     assert all(len(line.split()) > 2 for line in lines)
 
 
+def test_what_functions_stand_on_is_tested_when_it_has_changed(baked: Project) -> None:
+    def passed(*words: str) -> int:
+        said = baked.make("test", *words).stdout
+        return int(said.rpartition(" passed")[0].split()[-1])
+
+    everything = passed()
+    functions = passed()
+    assert functions < everything
+    assert passed("TEST_ARGS=tests") == everything
+    poller = baked.path / "src/common/poller.py"
+    text = poller.read_text(encoding="utf-8")
+    poller.write_text(text.replace("def poll(", "def polled("), encoding="utf-8")
+    for _ in range(2):  # it stays so until they have passed
+        assert " failed" in baked.make("test", check=False).stdout
+    poller.write_text(text, encoding="utf-8")
+    assert (passed(), passed()) == (everything, functions)
+
+
 def test_build_lays_the_parts_side_by_side_once(baked: Project) -> None:
     baked.make("build")
     local, zipped = (

@@ -14,6 +14,17 @@ from tests.mock.rds import BrokenRds, MockRds
 CONFIG = Path(__file__).parents[2] / "config" / "worker.yml"
 
 
+def bare_context(*args: str, **libraries: Any) -> CustomContext:
+    """No function's defaults, but those of the settings themselves.
+
+    Args:
+        args: command line.
+        libraries: others than the doubles.
+    """
+    doubles: dict[str, Any] = {"boto3": MockBoto3(), "rds": MockRds(), **libraries}
+    return CustomContext(args=args, **doubles)
+
+
 def void_context(
     *args: str, function: str = "worker", **libraries: Any
 ) -> CustomContext:
@@ -24,9 +35,8 @@ def void_context(
         function: whose defaults there are.
         libraries: others than the doubles.
     """
-    doubles: dict[str, Any] = {"boto3": MockBoto3(), "rds": MockRds(), **libraries}
     config = CONFIG.with_name(f"{function}.yml")
-    return CustomContext(args=[f"--const_path={config}", *args], **doubles)
+    return bare_context(f"--const_path={config}", *args, **libraries)
 
 
 def diff_delimiter_context() -> CustomContext:

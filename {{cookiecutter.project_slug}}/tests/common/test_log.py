@@ -9,8 +9,7 @@ import pytest
 
 import log
 import settings
-from context import CustomContext
-from tests.context import CONFIG
+from tests.context import bare_context
 
 SECRET = 'correct "horse" battery'
 REPORT = [{"loaded": 3, "rejected": 1}, {"loaded": 4, "rejected": 0}]
@@ -59,7 +58,7 @@ def test_password_is_in_no_log(
     stream: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DB_PASS", SECRET)
-    with CustomContext(args=[f"--const_path={CONFIG}"]) as context:
+    with bare_context() as context:
         assert context.var.db_pass == SECRET
         log.logger.debug("settings: %s, %r", context.var, dict(context.var))
         log.logger.debug("%s %r", vars(context), context.var.to_dict())

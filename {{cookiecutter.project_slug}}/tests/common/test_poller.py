@@ -13,7 +13,7 @@ import poller
 from context import CustomContext
 from poller import Lease, Poller, PollerError
 from settings import SettingsError
-from tests.context import void_context
+from tests.context import bare_context
 from tests.mock.aws import MockSqs
 
 Handle = Callable[[str, str, CustomContext], None]
@@ -36,7 +36,7 @@ class Work:
 @pytest.fixture
 def context() -> CustomContext:
     """Return a context whose queue is polled until it is empty."""
-    return void_context("--read_queue=worker-pending", "--drain", "--poll_interval=0")
+    return bare_context("--read_queue=worker-pending", "--drain", "--poll_interval=0")
 
 
 @pytest.fixture(autouse=True)
@@ -89,7 +89,7 @@ def test_stop_finishes_the_message_in_hand_and_gives_the_others_back(
 
 
 def test_message_that_takes_longer_than_the_grace_time_is_given_back() -> None:
-    context = void_context("--read_queue=worker-pending", "--grace=0")
+    context = bare_context("--read_queue=worker-pending", "--grace=0")
     stop, end = threading.Event(), threading.Event()
 
     def handle(*_: object) -> None:
@@ -105,7 +105,7 @@ def test_message_that_takes_longer_than_the_grace_time_is_given_back() -> None:
 def test_what_waits_is_given_back_at_once_while_a_message_takes_its_grace_time() -> (
     None
 ):
-    context = void_context("--read_queue=worker-pending", "--grace=10")
+    context = bare_context("--read_queue=worker-pending", "--grace=10")
     stop = threading.Event()
     waiting_when_done: list[str] = []
 
@@ -121,7 +121,7 @@ def test_what_waits_is_given_back_at_once_while_a_message_takes_its_grace_time()
 
 
 def test_once_ends_after_one_batch() -> None:
-    context = void_context("--read_queue=worker-pending", "--once")
+    context = bare_context("--read_queue=worker-pending", "--once")
     context.sqs.send(*"abcdefghijklmnop")
     work = Work()
     assert poll(context, work, threading.Event())
@@ -233,11 +233,11 @@ def test_heart_stops_when_nobody_tells_sqs_what_became_of_messages(
 def test_heartbeat_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     words = ("--read_queue=worker-pending", f"--heartbeat={tmp_path}/no/where")
     with pytest.raises(SettingsError, match="no/where cannot be written"):
-        poll(void_context(*words), Work(), threading.Event())
+        poll(bare_context(*words), Work(), threading.Event())
 
 
 def test_fifo_group_stops_at_its_first_failure() -> None:
-    context = void_context("--read_queue=https://sqs.example/q.fifo", "--once")
+    context = bare_context("--read_queue=https://sqs.example/q.fifo", "--once")
     context.sqs.send("a", "bad", "c", "d")
     for message, group in zip(context.sqs.waiting, "1112", strict=True):
         message["Attributes"] = {"MessageGroupId": group}

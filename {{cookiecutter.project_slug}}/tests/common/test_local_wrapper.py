@@ -8,7 +8,6 @@ import pytest
 
 import local_wrapper
 from context import CustomContext
-from tests.context import CONFIG
 from tests.mock.aws import MockBoto3
 from tests.mock.rds import MockRds
 
@@ -34,7 +33,7 @@ def test_one_event_from_a_file_is_answered_with_the_report(
     event = tmp_path / "event.json"
     event.write_text("{}", encoding="utf-8")
     monkeypatch.setattr(local_wrapper, "run", lambda event, context: {"event": event})
-    assert local_wrapper.main([f"--const_path={CONFIG}", f"--event={event}"]) == 0
+    assert local_wrapper.main([f"--event={event}"]) == 0
     assert json.loads(capsys.readouterr().out) == {"event": "{}"}
 
 

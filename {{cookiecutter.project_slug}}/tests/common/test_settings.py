@@ -3,17 +3,10 @@
 from pathlib import Path
 
 import pytest
-import yaml
 
 import settings
 from settings import SettingsError
 from settings_page import PAGE, page
-
-ROOT = Path(__file__).parents[1]
-CONFIGS = [
-    ROOT / "config" / f"{path.stem}.yml"
-    for path in sorted((ROOT / "src" / "func").glob("[!_]*.py"))
-]
 
 
 @pytest.fixture
@@ -87,13 +80,6 @@ def test_setting_that_is_needed_must_be_there(config: Path) -> None:
     assert settings.read([f"--const_path={config}", "--table=t"], needs).table == "t"
     with pytest.raises(SettingsError, match="table must be set: in the config"):
         settings.read([f"--const_path={config}"], needs)
-
-
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
-def test_file_of_the_project_is_read_as_it_is_written(path: Path) -> None:
-    found = settings.read([f"--const_path={path}"])
-    for name, value in yaml.safe_load(path.read_text(encoding="utf-8")).items():
-        assert found[name] == (tuple(value) if isinstance(value, list) else value)
 
 
 def test_help_lists_every_setting_with_its_environment_variable(

@@ -6,7 +6,7 @@ import pytest
 
 from lib.events import EventError, S3Object, objects
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[1] / "data"
 CLICKS = S3Object(
     "raw",
     "worker/clicks of Jänner +1.csv",

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections import deque
 from functools import cache, partial
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,11 +14,11 @@ import pytest
 
 import lambda_wrapper
 from context import CustomContext
-from tests.context import void_context
+from tests.context import bare_context
 from tests.mock.aws import MockBoto3
 from tests.mock.rds import MockRds
 
-ROOT = os.path.dirname(os.path.dirname(__file__))
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         if event == "bad":
             raise ValueError("bad message")
 
-    context = void_context()
+    context = bare_context()
     monkeypatch.setattr(lambda_wrapper, "run", run)
     monkeypatch.setattr(lambda_wrapper, "warm_context", lambda: context)
     return bodies
@@ -145,7 +146,7 @@ def test_import_loads_neither_boto3_nor_driver_nor_settings() -> None:
         "import sys, lambda_wrapper;"
         "print({'boto3', 'psycopg', 'pymysql', 'configargparse'} & set(sys.modules))"
     )
-    paths = [os.path.join(ROOT, "src", "common"), os.path.join(ROOT, "src")]
+    paths = [str(ROOT / "src" / "common"), str(ROOT / "src")]
     answer = subprocess.run(
         [sys.executable, "-c", program],
         env={"PYTHONPATH": os.pathsep.join(paths)},

@@ -8,7 +8,7 @@ import pytest
 
 import log
 from context import CustomContext
-from tests.context import void_context
+from tests.context import bare_context
 from tests.mock.aws import MockBoto3
 
 ARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:main"
@@ -19,11 +19,11 @@ def with_secret(**secrets: str) -> CustomContext:
     boto3 = MockBoto3()
     if secrets:
         boto3.clients["secretsmanager"].secrets[ARN] = json.dumps(secrets)
-    return void_context(f"--db_secret={ARN}", boto3=boto3)
+    return bare_context(f"--db_secret={ARN}", boto3=boto3)
 
 
 def test_user_and_password_are_the_settings_where_there_is_no_secret() -> None:
-    context = void_context("--db_user=anna", "--db_pass=in the clear")
+    context = bare_context("--db_user=anna", "--db_pass=in the clear")
     assert context.rds.credentials() == ("anna", "in the clear")
 
 
