@@ -193,6 +193,14 @@ def test_shims_of_two_checkouts_run_side_by_side(
         assert other.query("SELECT count(*) FROM clicks") == [[0]]
 
 
+def test_mysql_server_keeps_its_temporary_files_to_itself(tmp_path: Path) -> None:
+    need_server("mysql")
+    project = bake(tmp_path, database="mysql").share_installs()
+    with project.shim():
+        [[folder]] = project.query("SELECT @@tmpdir")
+    assert Path(folder).is_relative_to(project.path)
+
+
 @pytest.mark.parametrize("variable", ["AWS_PORT", "DB_PORT"])
 def test_port_in_use_is_named(still: Project, variable: str) -> None:
     words = {"AWS_PORT": str(free_port()), "DB_PORT": str(free_port())}

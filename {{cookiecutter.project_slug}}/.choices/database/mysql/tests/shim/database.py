@@ -28,7 +28,11 @@ def command(folder: Path, port: int) -> list[str]:
     data, start = folder / "data", folder / "start.sql"
     start.write_text(_one_line_each(SETUP + SCHEMA.read_text(encoding="utf-8")))
     program, install = server(), _program("mariadb-install-db")
-    words = [f"--datadir={data}", *(["--user=root"] if os.geteuid() == 0 else [])]
+    # a server deletes what others have in a folder for temporary files
+    temporary = folder / "temporary"
+    temporary.mkdir()
+    words = [f"--datadir={data}", f"--tmpdir={temporary}"]
+    words += ["--user=root"] if os.geteuid() == 0 else []
     # a defaults file of the machine's own server must not be read
     if install:
         make = [
