@@ -89,8 +89,7 @@ class Terraform(tool.Tool):
         words = [] if self.is_local else ["-reconfigure", *self._backend(target)]
         folder = self._folder(target)
         lay_out(folder, target, "local" if self.is_local else "s3")
-        init = ("init", "-input=false", *words)
-        run(folder, *init, is_quiet=True, env=self._variables)
+        initialise(folder, *words, env=self._variables)
         self._prepared.add(target)
 
     def _terraform(self, target: str, *words: str, **variables: str) -> None:
@@ -122,9 +121,24 @@ def lay_out(folder: Path, target: str, backend: str) -> None:
     for path in (*(INFRA / target).iterdir(), INFRA / "common.tf"):
         (folder / path.name).symlink_to(path)
     (folder / "backend.tf").symlink_to(INFRA / "state" / f"{backend}.tf")
-    lock = INFRA / ".terraform.lock.hcl"
+
+
+def initialise(folder: Path, *words: str, env: dict[str, str] | None = None) -> None:
+    """Initialise Terraform in a folder, unless it was for the same files and words.
+
+    Raises:
+        NoProvider: Terraform cannot get its provider.
+        subprocess.CalledProcessError: it failed otherwise.
+    """
+    lock, done = INFRA / ".terraform.lock.hcl", folder / ".terraform" / "initialised"
+    paths = [path for path in (*sorted(folder.glob("*.tf")), lock) if path.exists()]
+    asked = json.dumps([words, *(path.read_text(encoding="utf-8") for path in paths)])
+    if done.exists() and done.read_text(encoding="utf-8") == asked:
+        return
     if lock.exists():
         shutil.copyfile(lock, folder / lock.name)
+    run(folder, "init", "-input=false", *words, is_quiet=True, env=env)
+    done.write_text(asked, encoding="utf-8")
 
 
 def run(
@@ -174,7 +188,7 @@ def validate(targets: Sequence[str], _database: str) -> int:
         lay_out(folder, target, "local")
         with tool.stop_at("validate", target):
             try:
-                run(folder, "init", "-input=false", "-backend=false", is_quiet=True)
+                initialise(folder, "-backend=false")
             except NoProvider:
                 print("Terraform has no provider here: targets are not validated.")
                 return NO_PROVIDER
@@ -188,7 +202,7 @@ def test(targets: Sequence[str], _database: str) -> int:
         folder = BUILD / ".check" / target
         lay_out(folder, target, "local")
         with tool.stop_at("test", target):
-            run(folder, "init", "-input=false", "-backend=false", is_quiet=True)
+            initialise(folder, "-backend=false")
             run(folder, "test")
     return 0
 
