@@ -1,7 +1,7 @@
 PYTHON   ?= python3
 DATABASE ?= postgres
 # Tests at a time; most of them wait for servers.
-JOBS     ?= 3
+JOBS     ?= 4
 
 BIN       := .venv/bin
 INSTALLED := .venv/.installed
@@ -10,6 +10,9 @@ BENCH     := .build/bench-venv
 
 # Caches stay out of the template's tree: cookiecutter would render them.
 export RUFF_NO_CACHE = true
+
+# Terraform runs shortly and often: to collect its garbage costs a third of its time.
+export GOGC ?= 400
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test bench lint soak faults loops format install clean

@@ -72,8 +72,12 @@ class Project:
         """Start a make word in the background, as a terminal of its own would."""
         return Running(self.path, ["make", *words], clean_environment())
 
-    def share_installs(self) -> "Project":
-        """Take the virtual environments of an earlier project of the same needs."""
+    def share_installs(self, but: str = "") -> "Project":
+        """Take the virtual environments of an earlier project of the same needs.
+
+        Args:
+            but: one that is not taken.
+        """
         needs = {
             ".venv": ["src/common/requirements*.txt", "tests/requirements.txt"],
             ".venv-shim": ["tests/shim/requirements*.txt"],
@@ -83,7 +87,8 @@ class Project:
             files = [path for glob in requirements for path in self.path.glob(glob)]
             content = b"".join(path.read_bytes() for path in sorted(files))
             name = hashlib.sha256(content).hexdigest()[:12] + folder
-            if content and (folder != ".venv-infra" or self._lints_targets()):
+            is_used = folder != ".venv-infra" or self._lints_targets()
+            if content and is_used and folder != but:
                 self._install(SHARED / name, self.path / folder)
         return self
 

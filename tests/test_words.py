@@ -159,7 +159,7 @@ def wait_for_runs(watch: Running, count: int) -> None:
 
 
 def test_commit_of_code_that_breaks_the_tests_is_refused(tmp_path: Path) -> None:
-    project = bake(tmp_path)
+    project = bake(tmp_path).share_installs(but=".venv")
     project.make("install")
     git = ("git", "-c", "user.name=Anna", "-c", "user.email=anna@example.org")
     project.run(*git, "add", "--all")
