@@ -112,15 +112,19 @@ class Terraform(tool.Tool):
         ]
 
 
-def lay_out(folder: Path, target: str, backend: str) -> None:
-    """Link a target's files, and those that all share, into a folder."""
+def lay_out(folder: Path, target: str, backend: str = "") -> None:
+    """Link a target's files, and those that all share, into a folder.
+
+    Without a backend it is a module, not a root.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for path in folder.iterdir():
         if path.is_symlink():
             path.unlink()
     for path in (*(INFRA / target).iterdir(), INFRA / "common.tf"):
         (folder / path.name).symlink_to(path)
-    (folder / "backend.tf").symlink_to(INFRA / "state" / f"{backend}.tf")
+    if backend:
+        (folder / "backend.tf").symlink_to(INFRA / "state" / f"{backend}.tf")
 
 
 def initialise(folder: Path, *words: str, env: dict[str, str] | None = None) -> None:
@@ -131,7 +135,8 @@ def initialise(folder: Path, *words: str, env: dict[str, str] | None = None) -> 
         subprocess.CalledProcessError: it failed otherwise.
     """
     lock, done = INFRA / ".terraform.lock.hcl", folder / ".terraform" / "initialised"
-    paths = [path for path in (*sorted(folder.glob("*.tf")), lock) if path.exists()]
+    found = [*folder.rglob("*.tf"), *folder.glob("*.tf.json")]
+    paths = [path for path in (*sorted(found), lock) if path.exists()]
     asked = json.dumps([words, *(path.read_text(encoding="utf-8") for path in paths)])
     if done.exists() and done.read_text(encoding="utf-8") == asked:
         return
@@ -178,21 +183,31 @@ def run(
 
 
 def validate(targets: Sequence[str], _database: str) -> int:
-    """Validate targets, without their states.
+    """Validate targets, as modules of one root: the provider is slow to start.
 
     Returns:
         0, or 3 where the provider cannot be had, which is no error of the targets.
+
+    Raises:
+        Refusal: they are not valid.
     """
+    root, given = BUILD / ".validate", ("project", "environment", "database")
+    values = {name: f"${{var.{name}}}" for name in given}
     for target in targets:
-        folder = BUILD / ".check" / target
-        lay_out(folder, target, "local")
-        with tool.stop_at("validate", target):
-            try:
-                initialise(folder, "-backend=false")
-            except NoProvider:
-                print("Terraform has no provider here: targets are not validated.")
-                return NO_PROVIDER
-            run(folder, "validate", is_quiet=True)
+        lay_out(root / target, target)
+    main = {
+        "variable": {name: {} for name in given},
+        "module": {target: {"source": f"./{target}", **values} for target in targets},
+    }
+    (root / "main.tf.json").write_text(json.dumps(main), encoding="utf-8")
+    try:
+        initialise(root)
+        run(root, "validate", is_quiet=True)
+    except NoProvider:
+        print("Terraform has no provider here: targets are not validated.")
+        return NO_PROVIDER
+    except subprocess.CalledProcessError as error:
+        raise Refusal("Terraform finds fault with the targets, see above") from error
     return 0
 
 
