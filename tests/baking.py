@@ -38,6 +38,7 @@ class Project:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._asker: Asker | None = None
 
     def run(
         self, *words: str | Path, env: dict[str, str] | None = None, check: bool = True
@@ -128,29 +129,81 @@ class Project:
             statement: the SQL.
             patiently: ask again and again, until there are some.
         """
-        end = DEADLINE if patiently else 0
-        program = (
-            "import json, time\n"
-            f"end = time.monotonic() + {end}\n"
-            "while not (rows := context.rds.query(statement)):\n"
-            "    if time.monotonic() > end: break\n"
-            "print(json.dumps([list(row) for row in rows], default=str))"
-        )
-        return list(json.loads(self._with_database(program, statement)))
+        return self._ask(statement, DEADLINE if patiently else 0)
 
     def change(self, statement: str, check: bool = True) -> None:
         """Run a statement that yields no rows in the shim's database."""
-        program = "with context.rds.transaction() as cursor: cursor.execute(statement)"
-        self._with_database(program, statement, check)
+        try:
+            self._ask(statement, None)
+        except AssertionError:
+            if check:
+                raise
 
-    def _with_database(self, program: str, statement: str, check: bool = True) -> str:
-        head = (
-            "import sys; from context import CustomContext\n"
-            "context, statement = CustomContext(), sys.argv[1]\n"
+    def _ask(self, statement: str, seconds: int | None) -> list[list[Any]]:
+        environment = self.shim_environment()
+        if self._asker is None or self._asker.environment != environment:
+            self._asker = Asker(self.path, environment)
+        return self._asker.ask(statement, seconds)
+
+
+class Asker:
+    """A process that asks a project's database, until this object is forgotten.
+
+    Between two questions it has no connection. To start it takes far longer than to
+    ask.
+    """
+
+    PROGRAM = """\
+import json, sys, time
+from context import CustomContext
+
+def answer(statement, seconds):
+    if seconds is None:
+        with context.rds.transaction() as cursor:
+            cursor.execute(statement)
+        return []
+    end = time.monotonic() + seconds
+    while not (rows := context.rds.query(statement)) and time.monotonic() < end:
+        time.sleep(0.02)
+    return [list(row) for row in rows]
+
+context = CustomContext()
+for line in sys.stdin:
+    try:
+        said = {"rows": answer(*json.loads(line))}
+    except Exception as error:
+        said = {"error": repr(error)}
+    context.close()
+    print(json.dumps(said, default=str), flush=True)
+"""
+
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+        self.environment = environment
+        self._process = subprocess.Popen(
+            [".venv/bin/python", "-c", self.PROGRAM],
+            cwd=folder,
+            env=clean_environment(environment | {"PYTHONPATH": "src/common:src"}),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
-        words = (".venv/bin/python", "-c", head + program, statement)
-        paths = {"PYTHONPATH": "src/common:src"}
-        return self.run(*words, env=self.shim_environment() | paths, check=check).stdout
+
+    def ask(self, statement: str, seconds: int | None) -> list[list[Any]]:
+        """Return the rows that a statement yields, or none where `seconds` is None.
+
+        Args:
+            statement: the SQL.
+            seconds: ask again and again for so long, until there are some.
+
+        Raises:
+            AssertionError: the database refused.
+        """
+        assert self._process.stdin
+        assert self._process.stdout
+        print(json.dumps([statement, seconds]), file=self._process.stdin, flush=True)
+        said = json.loads(self._process.stdout.readline())
+        assert "error" not in said, f"{statement}: {said['error']}"
+        return list(said["rows"])
 
 
 class Running:

@@ -201,7 +201,8 @@ class OwnDatabase(Project):
             "import sys, time; sys.path.insert(0, 'tests/shim'); import database\n"
             f"end = time.monotonic() + {DEADLINE}\n"
             "while not database.is_ready(int(sys.argv[2])):\n"
-            "    assert time.monotonic() < end"
+            "    assert time.monotonic() < end\n"
+            "    time.sleep(0.02)"
         )
         return process
 
