@@ -1,5 +1,6 @@
 """What the tests share."""
 
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,24 @@ import pytest
 
 from baking import Project, bake, clean_environment, has_terraform, need_server, skip
 from deployed import TERRAFORM
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let each test process begin with its share of the long tests.
+
+    Else one of them is still at it when the others have ended. Each first gets as many
+    tests as the others, in this order; later those with nothing to do take some over.
+    """
+    count = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    long = [each for each in items if each.get_closest_marker("long")]
+    others = [each for each in items if each not in long]
+    share = -(-len(others) // count)
+    items[:] = [
+        each
+        for number in range(count)
+        for each in long[number::count] + others[number * share : (number + 1) * share]
+    ]
 
 
 @pytest.fixture(scope="session")

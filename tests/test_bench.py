@@ -1,10 +1,13 @@
 """The bench runs, and tells what it finds."""
 
+import pytest
+
 from baking import ROOT, Project
 
 WORDS = ("bench", "ROWS=1000", "RUNS=1", "ONLY=loading polling")
 
 
+@pytest.mark.long
 def test_bench_prints_its_tables_and_writes_the_page() -> None:
     said = Project(ROOT).make(*WORDS).stdout
     page = (ROOT / ".build/bench/1000-1/bench.md").read_text(encoding="utf-8")

@@ -23,6 +23,7 @@ from test_bakes import OFFLINE, is_offline_possible
 UNCHANGED = "There were no differences"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("database", DATABASES)
 def test_cdk_deploys_what_loads_files_and_destroys_all_of_it(
     database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -141,6 +142,7 @@ def has_output(project: Project, target: str, name: str, value: object) -> None:
     )
 
 
+@pytest.mark.long
 def test_fresh_project_passes_the_checks_and_tests_of_its_targets(
     tmp_path: Path,
 ) -> None:

@@ -16,6 +16,7 @@ from baking import skip
 ENGINE = os.environ.get("HOST_ENGINE", "").split()
 
 
+@pytest.mark.long
 def test_image_on_an_engine() -> None:
     if not ENGINE and (
         not shutil.which("docker")

@@ -769,6 +769,7 @@ def templates(project: Project, environment: str) -> list[Resource]:
     return [each for path in paths for each in Template(path).resources()]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("providers")
 def test_terraform_and_cdk_make_the_same(tmp_path: Path) -> None:
     terraform, cdk = (

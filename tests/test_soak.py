@@ -2,11 +2,14 @@
 
 import random
 
+import pytest
+
 from baking import Project
 from playground import fault
 from soak import soak
 
 
+@pytest.mark.long
 @fault(
     "2,000 messages with duplicates and poison over 200 objects, some bad or missing; "
     "four workers killed at random, connections ended, requests hindered",

@@ -21,6 +21,7 @@ from deployed import (
 from playground import DATABASES, client
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("providers")
 @pytest.mark.parametrize("database", DATABASES)
 def test_terraform_deploys_what_loads_files_and_destroys_all_of_it(
@@ -112,6 +113,7 @@ def test_state_is_kept_in_a_private_bucket_that_bootstrap_makes(aws: Project) ->
     assert "click-loader-dev-worker-execution" in names
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("providers")
 def test_fresh_project_passes_the_checks_and_tests_of_its_targets(
     tmp_path: Path,

@@ -158,6 +158,7 @@ def wait_for_runs(watch: Running, count: int) -> None:
     watch.wait_until(lambda: watch.said.count(" passed in ") >= count)
 
 
+@pytest.mark.long
 def test_commit_of_code_that_breaks_the_tests_is_refused(tmp_path: Path) -> None:
     project = bake(tmp_path).share_installs(but=".venv")
     project.make("install")
