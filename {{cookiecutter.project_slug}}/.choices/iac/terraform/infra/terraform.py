@@ -134,11 +134,12 @@ def initialise(folder: Path, *words: str, env: dict[str, str] | None = None) -> 
         NoProvider: Terraform cannot get its provider.
         subprocess.CalledProcessError: it failed otherwise.
     """
-    lock, done = INFRA / ".terraform.lock.hcl", folder / ".terraform" / "initialised"
+    lock, done = INFRA / ".terraform.lock.hcl", folder / ".initialised"
     found = [*folder.rglob("*.tf"), *folder.glob("*.tf.json")]
     paths = [path for path in (*sorted(found), lock) if path.exists()]
     asked = json.dumps([words, *(path.read_text(encoding="utf-8") for path in paths)])
-    if done.exists() and done.read_text(encoding="utf-8") == asked:
+    is_there = done.exists() and (folder / ".terraform").exists()
+    if is_there and done.read_text(encoding="utf-8") == asked:
         return
     if lock.exists():
         shutil.copyfile(lock, folder / lock.name)
