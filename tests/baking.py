@@ -1,5 +1,6 @@
 """Bakes projects, runs their make words, and shares between them what they install."""
 
+import atexit
 import hashlib
 import json
 import os
@@ -12,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from threading import Event
 from time import monotonic
@@ -254,14 +256,22 @@ def bake(folder: Path, **answers: str) -> Project:
     Raises:
         AssertionError: cookiecutter refused.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    before = set(folder.iterdir())
-    result = cookiecutter(
-        folder, *(f"{name}={value}" for name, value in answers.items())
-    )
-    assert result.returncode == 0, result.stderr
-    [path] = set(folder.iterdir()) - before
+    tree = _baked(**answers)
+    path = folder / tree.name
+    shutil.copytree(tree, path, symlinks=True)
     return Project(path)
+
+
+@cache
+def _baked(**answers: str) -> Path:
+    """Return a project that is for copying, for the same answers always the same."""
+    folder = Path(tempfile.mkdtemp(prefix="baked-"))
+    atexit.register(shutil.rmtree, folder)
+    pairs = (f"{name}={value}" for name, value in answers.items())
+    result = cookiecutter(folder, *pairs)
+    assert result.returncode == 0, result.stderr
+    [path] = folder.iterdir()
+    return path
 
 
 def cookiecutter(

@@ -143,7 +143,9 @@ def test_record_has_the_version_and_the_answers_as_they_were_given(
 def test_project_is_a_repository_unless_it_is_in_one(tmp_path: Path) -> None:
     outer = bake(tmp_path)
     assert (outer.path / ".git").is_dir()
-    assert not (bake(outer.path, project_slug="inner").path / ".git").exists()
+    cookiecutter(outer.path, "project_slug=inner")
+    assert (outer.path / "inner" / "Makefile").exists()
+    assert not (outer.path / "inner" / ".git").exists()
 
 
 def test_hooks_take_any_answer_without_breaking() -> None:
