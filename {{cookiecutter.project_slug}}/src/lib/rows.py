@@ -229,6 +229,14 @@ class _Pattern:
         some = b"*" if others else b"+"  # an empty line is no row
         plain = rb'[^%b"\\\t\r\n\0]%b+' % (mark, some)
         field = rb"(?:%b|\0++|\\N)" % plain
+        quoted = rb'"[^"]*+(?:""[^"]*+)*+"'
+        value = rb"(?:%b|%b)" % (quoted, plain)
+        values = (value + mark) * others + value
+        # a row, or all the rest, so that none is looked for there
+        self._csv = {
+            end: re.compile(rb"%b%b|(?s:(.+))" % (values, end))
+            for end in (b"\n", b"\r\n")
+        }
         other = rb"(?:[^%b\r\n\0]*+|\0++)" % mark
         self._sound = re.compile(rb"(?:%b%b\r?\n)*+" % ((field + mark) * others, field))
         self._loose = re.compile(rb"(?:%b(?:%b%b)*+\r?\n)*+" % (other, mark, other))
@@ -257,6 +265,9 @@ class _Pattern:
             return Chunk(ready, _Origins(text, self._how, number, rows))
         if b"\0" in text:
             return None
+        if rows := self._csv_rows(text):
+            origins = _Origins(text, self._how, number, rows)
+            return Chunk(self._converted, origins, csv=text)
         parts = text.split(b'"')
         outside = b"\0".join(parts[::2])
         if not self._sound.fullmatch(outside):
@@ -265,10 +276,14 @@ class _Pattern:
             return None
         rows = outside.count(b"\n")
         origins = _Origins(text, self._how, number, rows)
-        is_csv = self._delimiter == b"," and b"\\" not in text
-        if is_csv and outside.count(b"\r\n") in (0, rows):
-            return Chunk(self._converted, origins, csv=text)
         return Chunk(self._converted(text), origins)
+
+    def _csv_rows(self, text: bytes) -> int:
+        """Return the number of rows where all are as `Chunk.csv` wants them, else 0."""
+        if self._delimiter != b"," or b"\\" in text:
+            return 0
+        rests = self._csv[b"\r\n" if text.endswith(b"\r\n") else b"\n"].findall(text)
+        return len(rests) if rests and not rests[-1] else 0
 
     def _converted(self, text: bytes) -> bytes:
         """Return sound records as the bulk statement takes them."""
