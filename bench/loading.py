@@ -40,9 +40,9 @@ COMPARED: list[tuple[str, str, str, float | None, str]] = [
     ("load", "load", "original", 3, "original"),
     ("load, the whole process", "whole", "client", None, "limit"),
     ("load of quotes and CR LF", "quoted", "quoted client", 0.65, "limit"),
-    ("load of 30 columns", "wide", "wide client", None, "limit"),
-    ("load of fields of 1 KB", "long", "long client", None, "limit"),
-    ("load of line feeds in fields", "broken", "broken client", None, "limit"),
+    ("load of line feeds in fields", "broken", "broken client", 0.65, "limit"),
+    ("load of 30 columns", "wide", "wide client", 0.9, "limit"),
+    ("load of fields of 1 KB", "long", "long client", 0.9, "limit"),
     ("load of small files", "small", "small original", 1, "original"),
 ]
 
@@ -61,10 +61,10 @@ file.
 - *Limit*: the database's own client, the whole process of `psql` (`\\copy`) or
   `mariadb` (`LOAD DATA LOCAL`).
 
-With quotes and CR LF the same rows have each field in quotes. There are {tenth:,} rows
-of 30 columns, {part:,} with a field of 1 KB, and {tenth:,} with line feeds and quotes
-in fields. Small files are of 1,000 rows, one after another in a process that has loaded
-one before. Peak memory is that of the whole process.
+With quotes and CR LF the same rows have each field in quotes; as many have quotes and
+line feeds in their fields. There are {tenth:,} rows of 30 columns, and {part:,} with a
+field of 1 KB. Small files are of 1,000 rows, one after another in a process that has
+loaded one before. Peak memory is that of the whole process.
 
 Up to four workers share a queue of eight files of {queued:,} rows, as threads of one
 process or as processes. The time is that of their logs, from the first load begun to
@@ -146,7 +146,7 @@ class _Loads:
             "quoted": write(self._folder / "quoted", CLICKS, rows, is_csv=True),
             "wide": write(self._folder / "wide", WIDE, rows // 10),
             "long": write(self._folder / "long", LONG, rows // 20),
-            "broken": write(self._folder / "broken", BROKEN, rows // 10, is_csv=True),
+            "broken": write(self._folder / "broken", BROKEN, rows, is_csv=True),
         }
         self._put(thousand, *small, *against_client.values())
         ways = {
