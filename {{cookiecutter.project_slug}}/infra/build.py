@@ -40,7 +40,7 @@ UNREAD = (
 # Where Lambda unpacks a zip, and what is not worth its bytes compiled: modules that are
 # imported after the handler's start, or compiled in no time.
 PLACES = {"lambda": "/var/task", "layer": "/opt"}
-LATE = r"/(settings|lib/(database|loads|rds))\.py$"
+LATE = r"/(settings|func/__init__|lib/(database|loads|rds))\.py$"
 
 
 def assemble(target: str, function: str) -> Path:

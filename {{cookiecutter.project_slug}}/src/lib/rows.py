@@ -24,6 +24,7 @@ BLOCK = 512 * 1024
 LINE_LIMIT = 1024 * 1024
 TEXT_LIMIT = 1000
 NULL = r"\N"
+QUOTED_NULL = b'"\\N"'
 BOM = "\ufeff".encode()
 
 # a backslash, a tab, a NUL, a lone CR, or a byte that is no UTF-8
@@ -214,8 +215,8 @@ def _by_pattern(blocks: Iterator[_Block], how: Format) -> Iterator[Chunk]:
 class _Pattern:
     """What records look like that need no second look.
 
-    Text is taken apart at its quotes. What was between quotes is stood for by a NUL in
-    what was outside of them; there, two NULs stand for a quote that was doubled.
+    Where text is taken apart at its quotes, a NUL stands for what was between two of
+    them, and two NULs for a quote that was doubled.
     """
 
     def __init__(self, how: Format) -> None:
@@ -228,17 +229,15 @@ class _Pattern:
         self._values = bytes(set(range(256)) - {*self._delimiter, *b"\n"})
         some = b"*" if others else b"+"  # an empty line is no row
         plain = rb'[^%b"\\\t\r\n\0]%b+' % (mark, some)
-        field = rb"(?:%b|\0++|\\N)" % plain
         quoted = rb'"[^"]*+(?:""[^"]*+)*+"'
-        value = rb"(?:%b|%b)" % (quoted, plain)
+        value = rb"(?:%b|%b|\\N)" % (quoted, plain)
         values = (value + mark) * others + value
         # a row, or all the rest, so that none is looked for there
-        self._csv = {
+        self._row = {
             end: re.compile(rb"%b%b|(?s:(.+))" % (values, end))
-            for end in (b"\n", b"\r\n")
+            for end in (b"\n", b"\r\n", b"\r?\n")
         }
         other = rb"(?:[^%b\r\n\0]*+|\0++)" % mark
-        self._sound = re.compile(rb"(?:%b%b\r?\n)*+" % ((field + mark) * others, field))
         self._loose = re.compile(rb"(?:%b(?:%b%b)*+\r?\n)*+" % (other, mark, other))
 
     def parted(self, text: bytes) -> tuple[bytes, bytes]:
@@ -263,27 +262,19 @@ class _Pattern:
         if rows := self._plain(text):
             ready = text.replace(self._delimiter, b"\t")
             return Chunk(ready, _Origins(text, self._how, number, rows))
-        if b"\0" in text:
+        if b"\0" in text or QUOTED_NULL in text:
             return None
-        if rows := self._csv_rows(text):
-            origins = _Origins(text, self._how, number, rows)
-            return Chunk(self._converted, origins, csv=text)
-        parts = text.split(b'"')
-        outside = b"\0".join(parts[::2])
-        if not self._sound.fullmatch(outside):
-            return None
-        if NULL.encode() in text and NULL.encode() in b"\0".join(parts[1::2]):
-            return None
-        rows = outside.count(b"\n")
-        origins = _Origins(text, self._how, number, rows)
-        return Chunk(self._converted(text), origins)
-
-    def _csv_rows(self, text: bytes) -> int:
-        """Return the number of rows where all are as `Chunk.csv` wants them, else 0."""
-        if self._delimiter != b"," or b"\\" in text:
-            return 0
-        rests = self._csv[b"\r\n" if text.endswith(b"\r\n") else b"\n"].findall(text)
-        return len(rests) if rests and not rests[-1] else 0
+        ends = [b"\r?\n"]
+        if self._delimiter == b"," and b"\\" not in text:
+            ends.append(b"\r\n" if text.endswith(b"\r\n") else b"\n")
+        while ends:
+            rests = self._row[ends.pop()].findall(text)
+            if rests and not rests[-1]:
+                origins = _Origins(text, self._how, number, len(rests))
+                if ends:
+                    return Chunk(self._converted, origins, csv=text)
+                return Chunk(self._converted(text), origins)
+        return None
 
     def _converted(self, text: bytes) -> bytes:
         """Return sound records as the bulk statement takes them."""
