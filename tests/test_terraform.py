@@ -39,7 +39,7 @@ def test_terraform_deploys_what_loads_files_and_destroys_all_of_it(
             holds_when_things_go_wrong(project, "role/main.tf", unmapped)
         else:
             switches_under_traffic(project)
-        assert make(project, "plan", "ENV=local").stdout.count("No changes.") == 5
+            assert make(project, "plan", "ENV=local").stdout.count("No changes.") == 5
         destroys(project, before)
 
 
