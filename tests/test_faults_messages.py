@@ -70,13 +70,13 @@ def outcomes(said: str) -> list[str]:
 )
 def test_object_that_is_not_there_makes_a_dead_letter(shimmed: Project) -> None:
     send(shimmed, json.dumps({"bucket": "raw", "key": "worker/never.csv"}))
-    where = {"Bucket": "raw", "Key": drop(shimmed, "gone.csv", clicks(3, 200_000))}
+    where = {"Bucket": "raw", "Key": drop(shimmed, "gone.csv", clicks(3, 210_000_000))}
     version = client(shimmed, "s3").head_object(**where)["VersionId"]
     client(shimmed, "s3").delete_object(**where, VersionId=version)
     said = drain(shimmed, "--retry_delay=0")
     for cause in ("Not Found", "NoSuchVersion"):
         assert len(re.findall(f'"message": "message .* failed: .*{cause}', said)) == 3
-    assert count_from(shimmed, 200_000, 10) == 0
+    assert count_from(shimmed, 210_000_000, 10) == 0
     letters = "".join(dead_letters(shimmed))
     assert "worker/never.csv" in letters
     assert "worker/gone.csv" in letters
