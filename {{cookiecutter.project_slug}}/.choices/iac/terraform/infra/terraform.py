@@ -193,7 +193,7 @@ def validate(targets: Sequence[str], _database: str) -> int:
         Refusal: they are not valid.
     """
     root, given = BUILD / ".validate", ("project", "environment", "database")
-    values = {name: f"${{var.{name}}}" for name in given}
+    values = {name: "${var." + name + "}" for name in given}
     for target in targets:
         lay_out(root / target, target)
     main = {
