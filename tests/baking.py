@@ -131,21 +131,25 @@ class Project:
             statement: the SQL.
             patiently: ask again and again, until there are some.
         """
-        return self._ask(statement, DEADLINE if patiently else 0)
+        if patiently:
+            return list(
+                wait_until(lambda: self._ask(statement), f"rows of {statement}")
+            )
+        return self._ask(statement)
 
     def change(self, statement: str, check: bool = True) -> None:
         """Run a statement that yields no rows in the shim's database."""
         try:
-            self._ask(statement, None)
+            self._ask(statement, is_change=True)
         except AssertionError:
             if check:
                 raise
 
-    def _ask(self, statement: str, seconds: int | None) -> list[list[Any]]:
+    def _ask(self, statement: str, is_change: bool = False) -> list[list[Any]]:
         environment = self.shim_environment()
         if self._asker is None or self._asker.environment != environment:
             self._asker = Asker(self.path, environment)
-        return self._asker.ask(statement, seconds)
+        return self._asker.ask(statement, is_change)
 
 
 class Asker:
@@ -156,18 +160,15 @@ class Asker:
     """
 
     PROGRAM = """\
-import json, sys, time
+import json, sys
 from context import CustomContext
 
-def answer(statement, seconds):
-    if seconds is None:
+def answer(statement, is_change):
+    if is_change:
         with context.rds.transaction() as cursor:
             cursor.execute(statement)
         return []
-    end = time.monotonic() + seconds
-    while not (rows := context.rds.query(statement)) and time.monotonic() < end:
-        time.sleep(0.02)
-    return [list(row) for row in rows]
+    return [list(row) for row in context.rds.query(statement)]
 
 context = CustomContext()
 for line in sys.stdin:
@@ -190,19 +191,15 @@ for line in sys.stdin:
             text=True,
         )
 
-    def ask(self, statement: str, seconds: int | None) -> list[list[Any]]:
-        """Return the rows that a statement yields, or none where `seconds` is None.
-
-        Args:
-            statement: the SQL.
-            seconds: ask again and again for so long, until there are some.
+    def ask(self, statement: str, is_change: bool) -> list[list[Any]]:
+        """Return the rows that a statement yields, or none where it is a change.
 
         Raises:
             AssertionError: the database refused.
         """
         assert self._process.stdin
         assert self._process.stdout
-        print(json.dumps([statement, seconds]), file=self._process.stdin, flush=True)
+        print(json.dumps([statement, is_change]), file=self._process.stdin, flush=True)
         said = json.loads(self._process.stdout.readline())
         assert "error" not in said, f"{statement}: {said['error']}"
         return list(said["rows"])
@@ -287,6 +284,11 @@ def cookiecutter(
         capture_output=True,
         text=True,
     )
+
+
+def passed(said: str) -> int:
+    """Return how many tests have passed, as pytest told."""
+    return int(said.rpartition(" passed")[0].split()[-1])
 
 
 def clean_environment(more: dict[str, str] | None = None) -> dict[str, str]:

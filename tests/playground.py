@@ -11,7 +11,14 @@ from typing import Any, Self, TypeVar
 import boto3
 import pytest
 
-from baking import DEADLINE, Project, Running, clean_environment, free_port
+from baking import (
+    DEADLINE,
+    Project,
+    Running,
+    clean_environment,
+    free_port,
+    wait_until,
+)
 
 DATABASES = ("postgres", "mysql")
 on_each_database = pytest.mark.parametrize("shimmed", DATABASES, indirect=True)
@@ -197,14 +204,15 @@ class OwnDatabase(Project):
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        self._run(
-            "import sys, time; sys.path.insert(0, 'tests/shim'); import database\n"
-            f"end = time.monotonic() + {DEADLINE}\n"
-            "while not database.is_ready(int(sys.argv[2])):\n"
-            "    assert time.monotonic() < end\n"
-            "    time.sleep(0.02)"
-        )
+        wait_until(self._is_ready, "the database of the test's own")
         return process
+
+    def _is_ready(self) -> bool:
+        program = (
+            "import sys; sys.path.insert(0, 'tests/shim'); import database\n"
+            "print(database.is_ready(int(sys.argv[2])))"
+        )
+        return self._run(program).strip() == "True"
 
     def _run(self, program: str) -> str:
         words = (".venv-shim/bin/python", "-c", program, *self._words)

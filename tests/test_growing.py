@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from baking import Project, bake, need_server
+from baking import Project, bake, need_server, passed
 from playground import DATABASES, clicks, drop, rows_of, waiting
 
 SIZES = "config/deploy.yml"
@@ -49,13 +49,8 @@ def test_new_function_runs_beside_the_first_while_the_shim_goes_on(
         for name in ("worker-pending", "tally-pending", "tally-dead-letter"):
             assert waiting(fresh, name) == [0, 0]
     after = fresh.make("test", "TEST_ARGS=tests").stdout
-    assert count(after) == count(before) + 5  # one looks at each function's settings
+    assert passed(after) == passed(before) + 5  # one looks at each function's settings
     fresh.make("lint")
-
-
-def count(said: str) -> int:
-    """Return how many tests have passed."""
-    return int(said.rpartition(" passed")[0].split()[-1])
 
 
 def test_function_that_is_only_a_file_has_its_queue_at_once(baked: Project) -> None:

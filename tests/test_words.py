@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from baking import Project, Running, bake, free_port
+from baking import Project, Running, bake, free_port, passed
 
 WORDS = """
 help doctor new cockpit install test watch lint format shim run invoke event
@@ -27,9 +27,8 @@ def test_make_alone_prints_every_word_with_a_line(baked: Project) -> None:
 
 
 def test_what_functions_stand_on_is_tested_when_it_has_changed(baked: Project) -> None:
-    def passed(*words: str) -> int:
-        said = baked.make("test", *words).stdout
-        return int(said.rpartition(" passed")[0].split()[-1])
+    def run(*words: str) -> int:
+        return passed(baked.make("test", *words).stdout)
 
     # other tests touch what they share
     venv = baked.path / ".venv"
@@ -38,17 +37,17 @@ def test_what_functions_stand_on_is_tested_when_it_has_changed(baked: Project) -
     venv.mkdir()
     (venv / "bin").symlink_to(shared / "bin")
     (venv / ".installed").touch()
-    everything = passed()
-    functions = passed()
+    everything = run()
+    functions = run()
     assert functions < everything
-    assert passed("TEST_ARGS=tests") == everything
+    assert run("TEST_ARGS=tests") == everything
     poller = baked.path / "src/common/poller.py"
     text = poller.read_text(encoding="utf-8")
     poller.write_text(text.replace("def poll(", "def polled("), encoding="utf-8")
     for _ in range(2):  # it stays so until they have passed
         assert " failed" in baked.make("test", check=False).stdout
     poller.write_text(text, encoding="utf-8")
-    assert (passed(), passed()) == (everything, functions)
+    assert (run(), run()) == (everything, functions)
 
 
 def test_build_lays_the_parts_side_by_side_once(baked: Project) -> None:

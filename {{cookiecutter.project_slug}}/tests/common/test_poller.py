@@ -43,6 +43,7 @@ def context() -> CustomContext:
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(poller, "LONGEST_PAUSE", 0.001)
     monkeypatch.setattr(poller, "LINGER", 0.001)
+    monkeypatch.setattr(poller, "BEAT", 0.001)
 
 
 def poll(context: CustomContext, handle: Handle, stop: threading.Event) -> bool:
@@ -162,12 +163,8 @@ def eventually(holds: Callable[[], bool]) -> bool:
 
 
 def test_heart_beats_while_a_function_is_busy_and_not_while_it_is_stuck(
-    context: CustomContext,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+    context: CustomContext, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(poller, "BEAT", 0.001)
     file = tmp_path / "heartbeat"
     context.var = Box(context.var, heartbeat=str(file), stuck_after=0.01)
     context.sqs.visibility = 0
@@ -214,7 +211,6 @@ def test_heart_stops_when_nobody_tells_sqs_what_became_of_messages(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(poller, "BEAT", 0.001)
     monkeypatch.setattr(poller, "LONGEST_SILENCE", 0.01)
     end = threading.Event()
 
