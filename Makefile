@@ -1,7 +1,7 @@
 PYTHON   ?= python3
 DATABASE ?= postgres
 # Tests at a time; most of them wait for servers.
-JOBS     ?= 6
+JOBS     ?= 4
 
 BIN       := .venv/bin
 INSTALLED := .venv/.installed
