@@ -29,25 +29,18 @@ def make(
     return project.run(*TERRAFORM, "make", *words, check=check)
 
 
-def deploys_and_loads(project: Project) -> None:
-    """Deploy into a project's shim, which runs; drop files.
+def deploys_and_loads(project: Project, role: str, unmapped: str) -> None:
+    """Deploy into the project's shim, and use what is there.
 
-    The project has a function tally besides.
+    Args:
+        project: it; its shim runs, and it has a function tally.
+        role: file of the target role, below `infra/`.
+        unmapped: what a plan says where a queue will feed no Lambda any more.
     """
     said = make(project, "deploy", "ENV=local").stdout
     assert "The shim cannot hold network aurora ecr ecs: left out." in said
     loads_what_is_dropped(project)
     second_function_has_a_queue_of_its_own(project)
-
-
-def holds_when_things_go_wrong(project: Project, role: str, unmapped: str) -> None:
-    """Send poison to what is deployed, take a permission away, plan another runtime.
-
-    Args:
-        project: it; its shim runs.
-        role: file of the target role, below `infra/`.
-        unmapped: what a plan says where a queue will feed no Lambda any more.
-    """
     sets_poison_aside(project)
     refuses_what_the_role_may_not(project, project.path / "infra" / role)
     plans_another_runtime(project, unmapped)
