@@ -1,6 +1,7 @@
 """What CDK deploys, applied into the shim with IAM enforced."""
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -155,7 +156,9 @@ def test_fresh_project_passes_the_checks_and_tests_of_its_targets(
     assert assembly.stat().st_mtime_ns == synthesised
     # all at once: each word starts CDK's library anew
     pytest_ = (".venv-infra/bin/pytest", "-o", "pythonpath=infra", "infra")
-    tested = project.run(*pytest_, "--ignore=infra/starter", "--verbose").stdout
+    path = f"{project.path}/.venv-infra/bin{os.pathsep}{os.environ['PATH']}"
+    words = ("--ignore=infra/starter", "--verbose")
+    tested = project.run(*pytest_, *words, env={"PATH": path}).stdout
     for target in TARGETS:
         assert f"infra/{target}/test_{target}.py" in tested
     assert " passed in " in project.make("test", "TARGET=queue").stdout

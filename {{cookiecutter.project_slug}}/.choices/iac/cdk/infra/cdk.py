@@ -204,7 +204,12 @@ def test(targets: Sequence[str], _database: str) -> int:
     for target in targets:
         words = ("-o", "pythonpath=infra", f"infra/{target}")
         with tool.stop_at("test", target):
-            subprocess.run([BIN / "pytest", *words], cwd=ROOT, check=True)
+            subprocess.run(
+                [BIN / "pytest", *words],
+                cwd=ROOT,
+                env=toolkit.environment(),
+                check=True,
+            )
     return 0
 
 

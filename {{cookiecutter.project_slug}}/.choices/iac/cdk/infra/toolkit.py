@@ -30,13 +30,12 @@ def run(*words: str | Path, folder: Path = INFRA, is_quiet: bool = False) -> str
         subprocess.CalledProcessError: it failed.
     """
     program = INSTALLED / "node_modules" / ".bin" / "cdk"
-    path = f"{INSTALLED / 'bin'}{os.pathsep}{os.environ['PATH']}"
     plain = [] if sys.stdout.isatty() else ["--no-color"]
     said = []
     with subprocess.Popen(
         [program, *words, *plain],
         cwd=folder,
-        env=os.environ | {"PATH": path},
+        env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -50,6 +49,12 @@ def run(*words: str | Path, folder: Path = INFRA, is_quiet: bool = False) -> str
     if process.returncode != 0:
         raise subprocess.CalledProcessError(process.returncode, program)
     return "".join(said)
+
+
+def environment() -> dict[str, str]:
+    """Return the environment in which CDK finds its own Node."""
+    path = f"{INSTALLED / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    return os.environ | {"PATH": path}
 
 
 def is_there() -> bool:
