@@ -54,7 +54,7 @@ file.
 
 - *Ours*: the built worker's `run`, from the event to the commit, in a process that has
   imported all it needs and made its client of S3. The connection to the database
-  counts.
+  counts. The event tells the object's version, as S3's notifications do.
   *Whole process* is `local_wrapper.py --event`, from its start to its end.
 - *Original way*: all of the object into memory, split into lines and fields, one
   `executemany` of an INSERT; timed as ours is, with the same driver.
