@@ -201,7 +201,7 @@ class MysqlStore:
         """See `lib.loads.Store`."""
         text = chunk.text
         if not self._sent:
-            self._cursor.execute("SAVEPOINT batch")  # in place of the one before
+            self._cursor.execute("SAVEPOINT batch")
             if self._is_bulk:
                 self._file = LocalFile(self._cursor, self._into)
         if self._load_column:
@@ -237,6 +237,8 @@ class MysqlStore:
             refusal = Refusal({}, is_all=False, reason=str(error.args[-1]))
         if refusal:
             cursor.execute("ROLLBACK TO SAVEPOINT batch")
+        else:
+            cursor.execute("RELEASE SAVEPOINT batch")
         return refusal
 
     def reject(self, number: int, rejects: list[Reject]) -> None:
