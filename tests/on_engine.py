@@ -201,9 +201,8 @@ def test_container_that_does_not_go_on_is_unhealthy_and_a_busy_one_is_not(
             container(imaged, f"{held} --stuck_after=1", often) as stuck,
             container(imaged, held, often) as busy,
         ):
-            drop(imaged, "health-1.csv", clicks(10, first=64_000_000))
-            proxy.wait_for("GetObject")  # else one worker would take both messages
-            drop(imaged, "health-2.csv", clicks(10, first=64_000_000))
+            for number in (0, 1):
+                drop(imaged, f"health{number}.csv", clicks(10, first=64_000_000))
             wait_until(lambda: len(proxy.hindered) == 2, "two loads")
             with container(imaged, more=often) as halted:
                 wait_until(lambda: health(halted) == "healthy", "its start")

@@ -52,10 +52,11 @@ def clicks(count: int, first: int = 1, delimiter: str = ",") -> str:
 
 
 def drop(project: Project, name: str, text: str | bytes) -> str:
-    """Drop a new file into the bucket, as `make event` does; return its key."""
-    body, key = text if isinstance(text, bytes) else text.encode(), f"worker/{name}"
-    client(project, "s3").put_object(Bucket="raw", Key=key, Body=body)
-    return key
+    """Drop a new file into the bucket by the make word; return its key."""
+    data = text if isinstance(text, bytes) else text.encode()
+    (project.path / name).write_bytes(data)
+    project.make("event", f"FILE={name}")
+    return f"worker/{name}"
 
 
 def put_big(project: Project, name: str, first: int) -> Path:

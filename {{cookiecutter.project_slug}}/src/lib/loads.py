@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 from lib.events import S3Object
 from lib.rows import Chunk, Reject
 
-BATCH = 8  # chunks; a batch costs round trips, and memory
+BATCH = 4  # chunks; more would make it no faster, but costs memory
 
 
 class DatabaseAwayError(ConnectionError):

@@ -16,7 +16,7 @@ import csv
 import re
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import chain
 from typing import Any, NamedTuple, Protocol
 
@@ -76,8 +76,7 @@ class Chunk:
     """Some rows and rejects of a file, in its order.
 
     Args:
-        text: the rows as the bulk statement takes them, or what makes them so anew each
-            time, so that memory does not hold them.
+        text: the rows as the bulk statement takes them, or what makes them so of `csv`.
         origins: the number of the first line of each row, and its lines as they were.
         rejects: the lines that are no rows.
         csv: the rows as in RFC 4180, parted by commas, without a backslash, all ended
@@ -86,7 +85,7 @@ class Chunk:
 
     def __init__(
         self,
-        text: bytes | Callable[[], bytes],
+        text: bytes | Callable[[bytes], bytes],
         origins: Sequence[tuple[int, str]] = (),
         rejects: Sequence[Reject] = (),
         csv: bytes = b"",
@@ -99,7 +98,7 @@ class Chunk:
     @property
     def text(self) -> bytes:
         """The rows as the bulk statement takes them."""
-        return self._text() if callable(self._text) else self._text
+        return self._text(self.csv) if callable(self._text) else self._text
 
     def reject(self, place: int, reason: str) -> Reject:
         """Return a row, by its place from 0, as a reject."""
@@ -261,7 +260,7 @@ class _Pattern:
         if not _is_utf8(text):
             return None
         if rows := self._plain(text):
-            ready = partial(text.replace, self._delimiter, b"\t")
+            ready = text.replace(self._delimiter, b"\t")
             return Chunk(ready, _Origins(text, self._how, number, rows))
         if b"\0" in text or QUOTED_NULL in text:
             return None
@@ -272,8 +271,9 @@ class _Pattern:
             rests = self._row[ends.pop()].findall(text)
             if rests and not rests[-1]:
                 origins = _Origins(text, self._how, number, len(rests))
-                ready = partial(self._converted, text)
-                return Chunk(ready, origins, csv=text if ends else b"")
+                if ends:
+                    return Chunk(self._converted, origins, csv=text)
+                return Chunk(self._converted(text), origins)
         return None
 
     def _converted(self, text: bytes) -> bytes:
