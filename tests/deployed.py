@@ -29,6 +29,11 @@ def make(
     return project.run(*TERRAFORM, "make", *words, check=check)
 
 
+def with_own_node(project: Project) -> dict[str, str]:
+    """Return the path by which CDK's library finds the project's own Node."""
+    return {"PATH": f"{project.path}/.venv-infra/bin{os.pathsep}{os.environ['PATH']}"}
+
+
 def deploys_and_loads(project: Project, role: str, unmapped: str) -> None:
     """Deploy into the project's shim, and use what is there.
 

@@ -1,7 +1,6 @@
 """What CDK deploys, applied into the shim with IAM enforced."""
 
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from deployed import (
     everything,
     far,
     move_to_containers,
+    with_own_node,
 )
 from playground import DATABASES, client
 from test_bakes import OFFLINE, is_offline_possible
@@ -156,9 +156,8 @@ def test_fresh_project_passes_the_checks_and_tests_of_its_targets(
     assert assembly.stat().st_mtime_ns == synthesised
     # all at once: each word starts CDK's library anew
     pytest_ = (".venv-infra/bin/pytest", "-o", "pythonpath=infra", "infra")
-    path = f"{project.path}/.venv-infra/bin{os.pathsep}{os.environ['PATH']}"
     words = ("--ignore=infra/starter", "--verbose")
-    tested = project.run(*pytest_, *words, env={"PATH": path}).stdout
+    tested = project.run(*pytest_, *words, env=with_own_node(project)).stdout
     for target in TARGETS:
         assert f"infra/{target}/test_{target}.py" in tested
     assert " passed in " in project.make("test", "TARGET=queue").stdout

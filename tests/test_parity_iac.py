@@ -6,7 +6,6 @@ name alike. What is compared by no fact is listed, with the reason.
 """
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator
@@ -16,7 +15,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from baking import Project, bake
-from deployed import TARGETS, TERRAFORM
+from deployed import TARGETS, TERRAFORM, with_own_node
 from test_choices import files
 
 # Two environments of infra/tests/deploy.yml, which differ in all sizes.
@@ -761,10 +760,9 @@ def templates(project: Project, environment: str) -> list[Resource]:
         "database": ENVIRONMENTS[environment],
         "config": "infra/tests/deploy.yml",
     }
-    path = f"{project.path}/.venv-infra/bin:{os.environ['PATH']}"
     given = {"CDK_OUTDIR": str(folder), "CDK_CONTEXT_JSON": json.dumps(context)}
     app = (".venv-infra/bin/python", "infra/app.py")
-    project.run(*app, env={"PATH": path, **given})
+    project.run(*app, env=with_own_node(project) | given)
     paths = [folder / f"{target}.template.json" for target in TARGETS]
     return [each for path in paths for each in Template(path).resources()]
 
