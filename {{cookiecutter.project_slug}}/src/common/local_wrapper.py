@@ -4,9 +4,10 @@ import os
 import signal
 
 if __name__ == "__main__":
-    # As process 1 of a container it would be deaf until it has a handler, and what
-    # follows takes a while. Nothing is in hand yet.
+    # As process 1 of a container it is deaf until it has a handler, and what follows
+    # takes a while. Nothing is in hand yet. The container keeps the signal until here.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 
 import json
 import logging

@@ -287,7 +287,8 @@ def containers_command(shim: InShim) -> str:
     """Empty the queue by what the image would run; return the log."""
     dockerfile = (ROOT / "src/common/docker_wrapper").read_text(encoding="utf-8")
     _, _, entry = dockerfile.partition("\nENTRYPOINT ")
-    _, *words = json.loads(entry.splitlines()[0])
+    words = json.loads(entry.splitlines()[0])
+    words = words[words.index("python") + 1 :]  # before it is for process 1 only
     given = {k: v for k, v in os.environ.items() if k.startswith(("AWS_", "DB_"))}
     command = (sys.executable, *words, "--drain", *shim.settings.split())
     return output(*command, cwd=BUILD / "local" / "worker", env=given)
