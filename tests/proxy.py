@@ -1,7 +1,10 @@
-"""Stands between a worker and the shim's S3 and SQS, and gets in their way."""
+"""Stands between a worker and the shim's servers, and gets in their way."""
 
+import math
+import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from http.client import HTTPConnection, HTTPResponse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple, Self
@@ -156,3 +159,48 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *words: object) -> None:
         """Say nothing."""
+
+
+class Wire:
+    """A TCP port that leads to another, and ends the first connection in the middle.
+
+    Args:
+        port: the other, of this machine.
+        limit: bytes that may be sent by the first connection.
+    """
+
+    def __init__(self, port: int, limit: int) -> None:
+        self._far = ("127.0.0.1", port)
+        self._limit = limit
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._server.getsockname()[1])
+        self.connections = 0
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._accept).start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._server.shutdown(socket.SHUT_RDWR)
+        self._server.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):  # until the end
+            while True:
+                near, _ = self._server.accept()
+                far = socket.create_connection(self._far)
+                self.connections += 1
+                limit = self._limit if self.connections == 1 else math.inf
+                for words in ((near, far, limit), (far, near, math.inf)):
+                    threading.Thread(target=_pass_on, args=words).start()
+
+
+def _pass_on(source: socket.socket, sink: socket.socket, limit: float) -> None:
+    """Pass bytes on up to a limit, or to their end; then end both directions."""
+    with suppress(OSError):
+        while limit > 0 and (some := source.recv(64 * 1024)):
+            sink.sendall(some)
+            limit -= len(some)
+    for each in (source, sink):
+        with suppress(OSError):
+            each.shutdown(socket.SHUT_RDWR)

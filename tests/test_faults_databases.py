@@ -17,6 +17,7 @@ from playground import (
     waiting,
     worker,
 )
+from proxy import Wire
 
 LOADED = '"outcome": "loaded"'
 
@@ -35,6 +36,21 @@ def test_connection_that_the_server_ends_in_mid_load_is_made_anew(
         assert patient.process.wait(DEADLINE) == 0, patient.said
     assert "trying again: " in patient.said
     assert count_from(shimmed, 30_000_000) == BIG
+
+
+@fault("a connection that is reset while rows are sent", "it is made anew")
+def test_connection_that_is_reset_while_rows_are_sent_is_made_anew(
+    shimmed: Project,
+) -> None:
+    event = put_big(shimmed, "reset.csv", first=32_000_000)
+    port = int(shimmed.shim_environment()["DB_PORT"])
+    with Wire(port, 10_000_000) as wire:
+        words = ("--event", event, f"--db_port={wire.port}")
+        with worker(shimmed, *words) as patient:
+            assert patient.process.wait(DEADLINE) == 0, patient.said
+        assert wire.connections == 2
+    assert "trying again: " in patient.said
+    assert count_from(shimmed, 32_000_000) == BIG
 
 
 @fault(

@@ -34,6 +34,8 @@ TROUBLES = {
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 # errors that a value causes
 REFUSALS = (1048, 1062, 1264, 1265, 1292, 1366, 1367, 1406, 1452, 1644, 3819, 4025)
+# seconds; a server may end a connection while it is sent rows, and never say so
+WRITE_TIMEOUT = 20
 INSERT = "INSERT INTO {table} ({columns}) VALUES ({values})"
 
 CLAIM = """
@@ -95,7 +97,7 @@ class Rds(Database):
             ssl=tls,
             connect_timeout=10,
             read_timeout=60,
-            write_timeout=60,
+            write_timeout=WRITE_TIMEOUT,
         )
         for statement in SESSION:
             connection.query(statement)
@@ -270,7 +272,7 @@ class LocalFile:
         self._cursor = cursor
         self._reading, writing = os.pipe()
         self._pipe = os.fdopen(writing, "wb")
-        self._error: Exception | None = None
+        self._error: BaseException | None = None
         statement = f"LOAD DATA LOCAL INFILE '/dev/fd/{self._reading}' {into}"
         self._thread = threading.Thread(target=self._execute, args=(statement,))
         self._thread.start()
@@ -291,6 +293,9 @@ class LocalFile:
     def _execute(self, statement: str) -> None:
         try:
             self._cursor.execute(statement)
+        except AttributeError as error:
+            # pymysql has closed the connection, and then told the server so
+            self._error = error.__context__ or error
         except Exception as error:
             self._error = error
         finally:
