@@ -12,8 +12,6 @@ from typing import Any, NamedTuple, Protocol
 from lib.events import S3Object
 from lib.rows import Chunk, Reject
 
-BATCH = 4  # chunks; more would make it no faster, but costs memory
-
 
 class DatabaseAwayError(ConnectionError):
     """The database cannot be reached; a later attempt may succeed."""
@@ -39,7 +37,12 @@ class Refusal(NamedTuple):
 
 
 class Store(Protocol):
-    """What the policy of this module asks of a database, in one transaction."""
+    """What the policy of this module asks of a database, in one transaction.
+
+    `batch` tells how many chunks are settled at once: each time costs round trips.
+    """
+
+    batch: int
 
     def claim(self, found: S3Object, function: str) -> int | None:
         """Enter an object into the ledger; return its number, or None if it is there.
@@ -116,7 +119,7 @@ class Load:
         """Insert the rows of a chunk; set aside its rejects, and the rows refused."""
         # a bulk statement takes rows of one form
         is_other = bool(self._batch) and bool(self._batch[0].csv) != bool(chunk.csv)
-        if is_other or len(self._batch) == BATCH:
+        if is_other or len(self._batch) == self._store.batch:
             self._settle()  # they were on their way while this chunk was read
         self._batch.append(chunk)
         if chunk.origins:

@@ -16,7 +16,7 @@ import csv
 import re
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain
 from typing import Any, NamedTuple, Protocol
 
@@ -76,7 +76,8 @@ class Chunk:
     """Some rows and rejects of a file, in its order.
 
     Args:
-        text: the rows as the bulk statement takes them, or what makes them so of `csv`.
+        text: the rows as the bulk statement takes them, or what makes them so anew each
+            time, so that memory does not hold them.
         origins: the number of the first line of each row, and its lines as they were.
         rejects: the lines that are no rows.
         csv: the rows as in RFC 4180, parted by commas, without a backslash, all ended
@@ -85,7 +86,7 @@ class Chunk:
 
     def __init__(
         self,
-        text: bytes | Callable[[bytes], bytes],
+        text: bytes | Callable[[], bytes],
         origins: Sequence[tuple[int, str]] = (),
         rejects: Sequence[Reject] = (),
         csv: bytes = b"",
@@ -98,7 +99,7 @@ class Chunk:
     @property
     def text(self) -> bytes:
         """The rows as the bulk statement takes them."""
-        return self._text(self.csv) if callable(self._text) else self._text
+        return self._text() if callable(self._text) else self._text
 
     def reject(self, place: int, reason: str) -> Reject:
         """Return a row, by its place from 0, as a reject."""
@@ -260,7 +261,7 @@ class _Pattern:
         if not _is_utf8(text):
             return None
         if rows := self._plain(text):
-            ready = text.replace(self._delimiter, b"\t")
+            ready = partial(text.replace, self._delimiter, b"\t")
             return Chunk(ready, _Origins(text, self._how, number, rows))
         if b"\0" in text or QUOTED_NULL in text:
             return None
@@ -271,9 +272,8 @@ class _Pattern:
             rests = self._row[ends.pop()].findall(text)
             if rests and not rests[-1]:
                 origins = _Origins(text, self._how, number, len(rests))
-                if ends:
-                    return Chunk(self._converted, origins, csv=text)
-                return Chunk(self._converted(text), origins)
+                ready = partial(self._converted, text)
+                return Chunk(ready, origins, csv=text if ends else b"")
         return None
 
     def _converted(self, text: bytes) -> bytes:

@@ -58,6 +58,8 @@ class MockRds:
 class MockStore:
     """One transaction on its way."""
 
+    batch = 4
+
     def __init__(self, rds: MockRds, table: str) -> None:
         self._rds = rds
         self.table = table

@@ -139,6 +139,8 @@ class Rds(Database):
 class MysqlStore:
     """One transaction on its way, for `lib.loads`."""
 
+    batch = 4  # fit the socket's buffer
+
     def __init__(
         self,
         cursor: Any,

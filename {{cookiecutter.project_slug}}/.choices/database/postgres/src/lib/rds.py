@@ -43,6 +43,7 @@ WHERE this.number = %s AND other.number <> this.number
 REJECT = """
 INSERT INTO rejects (number, line, content, reason) VALUES (%s, %s, %s, %s)
 """
+SAVEPOINT = "SAVEPOINT batch"
 RECORD = """
 UPDATE loads SET loaded = %s, rejected = %s, loaded_at = CURRENT_TIMESTAMP
 WHERE number = %s
@@ -94,6 +95,8 @@ class Rds(Database):
 class PostgresStore:
     """One transaction on its way, for `lib.loads`."""
 
+    batch = 8  # more cost memory
+
     def __init__(
         self, cursor: Any, driver: Any, table: str, columns: Sequence[str], var: Any
     ) -> None:
@@ -108,6 +111,7 @@ class PostgresStore:
         columns_of_copy = ", ".join(map(_quoted, names))
         self._copy = f"COPY {_quoted(table)} ({columns_of_copy}) FROM STDIN"
         self._takes_csv = not self._load_column and not self._statement
+        self._begin = SAVEPOINT
         self._is_open = False
         self._batch = ExitStack()
         self._copying: Any = None
@@ -150,7 +154,8 @@ class PostgresStore:
     def send(self, number: int, chunk: Chunk) -> None:
         """See `lib.loads.Store`; all chunks of a batch have the same form."""
         if not self._is_open:
-            self._cursor.execute("SAVEPOINT batch")
+            self._cursor.execute(self._begin)
+            self._begin = f"RELEASE SAVEPOINT batch; {SAVEPOINT}"  # one round trip
             self._is_open = True
         if chunk.csv and self._takes_csv:
             self._write(f"{self._copy} (FORMAT csv, NULL '{NULL}')", chunk.csv)
@@ -185,7 +190,6 @@ class PostgresStore:
                 raise
             self._cursor.execute("ROLLBACK TO SAVEPOINT batch")
             return _refusal(error)
-        self._cursor.execute("RELEASE SAVEPOINT batch")
         return None
 
     def reject(self, number: int, rejects: list[Reject]) -> None:
