@@ -6,7 +6,6 @@ from pathlib import Path
 from runpy import run_path
 
 from aws_cdk import App, Stack, Tags, Validations
-from cdk_nag import AwsSolutionsChecks
 
 from common import Environment
 from sizes import CONFIG, TARGETS
@@ -44,6 +43,8 @@ def main() -> None:
         alarm_topic=os.environ.get("ALARM_TOPIC", ""),
     )
     if given("is_checked"):
+        from cdk_nag import AwsSolutionsChecks  # slow to load
+
         Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     make_stacks(app, environment, given("targets").split() or TARGETS)
     app.synth()
