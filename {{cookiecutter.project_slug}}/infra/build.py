@@ -40,6 +40,9 @@ UNREAD = (
 # Where Lambda unpacks a zip, and what is not worth its bytes compiled: modules that are
 # imported after the handler's start, or compiled in no time.
 PLACES = {"lambda": "/var/task", "layer": "/opt"}
+# How hard they are compressed: a layer by 9 is half a percent smaller, and takes thrice
+# the time.
+LEVELS = {"lambda": 9, "layer": 6}
 LATE = r"/(settings|func/__init__|lib/(database|loads|rds))\.py$"
 
 
@@ -130,7 +133,7 @@ def precompile(folder: Path, target: str, python: str) -> None:
     subprocess.run([*command, str(folder)], check=False)  # what fails stays a source
 
 
-def pack(folder: Path) -> Path:
+def pack(folder: Path, level: int) -> Path:
     """Zip a folder beside itself, the same content to the same bytes; return that."""
     result = folder.with_name(f"{folder.name}.zip")
     with zipfile.ZipFile(result, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -140,7 +143,7 @@ def pack(folder: Path) -> Path:
                 0o755 if path.stat().st_mode & 0o100 else 0o644
             ) << 16
             entry.compress_type = zipfile.ZIP_DEFLATED
-            archive.writestr(entry, path.read_bytes(), compresslevel=9)
+            archive.writestr(entry, path.read_bytes(), compresslevel=level)
     return result
 
 
@@ -163,7 +166,7 @@ def main() -> int:
         else:
             told = f"; slower to start, for want of python{LAMBDA_PYTHON} to compile it"
         unpacked = sum(path.stat().st_size for path in files(result))
-        result = pack(result)
+        result = pack(result, LEVELS[options.target])
         packed = result.stat().st_size
         told = f", {packed / 1024:,.0f} KB ({unpacked / 1024:,.0f} KB unpacked){told}"
     print(f"built {result.relative_to(ROOT)}{told}", file=sys.stderr)
