@@ -283,9 +283,13 @@ def test_poison_message_in_the_batch_of_a_lambda_comes_back_alone(
         put(shimmed, f"lambda-{place}.csv", clicks(3, first=390_000 + 10 * place))
         for place in range(9)
     ]
-    with deployed(shimmed), visibility(shimmed, 2):
-        send(shimmed, *events[:4], POISON, *events[4:])
-        wait_until(lambda: waiting(shimmed, "worker-dead-letter")[0], "a dead letter")
+    with deployed(shimmed):
+        with visibility(shimmed, 12):  # time enough for all of them
+            send(shimmed, *events[:4], POISON, *events[4:])
+            wait_until(lambda: waiting(shimmed) == [0, 1], "the poison message alone")
+        with visibility(shimmed, 2):
+            dead_letter = "worker-dead-letter"
+            wait_until(lambda: waiting(shimmed, dead_letter)[0], "a dead letter")
         group = {"logGroupName": "/aws/lambda/worker"}
         found = client(shimmed, "logs").filter_log_events(**group)
     said = "\n".join(event["message"] for event in found["events"])
