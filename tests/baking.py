@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import random
+import shlex
 import shutil
 import signal
 import socket
@@ -95,6 +96,22 @@ class Project:
                 self._install(SHARED / name, self.path / folder)
         return self
 
+    def share_layer(self) -> "Project":
+        """Take the layer, for the shim, of an earlier project of the same needs."""
+        needs = ["src/common/requirements-*.txt", "infra/build.py"]
+        content = b"".join(
+            path.read_bytes() for glob in needs for path in sorted(self.path.glob(glob))
+        )
+        shared = SHARED / f"{hashlib.sha256(content).hexdigest()[:12]}.layer.zip"
+        layer = self.path / ".build" / "layer" / "local.zip"
+        with FileLock(f"{shared}.lock"):
+            if not shared.exists():
+                self.make("build", "TARGET=layer")
+                shutil.copyfile(layer, shared)
+        layer.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(shared, layer)
+        return self
+
     def _lints_targets(self) -> bool:
         return has_terraform() or not (self.path / "infra" / "terraform.py").exists()
 
@@ -118,11 +135,8 @@ class Project:
 
     def shim_environment(self) -> dict[str, str]:
         """Return the environment of the words that talk to the shim."""
-        lines = self.run("sh", "-c", ". ./.shim/shim.env; env").stdout.splitlines()
-        pairs = (line.partition("=") for line in lines)
-        return {
-            name: value for name, _, value in pairs if name.startswith(("AWS_", "DB_"))
-        }
+        file = self.path / ".shim" / "shim.env"
+        return dict(_variables(file, file.stat().st_mtime_ns))
 
     def query(self, statement: str, patiently: bool = False) -> list[list[Any]]:
         """Return the rows that a statement yields in the shim's database.
@@ -150,6 +164,18 @@ class Project:
         if self._asker is None or self._asker.environment != environment:
             self._asker = Asker(self.path, environment)
         return self._asker.ask(statement, is_change)
+
+
+@cache
+def _variables(file: Path, _changed: int) -> dict[str, str]:
+    """Return what a shell gets of a file that is as it was at a time."""
+    words = ["sh", "-c", f". {shlex.quote(str(file))}; env"]
+    said = subprocess.check_output(words, env={}, text=True)
+    pairs = (line.partition("=") for line in said.splitlines())
+    return {name: value for name, _, value in pairs if name.startswith(("AWS_", "DB_"))}
+
+
+Lint = Callable[..., str]  # the fixture; it takes a project, and check=False
 
 
 class Asker:
@@ -182,10 +208,12 @@ for line in sys.stdin:
 
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self.environment = environment
+        # pymysql reads all certificates of the machine for each connection
+        more = {"PYTHONPATH": "src/common:src", "SSL_CERT_FILE": os.devnull}
         self._process = subprocess.Popen(
             [".venv/bin/python", "-c", self.PROGRAM],
             cwd=folder,
-            env=clean_environment(environment | {"PYTHONPATH": "src/common:src"}),
+            env=clean_environment(environment | more),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -259,16 +287,29 @@ def bake(folder: Path, **answers: str) -> Project:
     return Project(path)
 
 
-@cache
 def _baked(**answers: str) -> Path:
     """Return a project that is for copying, for the same answers always the same."""
-    folder = Path(tempfile.mkdtemp(prefix="baked-"))
-    atexit.register(shutil.rmtree, folder)
-    pairs = (f"{name}={value}" for name, value in answers.items())
-    result = cookiecutter(folder, *pairs)
-    assert result.returncode == 0, result.stderr
+    pairs = [f"{name}={value}" for name, value in sorted(answers.items())]
+    folder = _bakes() / hashlib.sha256("\n".join(pairs).encode()).hexdigest()[:12]
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            fresh = Path(tempfile.mkdtemp(dir=_bakes()))
+            result = cookiecutter(fresh, *pairs)
+            assert result.returncode == 0, result.stderr
+            fresh.rename(folder)
     [path] = folder.iterdir()
     return path
+
+
+def _bakes() -> Path:
+    """Return the folder of bakes that this process shares with those it starts."""
+    if "BAKES" not in os.environ:
+        os.environ["BAKES"] = folder = tempfile.mkdtemp(prefix="baked-")
+        atexit.register(shutil.rmtree, folder)
+    return Path(os.environ["BAKES"])
+
+
+_bakes()  # before test processes are started
 
 
 def cookiecutter(
@@ -320,10 +361,11 @@ def wait_until(holds: Callable[[], Any], what: str) -> Any:
     Raises:
         AssertionError: it does not, within the deadline.
     """
-    deadline = monotonic() + DEADLINE
+    began, waited = monotonic(), 0.0
     while not (value := holds()):
-        assert monotonic() < deadline, f"waited {DEADLINE} s in vain for {what}"
-        Event().wait(0.05)
+        waited = monotonic() - began
+        assert waited < DEADLINE, f"waited {DEADLINE} s in vain for {what}"
+        Event().wait(min(0.05 + waited / 20, 0.2))  # to ask costs time, too
     return value
 
 

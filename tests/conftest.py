@@ -1,5 +1,6 @@
 """What the tests share."""
 
+import hashlib
 import os
 import subprocess
 from collections.abc import Iterator
@@ -7,7 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from baking import Project, bake, clean_environment, has_terraform, need_server, skip
+from baking import (
+    Lint,
+    Project,
+    bake,
+    clean_environment,
+    has_terraform,
+    need_server,
+    skip,
+)
 from deployed import TERRAFORM
 
 
@@ -37,7 +46,7 @@ def shimmed(
     database = request.param
     need_server(database)
     project = bake(tmp_path_factory.mktemp(database), database=database)
-    with project.share_installs().shim():
+    with project.share_installs().share_layer().shim():
         yield project
 
 
@@ -45,6 +54,36 @@ def shimmed(
 def baked(tmp_path: Path) -> Project:
     """A project of the default answers, with everything installed, for one test."""
     return bake(tmp_path).share_installs()
+
+
+@pytest.fixture(scope="session")
+def lint(tmp_path_factory: pytest.TempPathFactory) -> Lint:
+    """Return what runs a project's checks, and gives up where they fail.
+
+    Terraform's files are the same for most answers, and to check them takes longer than
+    all else: the same are checked once.
+    """
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+
+    def run(project: Project, check: bool = True) -> str:
+        globs = ("infra/**/*.tf", "infra/**/*.hcl", "config/deploy.yml")
+        paths = [path for glob in globs for path in sorted(project.path.glob(glob))]
+        content = b"".join(path.read_bytes() for path in paths)
+        passed = folder / hashlib.sha256(content).hexdigest()
+        stamp = project.path / ".build" / "terraform" / ".validated"
+        if passed.exists():
+            stamp.parent.mkdir(parents=True, exist_ok=True)
+            stamp.touch()
+        types = {"MYPY_CACHE_DIR": str(folder / "mypy")}
+        result = project.make("lint", env=types, check=check)
+        assert check or result.returncode != 0
+        if stamp.exists():
+            passed.touch()
+        return result.stdout
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from baking import Project, bake, wait_until
+import pytest
+
+from baking import Project, bake, clean_environment, wait_until
 from playground import clicks, client, queue, rows_of
 from traffic import flows_through_a_switch
 
@@ -34,16 +36,54 @@ def with_own_node(project: Project) -> dict[str, str]:
     return {"PATH": f"{project.path}/.venv-infra/bin{os.pathsep}{os.environ['PATH']}"}
 
 
-def deploys_and_loads(project: Project, role: str, unmapped: str) -> None:
-    """Deploy into the project's shim, and use what is there.
+@contextmanager
+def one_provider(
+    project: Project, environment: dict[str, str] | None = None
+) -> Iterator[None]:
+    """Let words of Terraform share one process of its provider.
+
+    Terraform starts it three times a word, which takes half of the word's time. How to
+    share it: HashiCorp's page "Debugging providers".
+
+    Args:
+        project: it has initialised Terraform.
+        environment: where the provider finds AWS.
+    """
+    folder = project.path / ".build" / "terraform"
+    found = folder.glob("**/.terraform/providers/*/*/*/*/*/terraform-provider-aws*")
+    variable = "TF_REATTACH_PROVIDERS"
+    with (
+        subprocess.Popen(
+            [next(found), "-debug"],
+            env=clean_environment(environment),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        ) as provider,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        told = next(line for line in provider.stdout or () if f"{variable}=" in line)
+        patch.setenv(variable, told.partition("=")[2].strip(" '\n"))
+        try:
+            yield
+        finally:
+            provider.terminate()
+
+
+def deploys(project: Project) -> None:
+    """Deploy into the project's shim."""
+    said = make(project, "deploy", "ENV=local").stdout
+    assert "The shim cannot hold network aurora ecr ecs: left out." in said
+
+
+def works(project: Project, role: str, unmapped: str) -> None:
+    """Use what is deployed into the project's shim.
 
     Args:
         project: it; its shim runs, and it has a function tally.
         role: file of the target role, below `infra/`.
         unmapped: what a plan says where a queue will feed no Lambda any more.
     """
-    said = make(project, "deploy", "ENV=local").stdout
-    assert "The shim cannot hold network aurora ecr ecs: left out." in said
     loads_what_is_dropped(project)
     second_function_has_a_queue_of_its_own(project)
     sets_poison_aside(project)
@@ -69,6 +109,7 @@ def far(folder: Path, iac: str, **settings: str) -> Iterator[Project]:
         settings: more of the environment's.
     """
     project = bake(folder, iac=iac, database="postgres").share_installs()
+    project.share_layer()
     with project.shim() as shim:
         lines = [
             f"{name}={value}\n"

@@ -5,6 +5,7 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -52,11 +53,11 @@ def clicks(count: int, first: int = 1, delimiter: str = ",") -> str:
 
 
 def drop(project: Project, name: str, text: str | bytes) -> str:
-    """Drop a new file into the bucket by the make word; return its key."""
+    """Drop a new file into the bucket, which tells of it; return its key."""
+    key = f"worker/{name}"
     data = text if isinstance(text, bytes) else text.encode()
-    (project.path / name).write_bytes(data)
-    project.make("event", f"FILE={name}")
-    return f"worker/{name}"
+    client(project, "s3").put_object(Bucket="raw", Key=key, Body=data)
+    return key
 
 
 def put_big(project: Project, name: str, first: int) -> Path:
@@ -96,12 +97,18 @@ def worker(project: Project, *words: str | Path, **environment: str) -> Running:
 def client(project: Project, service: str) -> Any:
     """Return boto3's client of the shim's S3 or SQS."""
     given = project.shim_environment()
+    names = ("ENDPOINT_URL", "REGION", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY")
+    return _client(service, *(given[f"AWS_{name}"] for name in names))
+
+
+@cache
+def _client(service: str, url: str, region: str, key: str, secret: str) -> Any:
     return boto3.client(
         service,
-        endpoint_url=given["AWS_ENDPOINT_URL"],
-        region_name=given["AWS_REGION"],
-        aws_access_key_id=given["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=given["AWS_SECRET_ACCESS_KEY"],
+        endpoint_url=url,
+        region_name=region,
+        aws_access_key_id=key,
+        aws_secret_access_key=secret,
     )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from baking import Project, bake, skip
+from baking import Lint, Project, bake, skip
 
 # every value of the other answers occurs once
 COMBINATIONS = [
@@ -36,11 +36,11 @@ OFFLINE = ["unshare", "--user", "--map-root-user", "--net"]
 
 @pytest.mark.parametrize("answers", COMBINATIONS)
 def test_fresh_project_passes_its_own_tests_and_checks(
-    answers: dict[str, str], tmp_path: Path
+    answers: dict[str, str], tmp_path: Path, lint: Lint
 ) -> None:
-    project = bake(tmp_path, **answers).share_installs()
+    project = bake(tmp_path, **answers).share_installs().share_layer()
     assert "passed" in project.make("test").stdout
-    project.make("lint")
+    lint(project)
     assert not project.run("git", "status", "--porcelain", "--ignored=no").stdout.count(
         ".venv"
     )

@@ -10,12 +10,13 @@ import pytest
 from baking import Project, bake, need_server
 from deployed import (
     TARGETS,
-    deploys_and_loads,
+    deploys,
     destroys,
     everything,
     far,
     move_to_containers,
     with_own_node,
+    works,
 )
 from playground import DATABASES, client
 from test_bakes import OFFLINE, is_offline_possible
@@ -31,13 +32,13 @@ def test_cdk_deploys_what_loads_files_and_destroys_all_of_it(
     need_server(database)
     monkeypatch.setenv("AUTH", "true")
     project = bake(tmp_path, iac="cdk", database=database).share_installs()
+    project.share_layer()
     project.make("new", "FUNC=tally")
     with project.shim():
         project.make("bootstrap", "ENV=local")  # it stays
         before = everything(project)
-        deploys_and_loads(
-            project, "role/stack.py", "[-] AWS::Lambda::EventSourceMapping"
-        )
+        deploys(project)
+        works(project, "role/stack.py", "[-] AWS::Lambda::EventSourceMapping")
         assert project.make("plan", "ENV=local").stdout.count(UNCHANGED) == 5
         shutil.rmtree(project.path / ".build")  # the same code is the same assets
         assert project.make("plan", "ENV=local").stdout.count(UNCHANGED) == 5
@@ -145,7 +146,7 @@ def has_output(project: Project, target: str, name: str, value: object) -> None:
 def test_fresh_project_passes_the_checks_and_tests_of_its_targets(
     tmp_path: Path,
 ) -> None:
-    project = bake(tmp_path, iac="cdk").share_installs()
+    project = bake(tmp_path, iac="cdk").share_installs().share_layer()
     project.make("build")
     no_network = OFFLINE if is_offline_possible() else []
     project.run(*no_network, "make", "lint")

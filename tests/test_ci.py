@@ -137,6 +137,7 @@ def job_asks_aws(name: str) -> bool:
 
 def test_commands_that_need_no_account_pass_in_a_project(tmp_path: Path) -> None:
     project = bake(tmp_path, ci="github", database="postgres").share_installs()
+    project.share_layer()
     ports = {"AWS_PORT": str(free_port()), "DB_PORT": str(free_port())}
     found = github_commands(
         yaml.safe_load((project.path / FILES["github"]).read_text(encoding="utf-8"))

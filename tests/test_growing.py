@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from baking import Project, bake, need_server, passed
+from baking import Lint, Project, bake, need_server, passed
 from playground import DATABASES, clicks, drop, rows_of, waiting
 
 SIZES = "config/deploy.yml"
@@ -19,7 +19,7 @@ def fresh(request: pytest.FixtureRequest, tmp_path: Path) -> Project:
 
 
 def test_new_function_runs_beside_the_first_while_the_shim_goes_on(
-    fresh: Project,
+    fresh: Project, lint: Lint
 ) -> None:
     before = fresh.make("test", "TEST_ARGS=tests").stdout
     with fresh.shim():
@@ -50,7 +50,7 @@ def test_new_function_runs_beside_the_first_while_the_shim_goes_on(
             assert waiting(fresh, name) == [0, 0]
     after = fresh.make("test", "TEST_ARGS=tests").stdout
     assert passed(after) == passed(before) + 5  # one looks at each function's settings
-    fresh.make("lint")
+    lint(fresh)
 
 
 def test_function_that_is_only_a_file_has_its_queue_at_once(baked: Project) -> None:

@@ -11,7 +11,7 @@ import botocore.session
 import pytest
 from jinja2 import Environment
 
-from baking import ROOT, bake, cookiecutter
+from baking import ROOT, Lint, bake, cookiecutter
 
 GOOD: dict[str, Any] = {
     "project_name": "Click Loader",
@@ -101,7 +101,7 @@ def test_refusal_ends_cookiecutter_with_an_error_and_leaves_nothing(
     assert not list(tmp_path.iterdir())
 
 
-def test_odd_answers_arrive_as_they_were_given(tmp_path: Path) -> None:
+def test_odd_answers_arrive_as_they_were_given(tmp_path: Path, lint: Lint) -> None:
     project = bake(tmp_path, project_name=ODD, description=ODD, author=ODD)
     text = (project.path / "pyproject.toml").read_text(encoding="utf-8")
     metadata = tomllib.loads(text)["project"]
@@ -110,7 +110,7 @@ def test_odd_answers_arrive_as_they_were_given(tmp_path: Path) -> None:
     assert ODD in (project.path / "LICENSE").read_text(encoding="utf-8")
     assert re.fullmatch(r"[a-z0-9-]+", metadata["name"])
     project.share_installs().make("test")
-    project.make("lint")
+    lint(project)
 
 
 def test_choice_is_laid_over_the_project_and_the_others_are_gone(

@@ -42,7 +42,7 @@ Typed = tuple[str, str]
 def playing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """A project whose shim runs, and is also its environment dev."""
     project = bake(tmp_path_factory.mktemp("playing"), database="postgres")
-    with project.share_installs().shim() as shim:
+    with project.share_installs().share_layer().shim() as shim:
         lines = [f"{name}={value}\n" for name, value in shim.items()]
         secrets = project.path / "config" / "secrets-dev.env"
         secrets.write_text("".join(lines), encoding="utf-8")

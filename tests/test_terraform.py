@@ -9,13 +9,15 @@ import pytest
 from baking import Project, bake, need_server
 from deployed import (
     TARGETS,
-    deploys_and_loads,
+    deploys,
     destroys,
     everything,
     far,
     make,
     move_to_containers,
+    one_provider,
     switches_under_traffic,
+    works,
 )
 from playground import DATABASES, client
 
@@ -29,15 +31,16 @@ def test_terraform_deploys_what_loads_files_and_destroys_all_of_it(
     need_server(database)
     monkeypatch.setenv("AUTH", "true")
     project = bake(tmp_path, iac="terraform", database=database).share_installs()
+    project.share_layer()
     project.make("new", "FUNC=tally")
-    with project.shim():
+    with project.shim() as shim:
         before = everything(project)
-        deploys_and_loads(
-            project, "role/main.tf", "0 to add, 0 to change, 1 to destroy"
-        )
-        switches_under_traffic(project)
-        assert make(project, "plan", "ENV=local").stdout.count("No changes.") == 5
-        destroys(project, before)
+        deploys(project)
+        with one_provider(project, shim):
+            works(project, "role/main.tf", "0 to add, 0 to change, 1 to destroy")
+            switches_under_traffic(project)
+            assert make(project, "plan", "ENV=local").stdout.count("No changes.") == 5
+            destroys(project, before)
 
 
 @pytest.fixture
@@ -118,8 +121,9 @@ def test_fresh_project_passes_the_checks_and_tests_of_its_targets(
     project = bake(tmp_path, iac="terraform").share_installs()
     said = make(project, "lint").stdout
     assert "not validated" not in said
-    for target in TARGETS:
-        assert "0 failed." in make(project, "test", f"TARGET={target}").stdout
+    with one_provider(project):
+        for target in TARGETS:
+            assert "0 failed." in make(project, "test", f"TARGET={target}").stdout
     queue = project.path / "infra" / "queue" / "main.tf"
     text = queue.read_text(encoding="utf-8")
     assert text.count("6 * each") == 1
