@@ -88,29 +88,30 @@ class Project:
             ".venv-infra": ["infra/requirements.txt", "infra/package.json"],
         }
         for folder, requirements in needs.items():
-            files = [path for glob in requirements for path in self.path.glob(glob)]
-            content = b"".join(path.read_bytes() for path in sorted(files))
-            name = hashlib.sha256(content).hexdigest()[:12] + folder
+            name = self.digest(*requirements)
             is_used = folder != ".venv-infra" or self._lints_targets()
-            if content and is_used and folder != but:
-                self._install(SHARED / name, self.path / folder)
+            if name and is_used and folder != but:
+                self._install(SHARED / f"{name}{folder}", self.path / folder)
         return self
 
     def share_layer(self) -> "Project":
         """Take the layer, for the shim, of an earlier project of the same needs."""
-        needs = ["src/common/requirements-*.txt", "infra/build.py"]
-        content = b"".join(
-            path.read_bytes() for glob in needs for path in sorted(self.path.glob(glob))
-        )
-        shared = SHARED / f"{hashlib.sha256(content).hexdigest()[:12]}.layer.zip"
+        name = self.digest("src/common/requirements-*.txt", "infra/build.py")
+        shared = SHARED / f"{name}.layer.zip"
         layer = self.path / ".build" / "layer" / "local.zip"
         with FileLock(f"{shared}.lock"):
             if not shared.exists():
                 self.make("build", "TARGET=layer")
-                shutil.copyfile(layer, shared)
+                layer.rename(shared)
         layer.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(shared, layer)
         return self
+
+    def digest(self, *globs: str) -> str:
+        """Return a name for the content of some files, or none where there are none."""
+        paths = sorted(path for glob in globs for path in self.path.glob(glob))
+        content = b"".join(path.read_bytes() for path in paths)
+        return hashlib.sha256(content).hexdigest()[:12] if paths else ""
 
     def _lints_targets(self) -> bool:
         return has_terraform() or not (self.path / "infra" / "terraform.py").exists()

@@ -1,6 +1,5 @@
 """What the tests share."""
 
-import hashlib
 import os
 import subprocess
 from collections.abc import Iterator
@@ -68,10 +67,8 @@ def lint(tmp_path_factory: pytest.TempPathFactory) -> Lint:
         folder = folder.parent
 
     def run(project: Project, check: bool = True) -> str:
-        globs = ("infra/**/*.tf", "infra/**/*.hcl", "config/deploy.yml")
-        paths = [path for glob in globs for path in sorted(project.path.glob(glob))]
-        content = b"".join(path.read_bytes() for path in paths)
-        passed = folder / hashlib.sha256(content).hexdigest()
+        files = ("infra/**/*.tf", "infra/**/*.hcl", "config/deploy.yml")
+        passed = folder / project.digest(*files)
         stamp = project.path / ".build" / "terraform" / ".validated"
         if passed.exists():
             stamp.parent.mkdir(parents=True, exist_ok=True)

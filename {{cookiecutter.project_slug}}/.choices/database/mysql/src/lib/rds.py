@@ -34,8 +34,6 @@ TROUBLES = {
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 # errors that a value causes
 REFUSALS = (1048, 1062, 1264, 1265, 1292, 1366, 1367, 1406, 1452, 1644, 3819, 4025)
-# seconds; a server may end a connection while it is sent rows, and never say so
-WRITE_TIMEOUT = 20
 INSERT = "INSERT INTO {table} ({columns}) VALUES ({values})"
 
 CLAIM = """
@@ -97,7 +95,7 @@ class Rds(Database):
             ssl=tls,
             connect_timeout=10,
             read_timeout=60,
-            write_timeout=WRITE_TIMEOUT,
+            write_timeout=20,  # a server that is sent rows may go and never say so
         )
         for statement in SESSION:
             connection.query(statement)
@@ -296,7 +294,7 @@ class LocalFile:
         try:
             self._cursor.execute(statement)
         except AttributeError as error:
-            # pymysql has closed the connection, and then told the server so
+            # pymysql stumbles over a connection that it has closed
             self._error = error.__context__ or error
         except Exception as error:
             self._error = error
