@@ -14,21 +14,10 @@ from baking import Project, bake, clean_environment, wait_until
 from playground import clicks, client, queue, rows_of
 from traffic import flows_through_a_switch
 
-# A command that runs another one where Terraform gets its providers, for machines that
-# no registry answers; it ends with 77 where it cannot.
-TERRAFORM = os.environ.get("TERRAFORM", "").split()
-
 TARGETS = "role network queue bucket aurora layer lambda ecr ecs".split()
 FUNCTION = "click-loader-local-worker"
 BUCKET = "click-loader-local-raw-000000000000"
 SEES = '"s3:GetObject", "s3:GetObjectVersion"'
-
-
-def make(
-    project: Project, *words: str, check: bool = True
-) -> subprocess.CompletedProcess[str]:
-    """Run a make word where Terraform gets its providers."""
-    return project.run(*TERRAFORM, "make", *words, check=check)
 
 
 def with_own_node(project: Project) -> dict[str, str]:
@@ -72,7 +61,7 @@ def one_provider(
 
 def deploys(project: Project) -> None:
     """Deploy into the project's shim."""
-    said = make(project, "deploy", "ENV=local").stdout
+    said = project.make("deploy", "ENV=local").stdout
     assert "The shim cannot hold network aurora ecr ecs: left out." in said
 
 
@@ -93,7 +82,7 @@ def works(project: Project, role: str, unmapped: str) -> None:
 
 def destroys(project: Project, before: dict[str, list[Any]]) -> None:
     """Destroy all targets; nothing is left but what was there before."""
-    make(project, "destroy", "ENV=local")
+    project.make("destroy", "ENV=local")
     assert everything(project) == before
 
 
@@ -139,7 +128,7 @@ def refused(project: Project, *words: str) -> str:
 
 
 def loads_what_is_dropped(project: Project) -> None:
-    said = make(project, "event", "FILE=tests/data/large.csv", "ENV=local").stdout
+    said = project.make("event", "FILE=tests/data/large.csv", "ENV=local").stdout
     assert f"s3://{BUCKET}/worker/large.csv" in said
     wait_until(lambda: rows_of(project, "worker/large.csv") == 1000, "1,000 rows")
     assert project.query("SELECT count(*) FROM clicks") == [[1000]]
@@ -152,7 +141,7 @@ def second_function_has_a_queue_of_its_own(project: Project) -> None:
     def told(word: str) -> str:
         return project.make(word, *place, check=False).stdout
 
-    make(project, "event", "FILE=tests/data/large.csv", *place)
+    project.make("event", "FILE=tests/data/large.csv", *place)
     counted = f'"object": "s3://{BUCKET}/tally/large.csv", "rows": 1000'
     wait_until(lambda: counted in told("logs"), "the second function's log")
     assert "large.csv" not in told("logs").replace("tally/large.csv", "")
@@ -195,13 +184,13 @@ def refuses_what_the_role_may_not(project: Project, policy: Path) -> None:
     text = policy.read_text(encoding="utf-8")
     assert text.count(SEES) == 1
     policy.write_text(text.replace(SEES, '"s3:GetObjectTagging"'), encoding="utf-8")
-    make(project, "deploy", "TARGET=role", "ENV=local")
+    project.make("deploy", "TARGET=role", "ENV=local")
     (project.path / "denied.csv").write_text(clicks(3, first=9001), encoding="utf-8")
-    make(project, "event", "FILE=denied.csv", f"BUCKET={BUCKET}")
+    project.make("event", "FILE=denied.csv", f"BUCKET={BUCKET}")
     wait_until(lambda: "AccessDenied" in logs(project), "what IAM refuses, in the logs")
     assert rows_of(project, "worker/denied.csv") == 0
     policy.write_text(text, encoding="utf-8")
-    make(project, "deploy", "TARGET=role", "ENV=local")
+    project.make("deploy", "TARGET=role", "ENV=local")
 
 
 def with_runtime(project: Project, runtime: str) -> None:
@@ -218,7 +207,7 @@ def with_runtime(project: Project, runtime: str) -> None:
 def plans_another_runtime(project: Project, unmapped: str) -> None:
     """Let the queue feed a container instead of the Lambda, in a plan."""
     with_runtime(project, "container")
-    planned = make(project, "plan", "TARGET=lambda", "ENV=local", check=False)
+    planned = project.make("plan", "TARGET=lambda", "ENV=local", check=False)
     assert planned.returncode != 0
     assert unmapped in planned.stdout
     with_runtime(project, "lambda")
@@ -229,7 +218,7 @@ def switches_under_traffic(project: Project) -> None:
 
     def switch(runtime: str) -> None:
         with_runtime(project, runtime)
-        make(project, "deploy", "TARGET=lambda", "ENV=local")
+        project.make("deploy", "TARGET=lambda", "ENV=local")
 
     pending = queue(project, f"{FUNCTION}-pending")
     print(flows_through_a_switch(project, BUCKET, pending, switch))

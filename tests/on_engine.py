@@ -9,7 +9,7 @@ import pytest
 
 from baking import Project, free_port, wait_until
 from playground import (
-    BIG,
+    big,
     clicks,
     count_from,
     drain,
@@ -147,7 +147,7 @@ def test_stop_in_mid_load_finishes_it(imaged: Project) -> None:
         wait_for_load(imaged)
         docker("stop", "--time=60", name)
         assert state(name, "ExitCode") == "0"
-    assert count_from(imaged, 60_000_000) == BIG
+    assert count_from(imaged, 60_000_000) == big(imaged)
     assert waiting(imaged) == [0, 0]
 
 

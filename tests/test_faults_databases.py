@@ -4,8 +4,8 @@ from pathlib import Path
 
 from baking import DEADLINE, Project
 from playground import (
-    BIG,
     OwnDatabase,
+    big,
     clicks,
     count_from,
     drop,
@@ -35,7 +35,7 @@ def test_connection_that_the_server_ends_in_mid_load_is_made_anew(
             shimmed.query(f"KILL {wait_for_load(shimmed)}")
         assert patient.process.wait(DEADLINE) == 0, patient.said
     assert "trying again: " in patient.said
-    assert count_from(shimmed, 30_000_000) == BIG
+    assert count_from(shimmed, 30_000_000) == big(shimmed)
 
 
 @fault("a connection that is reset while rows are sent", "it is made anew")
@@ -50,7 +50,7 @@ def test_connection_that_is_reset_while_rows_are_sent_is_made_anew(
             assert patient.process.wait(DEADLINE) == 0, patient.said
         assert wire.connections == 2
     assert "trying again: " in patient.said
-    assert count_from(shimmed, 32_000_000) == BIG
+    assert count_from(shimmed, 32_000_000) == big(shimmed)
 
 
 @fault(
@@ -68,7 +68,7 @@ def test_worker_outlives_a_restart_of_the_database(
         patient.wait_until(lambda: "waiting: " in patient.said)
         own.restart()
         patient.wait_until(lambda: LOADED in patient.said)
-        assert count_from(own, 61_000_000) == BIG
+        assert count_from(own, 61_000_000) == big(shimmed)
         assert own.query("SELECT count(*) FROM loads") == [[1]]
 
 

@@ -29,7 +29,7 @@ def visitors(project: Project, first: int) -> list[str]:
 
 @fault("1 % of the lines are bad", "they are rejects; the others are loaded")
 def test_one_bad_line_in_a_hundred_is_set_aside(shimmed: Project) -> None:
-    lines = clicks(1000, first=100_001).splitlines()
+    lines = clicks(1000, first=150_001).splitlines()
     lines[99::100] = ["oops"] * 10
     key = drop(shimmed, "percent.csv", "\n".join(lines))
     drain(shimmed)
@@ -37,7 +37,7 @@ def test_one_bad_line_in_a_hundred_is_set_aside(shimmed: Project) -> None:
     assert rejects_of(shimmed, key) == [
         [each, reason] for each in range(100, 1001, 100)
     ]
-    assert rows_of(shimmed, key) == count_from(shimmed, 100_001, 1000) == 990
+    assert rows_of(shimmed, key) == count_from(shimmed, 150_001, 1000) == 990
 
 
 @fault("values that the database refuses", "rejects with reasons; the others stay")
@@ -65,7 +65,7 @@ def test_file_with_too_many_bad_lines_fails_whole_and_ends_in_the_dead_letters(
     shimmed: Project,
 ) -> None:
     mixed = drop(shimmed, "mixed.csv", clicks(3, first=60_001) + "bad\n" * 4)
-    bad = drop(shimmed, "bad.csv", "bad\n" * 4)
+    bad = drop(shimmed, "hopeless.csv", "bad\n" * 4)
     said = drain(shimmed, "--retry_delay=0")
     assert "4 of 7 lines are bad" in said
     assert "4 of 4 lines are bad" in said

@@ -88,12 +88,12 @@ def test_object_that_is_not_there_makes_a_dead_letter(shimmed: Project) -> None:
     "the version that the message names is loaded",
 )
 def test_version_that_a_message_names_is_loaded(shimmed: Project) -> None:
-    deleted = drop(shimmed, "deleted.csv", clicks(3, first=201_000))
+    deleted = drop(shimmed, "deleted.csv", clicks(3, first=203_000))
     client(shimmed, "s3").delete_object(Bucket="raw", Key=deleted)
-    for first in (201_100, 201_200):
+    for first in (203_100, 203_200):
         drop(shimmed, "overwritten.csv", clicks(3, first=first))
     drain(shimmed)
-    assert count_from(shimmed, 201_000, 300) == 9
+    assert count_from(shimmed, 203_000, 300) == 9
 
 
 @fault(

@@ -5,7 +5,7 @@ import subprocess
 
 from baking import DEADLINE, Project, Running, clean_environment, wait_until
 from playground import (
-    BIG,
+    big,
     clicks,
     count_from,
     drain,
@@ -40,7 +40,7 @@ def test_two_workers_on_one_object_load_it_once(shimmed: Project) -> None:
         assert [each.process.wait(DEADLINE) for each in (one, other)] == [0, 0]
     outcomes = [outcome_of(each) for each in (one, other)]
     assert sorted(outcomes) == ["loaded", "loaded before"]
-    assert count_from(shimmed, 10_000_000) == BIG
+    assert count_from(shimmed, 10_000_000) == big(shimmed)
 
 
 @fault("kill -9 in mid-load", "nothing of it stays; the next worker loads all")
@@ -56,7 +56,7 @@ def test_worker_killed_in_mid_load_leaves_nothing_and_the_next_loads_all(
     with worker(shimmed, "--event", event) as next_one:
         assert next_one.process.wait(DEADLINE) == 0
     assert outcome_of(next_one) == "loaded"
-    assert count_from(shimmed, 20_000_000) == BIG
+    assert count_from(shimmed, 20_000_000) == big(shimmed)
 
 
 @fault("SIGTERM in mid-load, within the grace time", "it is finished; exit code 0")
@@ -69,7 +69,7 @@ def test_sigterm_in_mid_load_finishes_it_and_ends_with_exit_code_0(
         wait_for_load(shimmed)
         stopped.process.terminate()
         assert stopped.process.wait(DEADLINE) == 0
-    assert count_from(shimmed, 40_000_000) == BIG
+    assert count_from(shimmed, 40_000_000) == big(shimmed)
     assert BEFORE not in drain(shimmed)
 
 
@@ -166,7 +166,7 @@ def test_worker_waits_for_another_that_has_the_object_in_hand(shimmed: Project) 
                 assert holder.process.wait(DEADLINE) == 0
                 assert other.process.wait(DEADLINE) == 0
     assert [outcome_of(each) for each in (holder, other)] == ["loaded", "loaded before"]
-    assert count_from(shimmed, 55_000_000) == BIG
+    assert count_from(shimmed, 55_000_000) == big(shimmed)
 
 
 @fault("no file can be written, as when disks are full", "loads go on: they use none")
@@ -187,4 +187,4 @@ def test_load_needs_no_room_on_any_disk(shimmed: Project) -> None:
     )
     assert "no room" in result.stderr
     assert '"outcome": "loaded"' in result.stdout, result.stderr
-    assert count_from(shimmed, 57_000_000) == BIG
+    assert count_from(shimmed, 57_000_000) == big(shimmed)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from baking import Project, bake
-from deployed import TARGETS, TERRAFORM, one_provider, with_own_node
+from deployed import TARGETS, one_provider, with_own_node
 from test_choices import files
 
 # Two environments of infra/tests/deploy.yml, which differ in all sizes.
@@ -709,7 +709,7 @@ def states(project: Project, target: str) -> dict[str, list[Resource]]:
         names = {"environment": environment, "database": database, "more": more}
         path = project.path / folder / f"{environment}.tftest.hcl"
         path.write_text(RUN % names)
-    in_folder = [*TERRAFORM, "terraform", f"-chdir={folder}"]
+    in_folder = ("terraform", f"-chdir={folder}")
     project.run(*in_folder, "init", "-input=false", "-backend=false")
     said = project.run(*in_folder, "test", "-json", "-verbose").stdout
     found = {}
