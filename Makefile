@@ -1,7 +1,7 @@
 PYTHON   ?= python3
 DATABASE ?= postgres
 # Tests at a time; most of them wait for servers.
-JOBS     ?= 4
+JOBS     ?= 5
 
 BIN       := .venv/bin
 INSTALLED := .venv/.installed

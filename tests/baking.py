@@ -102,7 +102,9 @@ class Project:
         with FileLock(f"{shared}.lock"):
             if not shared.exists():
                 self.make("build", "TARGET=layer")
-                layer.rename(shared)
+                copied = shared.with_suffix(".new")
+                shutil.move(layer, copied)  # it may be on another disk
+                copied.rename(shared)
         layer.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(shared, layer)
         return self

@@ -40,10 +40,12 @@ def one_provider(
     """
     folder = project.path / ".build" / "terraform"
     found = folder.glob("**/.terraform/providers/*/*/*/*/*/terraform-provider-aws*")
+    program = next(found)
     variable = "TF_REATTACH_PROVIDERS"
     with (
         subprocess.Popen(
-            [next(found), "-debug"],
+            [program, "-debug"],
+            cwd=program.parents[7],  # paths are told as from a target's folder
             env=clean_environment(environment),
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -100,7 +100,7 @@ def test_all_targets_are_deployed_in_order_up_to_the_first_that_fails(
         (words[3], Path(words[1]).name) for words in lines if words[2] == "deploy"
     ]
     if fails:
-        assert "deploy stopped at the target aurora.\n" in result.stdout
+        assert "deploy stopped at aurora.\n" in result.stdout
         assert deployed == [(each, "all") for each in TARGETS[:5]]
         return
     assert result.returncode == 0, result.stdout
@@ -169,7 +169,7 @@ def test_fresh_project_passes_the_checks_and_tests_of_its_targets(
     failed = project.make("test", "TARGET=queue", check=False)
     assert failed.returncode != 0
     assert "test_messages_are_hidden_for_six_times_the_timeout" in failed.stdout
-    assert "test stopped at the target queue." in failed.stdout
+    assert "test stopped at queue." in failed.stdout
     bucket = project.path / "infra" / "bucket" / "stack.py"
     text = bucket.read_text(encoding="utf-8")
     plain = text.replace("enforce_ssl=not environment.is_local", "enforce_ssl=False")

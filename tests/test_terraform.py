@@ -83,7 +83,7 @@ def test_all_targets_are_deployed_in_order_up_to_the_first_that_fails(
     lines = map(str.split, calls.read_text(encoding="utf-8").splitlines())
     applied = [[target, *more] for target, word, *more in lines if word == "apply"]
     if fails:
-        assert "deploy stopped at the target aurora.\n" in result.stdout
+        assert "deploy stopped at aurora.\n" in result.stdout
         assert applied == [[each, "[]"] for each in TARGETS[:5]]
         return
     assert result.returncode == 0, result.stdout

@@ -42,8 +42,8 @@ class Tool(ABC):
         self.functions = sizes.functions(environment)
 
     @abstractmethod
-    def plan(self, target: str) -> bool:
-        """Print what deploying a target would change; tell if that is anything."""
+    def plan(self) -> bool:
+        """Print what deploying the targets would change; tell if that is anything."""
 
     @abstractmethod
     def deploy(self, target: str, still_mapped: Sequence[str] = ()) -> None:
@@ -73,13 +73,8 @@ class Tool(ABC):
 
 
 def plan(tool: Tool) -> int:
-    """Print the plan of each target; return 2 if one of them has changes, else 0."""
-    code = 0
-    for target in tool.targets:
-        with step("plan", target):
-            if tool.plan(target):
-                code = CHANGES
-    return code
+    """Print the plan of all targets; return 2 if one of them has changes, else 0."""
+    return CHANGES if tool.plan() else 0
 
 
 def deploy(tool: Tool) -> int:
@@ -161,7 +156,7 @@ def stop_at(word: str, target: str) -> Iterator[None]:
     try:
         yield
     except subprocess.CalledProcessError as error:
-        raise Refusal(f"{word} stopped at the target {target}") from error
+        raise Refusal(f"{word} stopped at {target}") from error
 
 
 WORDS = {"plan": plan, "deploy": deploy, "destroy": destroy, "push": push}

@@ -51,18 +51,23 @@ class Cdk(tool.Tool):
                 "arn:aws:sns:eu-west-1:123456789012:alarms"
             )
 
-    def plan(self, target: str) -> bool:
-        """Print what deploying a target would change; tell if that is anything.
+    def plan(self) -> bool:
+        """Print what deploying the targets would change; tell if that is anything.
+
+        Raises:
+            Refusal: CDK has no bucket and no roles there, or failed.
+        """
+        words = ("diff", *self.targets, "--exclusively", "--no-change-set")
+        with tool.step("plan", " ".join(self.targets)):  # at once: CDK starts slowly
+            return NO_CHANGE not in toolkit.run("--app", self._assembly, *words)
+
+    def deploy(self, target: str, still_mapped: Sequence[str] = ()) -> None:
+        """Deploy a target's stack.
 
         Raises:
             Refusal: CDK has no bucket and no roles there, or cannot synthesise.
             subprocess.CalledProcessError: it failed otherwise.
         """
-        words = ("diff", target, "--exclusively", "--no-change-set")
-        return NO_CHANGE not in toolkit.run("--app", self._assembly, *words)
-
-    def deploy(self, target: str, still_mapped: Sequence[str] = ()) -> None:
-        """Deploy a target's stack; see `plan` for what it raises."""
         assembly = self._assembly
         if target == "role":
             self._detach()
@@ -73,7 +78,7 @@ class Cdk(tool.Tool):
         toolkit.run("--app", assembly, "deploy", target, *words, *parameters(target))
 
     def destroy(self, target: str) -> None:
-        """Destroy a target's stack; see `plan` for what it raises.
+        """Destroy a target's stack; see `deploy` for what it raises.
 
         A bucket is emptied before.
         """

@@ -46,29 +46,38 @@ class Terraform(tool.Tool):
             found = {each: os.environ.get(each, "") for each in SHIM_DATABASE}
             self._variables["TF_VAR_shim_database"] = json.dumps(found)
 
-    def plan(self, target: str) -> bool:
-        """Print what deploying a target would change; tell if that is anything.
+    def plan(self) -> bool:
+        """Print what deploying the targets would change; tell if that is anything.
+
+        Raises:
+            Refusal: there is no bucket for the state, or Terraform failed.
+        """
+        changed = [target for target in self.targets if self._has_changes(target)]
+        return bool(changed)
+
+    def _has_changes(self, target: str) -> bool:
+        words = ("plan", "-input=false", "-lock=false", "-detailed-exitcode")
+        with tool.step("plan", target):
+            try:
+                self._terraform(target, *words)
+            except subprocess.CalledProcessError as error:
+                if error.returncode != tool.CHANGES:
+                    raise
+                return True
+        return False
+
+    def deploy(self, target: str, still_mapped: Sequence[str] = ()) -> None:
+        """Apply a target.
 
         Raises:
             Refusal: there is no bucket for the state.
             subprocess.CalledProcessError: Terraform failed.
         """
-        words = ("plan", "-input=false", "-lock=false", "-detailed-exitcode")
-        try:
-            self._terraform(target, *words)
-        except subprocess.CalledProcessError as error:
-            if error.returncode != tool.CHANGES:
-                raise
-            return True
-        return False
-
-    def deploy(self, target: str, still_mapped: Sequence[str] = ()) -> None:
-        """Apply a target; see `plan` for what it raises."""
         kept = {"TF_VAR_still_mapped": json.dumps(still_mapped)}
         self._terraform(target, "apply", "-input=false", "-auto-approve", **kept)
 
     def destroy(self, target: str) -> None:
-        """Destroy a target; see `plan` for what it raises."""
+        """Destroy a target; see `deploy` for what it raises."""
         self._terraform(target, "destroy", "-input=false", "-auto-approve")
 
     def output(self, target: str, name: str) -> Any:
