@@ -93,7 +93,7 @@ def processes(
     try:
         servers.start(
             "aws",
-            [sys.executable, "-m", "ministack"],
+            [sys.executable, str(Path(__file__).with_name("aws.py"))],
             BIND_HOST="127.0.0.1",
             GATEWAY_PORT=str(options.aws_port),
             MINISTACK_REGION=options.region,

@@ -203,12 +203,12 @@ class MysqlStore:
         """See `lib.loads.Store`."""
         text = chunk.text
         if not self._sent:
-            self._cursor.execute("SAVEPOINT batch")
+            self._cursor.execute("SAVEPOINT batch")  # instead of the last one
             if self._is_bulk:
                 self._file = LocalFile(self._cursor, self._into)
         if self._load_column:
             text = text.replace(b"\n", b"\t%d\n" % number)
-        self._sent += text.count(b"\n")
+        self._sent += len(chunk.origins) or text.count(b"\n")
         if self._file:
             self._file.write(text)
         else:
@@ -239,8 +239,6 @@ class MysqlStore:
             refusal = Refusal({}, is_all=False, reason=str(error.args[-1]))
         if refusal:
             cursor.execute("ROLLBACK TO SAVEPOINT batch")
-        else:
-            cursor.execute("RELEASE SAVEPOINT batch")
         return refusal
 
     def reject(self, number: int, rejects: list[Reject]) -> None:
