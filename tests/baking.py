@@ -76,12 +76,8 @@ class Project:
         """Start a make word in the background, as a terminal of its own would."""
         return Running(self.path, ["make", *words], clean_environment())
 
-    def share_installs(self, but: str = "") -> "Project":
-        """Take the virtual environments of an earlier project of the same needs.
-
-        Args:
-            but: one that is not taken.
-        """
+    def share_installs(self) -> "Project":
+        """Take the virtual environments of an earlier project of the same needs."""
         needs = {
             ".venv": ["src/common/requirements*.txt", "tests/requirements.txt"],
             ".venv-shim": ["tests/shim/requirements*.txt"],
@@ -90,7 +86,7 @@ class Project:
         for folder, requirements in needs.items():
             name = self.digest(*requirements)
             is_used = folder != ".venv-infra" or self._lints_targets()
-            if name and is_used and folder != but:
+            if name and is_used:
                 self._install(SHARED / f"{name}{folder}", self.path / folder)
         return self
 

@@ -44,10 +44,11 @@ def fault(what: str, holds: str) -> Callable[[Test], Test]:
 
 def clicks(count: int, first: int = 1, delimiter: str = ",") -> str:
     """Return a file of clicks."""
-    fields = "{0},visitor-{0},/page/{0},,2026-01-05 08:00:00".replace(",", delimiter)
-    return "".join(
-        fields.format(number) + "\n" for number in range(first, first + count)
+    text = "".join(
+        f"{number},visitor-{number},/page/{number},,2026-01-05 08:00:00\n"
+        for number in range(first, first + count)
     )
+    return text.replace(",", delimiter)
 
 
 def drop(project: Project, name: str, text: str | bytes) -> str:
