@@ -7,14 +7,14 @@ sends nothing: for 100 MB that is 0.1 s, in which a load has no rows.
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from ministack import app as ministack
+from ministack import app as emulator
 
 PIECE = 1024 * 1024
 
 Message = dict[str, Any]
 Send = Callable[[Message], Awaitable[None]]
 
-serve = ministack.app
+serve = emulator.app
 
 
 async def serve_in_pieces(scope: Message, receive: Any, send: Send) -> None:
@@ -32,5 +32,5 @@ async def serve_in_pieces(scope: Message, receive: Any, send: Send) -> None:
 
 
 if __name__ == "__main__":
-    ministack.app = serve_in_pieces
-    ministack.main()
+    emulator.app = serve_in_pieces
+    emulator.main()
