@@ -85,7 +85,8 @@ def works(project: Project, role: str, unmapped: str) -> None:
 def destroys(project: Project, before: dict[str, list[Any]]) -> None:
     """Destroy all targets; nothing is left but what was there before."""
     project.make("destroy", "ENV=local")
-    assert everything(project) == before
+    left = everything(project)
+    assert left == before, f"{left} instead of {before}"
 
 
 @contextmanager
