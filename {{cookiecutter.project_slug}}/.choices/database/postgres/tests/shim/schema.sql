@@ -1,4 +1,5 @@
--- The example's table.
+-- The example's table. `on_new_version: replace` deletes earlier rows by the load's number:
+-- only there is an index on it worth a third of each load's time.
 CREATE TABLE clicks (
     click_id BIGINT NOT NULL,
     visitor VARCHAR(64) NOT NULL,
@@ -35,8 +36,5 @@ CREATE TABLE rejects (
 );
 
 CREATE INDEX loads_object_key ON loads (object_key, bucket);
-
--- For `load_column: load_number` with `on_new_version: replace`.
-CREATE INDEX clicks_load_number ON clicks (load_number);
 
 -- Tables of your own come below.
