@@ -1,7 +1,7 @@
 PYTHON   ?= python3
 DATABASE ?= postgres
 # Tests at a time; most of them wait for servers.
-JOBS     ?= 5
+JOBS     ?= 6
 
 BIN       := .venv/bin
 INSTALLED := .venv/.installed

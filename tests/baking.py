@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from threading import Event
@@ -174,7 +174,9 @@ def _variables(file: Path, _changed: int) -> dict[str, str]:
     return {name: value for name, _, value in pairs if name.startswith(("AWS_", "DB_"))}
 
 
-Lint = Callable[..., str]  # the fixture; it takes a project, and check=False
+# fixtures; both take a project, the first one also check=False
+Lint = Callable[..., str]
+CheckedOnce = Callable[[Project], AbstractContextManager[None]]
 
 
 class Asker:
@@ -308,7 +310,8 @@ def _bakes() -> Path:
     return Path(os.environ["BAKES"])
 
 
-_bakes()  # before test processes are started
+# before test processes are started
+os.environ["MYPY_CACHE_DIR"] = str(_bakes() / "mypy")
 
 
 def cookiecutter(

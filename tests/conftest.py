@@ -3,7 +3,7 @@
 import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from itertools import takewhile
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import pytest
 from filelock import FileLock
 
 from baking import (
+    CheckedOnce,
     Lint,
     Project,
     bake,
@@ -18,6 +19,7 @@ from baking import (
     need_server,
     skip,
 )
+from playground import client, queue
 
 # A command that runs another one where Terraform gets its providers, for machines that
 # no registry answers; it ends with 77 where it cannot.
@@ -51,6 +53,9 @@ def shimmed(
     need_server(database)
     project = bake(tmp_path_factory.mktemp(database), database=database)
     with project.share_installs().share_layer().shim():
+        # S3 has sent a test message when it was told where its events go
+        client(project, "sqs").purge_queue(QueueUrl=queue(project))
+        project.query("SELECT count(*) FROM loads")  # from now on, to ask is quick
         yield project
 
 
@@ -61,30 +66,45 @@ def baked(tmp_path: Path) -> Project:
 
 
 @pytest.fixture(scope="session")
-def lint(tmp_path_factory: pytest.TempPathFactory) -> Lint:
-    """Return what runs a project's checks, and gives up where they fail.
+def checked_once(tmp_path_factory: pytest.TempPathFactory) -> CheckedOnce:
+    """Return what a word that checks Terraform's files runs in.
 
-    Terraform's files are the same for most answers, and to check them takes longer than
-    all else: the same are checked once.
+    They are the same for most answers, and to check them takes longer than all else of
+    `make lint`: where the same have passed, the word leaves that out.
     """
     folder = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parent
 
-    def run(project: Project, check: bool = True) -> str:
+    @contextmanager
+    def once(project: Project) -> Iterator[None]:
         files = ("infra/**/*.tf", "infra/**/*.hcl", "config/deploy.yml")
         passed = folder / project.digest(*files)
         stamp = project.path / ".build" / "terraform" / ".validated"
-        types = {"MYPY_CACHE_DIR": str(folder / "mypy")}
         with nullcontext() if passed.exists() else FileLock(f"{passed}.lock"):
             if passed.exists():
                 stamp.parent.mkdir(parents=True, exist_ok=True)
                 stamp.touch()
-            result = project.make("lint", env=types, check=check)
-            if result.returncode == 0:
-                passed.touch()
-        assert check or result.returncode != 0
-        return result.stdout
+            yield
+            passed.touch()
+
+    return once
+
+
+@pytest.fixture(scope="session")
+def lint(checked_once: CheckedOnce) -> Lint:
+    """Return what runs a project's checks, and gives up where they fail."""
+
+    def run(project: Project, check: bool = True) -> str:
+        try:
+            with checked_once(project):
+                said = project.make("lint").stdout
+        except AssertionError as error:
+            if check:
+                raise
+            return str(error)
+        assert check, said
+        return said
 
     return run
 

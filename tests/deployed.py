@@ -71,11 +71,10 @@ def works(project: Project, role: str, unmapped: str) -> None:
     """Use what is deployed into the project's shim.
 
     Args:
-        project: it; its shim runs, and it has a function tally.
+        project: it; its shim runs, it has a function tally, and has loaded a file.
         role: file of the target role, below `infra/`.
         unmapped: what a plan says where a queue will feed no Lambda any more.
     """
-    loads_what_is_dropped(project)
     second_function_has_a_queue_of_its_own(project)
     sets_poison_aside(project)
     refuses_what_the_role_may_not(project, project.path / "infra" / role)

@@ -13,6 +13,7 @@ from playground import (
     is_postgres,
     put_big,
     rows_of,
+    send,
     wait_for_load,
     waiting,
     worker,
@@ -60,9 +61,10 @@ def test_connection_that_is_reset_while_rows_are_sent_is_made_anew(
 def test_worker_outlives_a_restart_of_the_database(
     shimmed: Project, tmp_path: Path
 ) -> None:
-    put_big(shimmed, "restart.csv", first=61_000_000)
+    event = put_big(shimmed, "restart.csv", first=61_000_000)
     with OwnDatabase(shimmed, tmp_path) as own, worker(own) as patient:
-        shimmed.make("event", "FILE=restart.csv")
+        assert own.query("SELECT count(*) FROM loads") == [[0]]  # and to ask is quick
+        send(shimmed, event.read_text())
         wait_for_load(own)
         own.stop()
         patient.wait_until(lambda: "waiting: " in patient.said)

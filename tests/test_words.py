@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from baking import Lint, Project, Running, bake, free_port, passed
+from baking import (
+    CheckedOnce,
+    Lint,
+    Project,
+    Running,
+    bake,
+    free_port,
+    passed,
+)
 
 WORDS = """
 help doctor new cockpit install test watch lint format shim run invoke event
@@ -165,7 +173,9 @@ def wait_for_runs(watch: Running, count: int) -> None:
 
 
 @pytest.mark.long
-def test_commit_of_code_that_breaks_the_tests_is_refused(tmp_path: Path) -> None:
+def test_commit_of_code_that_breaks_the_tests_is_refused(
+    tmp_path: Path, checked_once: CheckedOnce
+) -> None:
     project = bake(tmp_path).share_installs()
     venv = project.path / ".venv"
     shared = venv.resolve()
@@ -175,10 +185,12 @@ def test_commit_of_code_that_breaks_the_tests_is_refused(tmp_path: Path) -> None
     project.make("install")  # has little to do, but for the hook
     git = ("git", "-c", "user.name=Anna", "-c", "user.email=anna@example.org")
     project.run(*git, "add", "--all")
-    project.run(*git, "commit", "-m", "All is well")
+    with checked_once(project):
+        project.run(*git, "commit", "-m", "All is well")
     worker = project.path / "src/func/worker.py"
     worker.write_text(worker.read_text().replace("events.objects(event)", "[]"))
-    refused = project.run(*git, "commit", "-am", "Break it", check=False)
+    with checked_once(project):
+        refused = project.run(*git, "commit", "-am", "Break it", check=False)
     assert refused.returncode != 0
     assert "failed" in refused.stdout
 
