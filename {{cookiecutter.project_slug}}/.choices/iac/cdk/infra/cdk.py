@@ -204,7 +204,10 @@ def validate(targets: Sequence[str], database: str) -> int:
         for environment in ("small", "large")
     ]
     found = [path for each in folders for path in sorted(each.glob("*.template.json"))]
-    if subprocess.run([BIN / "cfn-lint", "--template", *found]).returncode != 0:
+    linted = subprocess.run(
+        [BIN / "cfn-lint", "--template", *found], env=toolkit.environment()
+    )
+    if linted.returncode != 0:
         raise Refusal("CloudFormation's rules are broken, see above")
     return 0
 

@@ -52,9 +52,12 @@ def run(*words: str | Path, folder: Path = INFRA, is_quiet: bool = False) -> str
 
 
 def environment() -> dict[str, str]:
-    """Return the environment in which CDK finds its own Node."""
+    """Return the environment in which CDK finds its own Node.
+
+    What Python compiles of CDK's library is kept, whatever the shell says.
+    """
     path = f"{INSTALLED / 'bin'}{os.pathsep}{os.environ['PATH']}"
-    return os.environ | {"PATH": path}
+    return os.environ | {"PATH": path, "PYTHONDONTWRITEBYTECODE": ""}
 
 
 def is_there() -> bool:
