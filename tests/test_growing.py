@@ -55,10 +55,13 @@ def test_new_function_runs_beside_the_first_while_the_shim_goes_on(
 
 def test_function_that_is_only_a_file_has_its_queue_at_once(baked: Project) -> None:
     with baked.shim():
+        makes_queues = "tests/shim/bootstrap.py"
+        assert makes_queues not in baked.make("-n", "run", "FUNC=worker").stdout
         (baked.path / "config/copy.yml").write_text("columns: [a]\n", encoding="utf-8")
         path = baked.path / "infra/starter/src/func/starter.py"
         (baked.path / "src/func/copy.py").write_bytes(path.read_bytes())
         (baked.path / "a.csv").write_text("1\n2\n", encoding="utf-8")
+        assert makes_queues in baked.make("-n", "run", "FUNC=copy").stdout
         baked.make("event", "FUNC=copy", "FILE=a.csv")
         said = baked.make("run", "FUNC=copy", "RUN_ARGS=--drain").stdout
     assert '"rows": 2, "rejects": 0' in said

@@ -34,7 +34,7 @@ def main() -> None:
     s3, sqs = (session.create_client(name, region) for name in ("s3", "sqs"))
     if BUCKET not in [each["Name"] for each in s3.list_buckets()["Buckets"]]:
         make_bucket(s3, region)
-    functions = [path.stem for path in FUNCTIONS.glob("[!_]*.py")]
+    functions = names()
     queues = [url.rpartition("/")[2] for url in sqs.list_queues().get("QueueUrls", [])]
     new = [name for name in functions if f"{name}-pending" not in queues]
     if not new:
@@ -48,6 +48,11 @@ def main() -> None:
             "QueueConfigurations": [notification(sqs, name) for name in functions]
         },
     )
+
+
+def names() -> list[str]:
+    """Return the names of the functions."""
+    return [path.stem for path in FUNCTIONS.glob("[!_]*.py")]
 
 
 def make_bucket(s3: Any, region: str) -> None:

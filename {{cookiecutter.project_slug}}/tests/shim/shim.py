@@ -25,6 +25,7 @@ from servers import (
 )
 
 ENV_FILE = STATE / "shim.env"
+MADE = STATE / "made"  # a file for each function that has its queue; see the Makefile
 ENVIRONMENT = """\
 # Where the shim is; it has no secrets. The command line goes before these.
 unset AWS_PROFILE AWS_SESSION_TOKEN AWS_ENDPOINT_URL_S3 AWS_ENDPOINT_URL_SQS
@@ -54,8 +55,10 @@ def main() -> int:
         ENV_FILE.unlink(missing_ok=True)
         check_free("AWS_PORT", options.aws_port)
         check_free("DB_PORT", options.db_port)
+        functions = bootstrap.names()  # others may come before there are queues
         with (containers if by_docker else processes)(options, stop) as check:
             write_environment(options)
+            note_made(functions)
             print(
                 f"Ready after {monotonic() - began:.1f} s; Ctrl-C ends the shim.\n"
                 f"  S3 and SQS  http://127.0.0.1:{options.aws_port}  "
@@ -118,6 +121,13 @@ def write_environment(options: argparse.Namespace) -> None:
     new = ENV_FILE.with_suffix(".new")
     new.write_text(text, encoding="utf-8")
     new.replace(ENV_FILE)
+
+
+def note_made(functions: list[str]) -> None:
+    """Note that functions lack nothing, so that no make word looks again."""
+    MADE.mkdir(exist_ok=True)
+    for name in functions:
+        (MADE / name).touch()
 
 
 if __name__ == "__main__":
