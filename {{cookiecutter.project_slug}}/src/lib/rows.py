@@ -199,15 +199,18 @@ def _by_pattern(blocks: Iterator[_Block], how: Format) -> Iterator[Chunk]:
         if is_clear and not skip and not block.is_cut:
             chunk = pattern.chunk(records, number)
         if chunk:
-            if chunk.origins:
-                yield chunk
+            yield chunk
         elif is_clear and pattern.is_sound(records):
             alone = _Block(records, block.is_cut)
             yield from _by_csv(iter([alone]), how, number, skip)
         else:  # only the csv module can tell where records end
             yield from _by_csv(chain(given, blocks), how, number, skip)
             return
-        number += records.count(b"\n")
+        number += (
+            len(chunk.origins)
+            if chunk and b'"' not in records
+            else records.count(b"\n")
+        )
         skip = skip and not records
     if rest:
         yield from _by_csv(iter([_Block(rest)]), how, number, skip)
