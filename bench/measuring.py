@@ -138,9 +138,14 @@ def own_peak() -> float:
 def rounds(
     title: str, count: int, ways: Mapping[str, Callable[[], T]]
 ) -> dict[str, list[T]]:
-    """Take each way in turn, `count` times over; return what each returned."""
+    """Take each way in turn, `count` times over; return what each returned.
+
+    Every second round goes backwards, so that none has always the same one before it.
+    """
     found: dict[str, list[T]] = {name: [] for name in ways}
-    steps = [name for _ in range(count) for name in ways]
+    there = list(ways)
+    back = there[::-1]
+    steps = [name for each in range(count) for name in (back if each % 2 else there)]
     with tqdm(steps, desc=title, leave=False, disable=None) as bar:
         for name in bar:
             bar.set_postfix_str(name)
