@@ -30,7 +30,7 @@ test: lint ## everything: hooks, every combination of answers, the scenario on r
 	@$(SCRATCH) $(BIN)/pytest -n $(JOBS) --dist worksteal --durations 10 $(TEST_ARGS)
 
 bench: $(BENCH)/.installed ## speed against the original way and the limit: [ROWS= RUNS= ONLY=]
-	@PYTHONPATH=tests $(BENCH)/bin/python -m bench $(if $(ROWS),--rows '$(ROWS)') $(if $(RUNS),--runs '$(RUNS)') $(if $(ONLY),--only $(ONLY))
+	@PYTHONDONTWRITEBYTECODE= PYTHONPATH=tests $(BENCH)/bin/python -m bench $(if $(ROWS),--rows '$(ROWS)') $(if $(RUNS),--runs '$(RUNS)') $(if $(ONLY),--only $(ONLY))
 
 lint: $(INSTALLED) ## style and types of the template and of what it renders
 	@$(BIN)/ruff check --quiet .
@@ -63,7 +63,8 @@ $(INSTALLED): requirements.txt
 $(BENCH)/.installed: bench/requirements.txt requirements.txt
 	@echo "Installing what the bench needs, in $(BENCH)"
 	@$(PYTHON) -m venv $(BENCH)
-	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check -r bench/requirements.txt
+	@# matplotlib has much that is never used; what is, is compiled then
+	@$(BENCH)/bin/python -m pip install --quiet --no-compile --disable-pip-version-check -r bench/requirements.txt
 	@touch $@
 
 clean: ## forget what was built

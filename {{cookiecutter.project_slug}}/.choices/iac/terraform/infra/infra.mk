@@ -38,10 +38,11 @@ format-infra:
 
 $(VALIDATED): $(INFRA_FILES) $(INFRA_VENV)/.installed | $(INSTALLED)
 	@terraform fmt -check -diff -recursive infra
-	@LOG_LEVEL=ERROR $(CHECKOV)
+	@LOG_LEVEL=ERROR $(COMPILED) $(CHECKOV)
 	@$(IN_INFRA) validate $(WHICH) && touch $@ || test $$? = 3  # there is no provider here
 
 $(INFRA_VENV)/.installed: infra/requirements.txt
 	$(PYTHON) -m venv $(INFRA_VENV)
-	$(INFRA_VENV)/bin/python $(PIP) -r infra/requirements.txt
+	@# of what checkov stands on, most is never used, and what is, is compiled then
+	$(INFRA_VENV)/bin/python $(PIP) --no-compile -r infra/requirements.txt
 	@touch $@
