@@ -339,7 +339,8 @@ def clean_environment(more: dict[str, str] | None = None) -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(FOREIGN)
+        # which Python makes virtual environments, here and in projects
+        if name == "PYTHON" or not name.startswith(FOREIGN)
     }
     return kept | (more or {})
 
