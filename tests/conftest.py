@@ -19,7 +19,7 @@ from baking import (
     need_server,
     skip,
 )
-from playground import client, queue
+from playground import DATABASES, client, queue
 
 # A command that runs another one where Terraform gets its providers, for machines that
 # no registry answers; it ends with 77 where it cannot.
@@ -28,20 +28,48 @@ TERRAFORM = os.environ.get("TERRAFORM", "").split()
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let each test process begin with its share of the long tests.
+    """Give each test process its share: few shims, and the long tests first.
 
-    Else one of them is still at it when the others have ended. Each first gets as many
-    tests as the others, in this order; later those with nothing to do take some over.
+    Each first gets as many tests as the others, in this order; later those with nothing
+    to do take some over. Tests that share a database's shim go to as few processes as
+    hold them, since each starts one of its own; so do those of a module. The others
+    begin with the long tests, else one is still at it when all else has ended.
     """
     count = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    long = [each for each in items if each.get_closest_marker("long")]
-    others = [each for each in items if each not in long]
-    share = -(-len(others) // count)
-    items[:] = [
-        each
-        for number in range(count)
-        for each in long[number::count] + others[number * share : (number + 1) * share]
-    ]
+    rooms = [(len(items) + place) // count for place in range(count)]
+    shares: list[list[pytest.Item]] = [[] for _ in rooms]
+    long = [item for item in items if not is_short(item)]
+    # Terraform's, the longest, are at the end of the alphabet
+    items[:] = [*reversed(long), *filter(is_short, items)]
+
+    def room(place: int) -> int:
+        return rooms[place] - len(shares[place])
+
+    for first, database in enumerate(DATABASES):
+        tests = [item for item in items if database_of(item) == database]
+        for place in [*range(first, count, len(DATABASES)), *range(count)]:
+            left = room(place)
+            shares[place] += tests[:left]
+            tests = tests[left:]
+    for item in items:
+        if database_of(item) is None:
+            if is_short(item):
+                place = next(filter(room, range(count)))
+            else:
+                place = max(range(count), key=room)
+            shares[place].append(item)
+    items[:] = [item for share in shares for item in sorted(share, key=is_short)]
+
+
+def is_short(item: pytest.Item) -> bool:
+    """Tell whether a test is none of the long ones."""
+    return item.get_closest_marker("long") is None
+
+
+def database_of(item: pytest.Item) -> str | None:
+    """Return whose shim a test shares with others, if it does."""
+    call = getattr(item, "callspec", None)
+    return call.params.get("shimmed") if call else None
 
 
 @pytest.fixture(scope="session")
@@ -53,10 +81,17 @@ def shimmed(
     need_server(database)
     project = bake(tmp_path_factory.mktemp(database), database=database)
     with project.share_installs().share_layer().shim():
-        # S3 has sent a test message when it was told where its events go
-        client(project, "sqs").purge_queue(QueueUrl=queue(project))
         project.query("SELECT count(*) FROM loads")  # from now on, to ask is quick
         yield project
+
+
+@pytest.fixture(autouse=True)
+def empty_queues(request: pytest.FixtureRequest) -> None:
+    """Let each test on a shim that it shares with others begin with empty queues."""
+    for fixture in {"shimmed", "playing"} & set(request.fixturenames):
+        project = request.getfixturevalue(fixture)
+        for name in ("worker-pending", "worker-dead-letter"):
+            client(project, "sqs").purge_queue(QueueUrl=queue(project, name))
 
 
 @pytest.fixture

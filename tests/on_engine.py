@@ -214,4 +214,3 @@ def test_container_that_does_not_go_on_is_unhealthy_and_a_busy_one_is_not(
                 assert "stuck: message" in docker("logs", stuck)
                 assert health(busy) == "healthy"
                 docker("kill", stuck, busy, halted)
-    drain(imaged)

@@ -153,7 +153,7 @@ def put(project: Project, inputs: Inputs) -> None:
 def run_with_faults(project: Project, chance: random.Random, told: Counter[str]) -> int:
     """Let workers empty the queue under faults; return how many requests were hindered.
 
-    Whether a request is hindered is drawn for each; every second or so a worker is
+    Whether a request is hindered is drawn for each; every two seconds or so a worker is
     killed and another started, or the database ends all connections.
     """
     upstream = project.shim_environment()["AWS_ENDPOINT_URL"]
@@ -173,7 +173,7 @@ def run_with_faults(project: Project, chance: random.Random, told: Counter[str])
             deadline = monotonic() + 10 * MINUTE
             while any(waiting(project)):
                 assert monotonic() < deadline, workers[0].said
-                pause.wait(chance.uniform(0.5, 1.5))
+                pause.wait(chance.uniform(1, 3))
                 if chance.random() < 0.2:
                     end_connections(project)
                     told["ended"] += 1

@@ -184,7 +184,6 @@ def test_sqs_that_fails_to_hand_out_messages_is_asked_again(shimmed: Project) ->
     "it is delivered again, found loaded, and deleted",
 )
 def test_message_that_cannot_be_deleted_is_done_once(shimmed: Project) -> None:
-    drain(shimmed)
     drop(shimmed, "delete.csv", clicks(3, first=310_000))
     with visibility(shimmed, SHORT):
         rule = at_first("DeleteMessageBatch", ERROR)
@@ -237,7 +236,6 @@ def test_visibility_that_cannot_be_extended_at_once_is_extended_later(
 
 @fault("SQS refuses connections for a while", "the worker goes on when it is back")
 def test_worker_outlives_an_sqs_that_is_away(shimmed: Project) -> None:
-    drain(shimmed)
     waits = "waiting: EndpointConnectionError"
     with behind(shimmed, lambda call: None) as (proxy, patient):
         patient.wait_until(lambda: "polling" in patient.said)
@@ -257,7 +255,6 @@ def test_worker_outlives_an_sqs_that_is_away(shimmed: Project) -> None:
 def test_poison_message_among_good_ones_does_not_hold_them_up(
     shimmed: Project,
 ) -> None:
-    drain(shimmed)
     events = [
         put(shimmed, f"good-{place}.csv", clicks(3, first=380_000 + 10 * place))
         for place in range(9)
@@ -340,7 +337,6 @@ def test_message_that_is_sent_twice_is_loaded_once(shimmed: Project) -> None:
 def test_message_that_two_workers_have_at_once_is_loaded_once(
     shimmed: Project,
 ) -> None:
-    drain(shimmed)
     event = put(shimmed, "both.csv", clicks(3, first=420_000))
     send(shimmed, event, event)
 

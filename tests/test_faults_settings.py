@@ -44,7 +44,7 @@ MISTAKES: list[tuple[str, dict[str, str], str, str]] = [
     "one sentence, exit code not 0, no message is taken",
 )
 def test_mistake_is_told_in_a_sentence(shimmed: Project) -> None:
-    drain(shimmed)
+    shimmed.make("build", "TARGET=local")
     key = drop(shimmed, "waits.csv", clicks(1, first=190_000))
     config = shimmed.path / ".build/local/worker/config.yml"
     kept = config.read_text(encoding="utf-8")
@@ -111,7 +111,6 @@ def test_password_shows_nowhere(shimmed: Project) -> None:
     program = MARK["postgres" if is_postgres(shimmed) else "mysql"]
     words = (".venv/bin/python", "-c", program, PASSWORD)
     shimmed.run(*words, env=shimmed.shim_environment())
-    drain(shimmed)
     for first, log_format in ((195_000, "json"), (196_000, "text")):
         drop(shimmed, f"good-{log_format}.csv", clicks(3, first=first))
         drop(shimmed, f"poison-{log_format}.csv", "bad\n")

@@ -52,15 +52,6 @@ def playing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
         yield project
 
 
-@pytest.fixture(autouse=True)
-def empty_queues(request: pytest.FixtureRequest) -> None:
-    """Let each test begin with empty queues."""
-    if "playing" in request.fixturenames:
-        project = request.getfixturevalue("playing")
-        for name in ("worker-pending", DEAD):
-            client(project, "sqs").purge_queue(QueueUrl=queue(project, name))
-
-
 @contextmanager
 def afar(project: Project, answer: Answering) -> Iterator[None]:
     """Let the environment prod be a stub."""

@@ -184,21 +184,20 @@ def test_ctrl_c_ends_everything_and_the_shim_starts_anew(still: Project) -> None
         assert not (still.path / ".shim" / "shim.env").exists()
 
 
+@on_each_database
 def test_shims_of_two_checkouts_run_side_by_side(
-    still: Project, tmp_path: Path
+    shimmed: Project, tmp_path: Path
 ) -> None:
     other = bake(tmp_path, project_slug="other", database="postgres").share_installs()
-    with other.shim(), still.shim():
-        still.make("sanity_check")
+    with other.shim():
+        shimmed.make("sanity_check")
         assert other.query("SELECT count(*) FROM clicks") == [[0]]
 
 
-def test_mysql_server_keeps_its_temporary_files_to_itself(tmp_path: Path) -> None:
-    need_server("mysql")
-    project = bake(tmp_path, database="mysql").share_installs()
-    with project.shim():
-        [[folder]] = project.query("SELECT @@tmpdir")
-    assert Path(folder).is_relative_to(project.path)
+@pytest.mark.parametrize("shimmed", ["mysql"], indirect=True)
+def test_mysql_server_keeps_its_temporary_files_to_itself(shimmed: Project) -> None:
+    [[folder]] = shimmed.query("SELECT @@tmpdir")
+    assert Path(folder).is_relative_to(shimmed.path)
 
 
 @pytest.mark.parametrize("variable", ["AWS_PORT", "DB_PORT"])
@@ -212,15 +211,15 @@ def test_port_in_use_is_named(still: Project, variable: str) -> None:
     assert f"make shim {variable}=" in result.stdout
 
 
+@on_each_database
 def test_second_shim_of_a_checkout_is_refused_and_the_first_goes_on(
-    still: Project,
+    shimmed: Project,
 ) -> None:
-    with still.shim() as environment:
-        result = still.make("shim", "SHIM=process", check=False)
-        assert result.returncode != 0
-        assert "this checkout's shim runs already" in result.stdout
-        assert all(map(listens, ports_of(environment)))
-        still.make("sanity_check")
+    result = shimmed.make("shim", "SHIM=process", check=False)
+    assert result.returncode != 0
+    assert "this checkout's shim runs already" in result.stdout
+    assert all(map(listens, ports_of(shimmed.shim_environment())))
+    shimmed.make("sanity_check")
 
 
 def test_servers_of_a_shim_that_was_killed_are_ended_by_the_next(
