@@ -20,8 +20,10 @@ from baking import (
     free_port,
     wait_until,
 )
+from proxy import Pause, Proxy, always
 
 DATABASES = ("postgres", "mysql")
+LONG = 40_000  # rows that take some 60 bytes each
 on_each_database = pytest.mark.parametrize("shimmed", DATABASES, indirect=True)
 
 Test = TypeVar("Test", bound=Callable[..., None])
@@ -59,16 +61,17 @@ def drop(project: Project, name: str, text: str | bytes) -> str:
     return key
 
 
-def big(project: Project) -> int:
-    """Return the number of rows that a database takes a second or more for."""
-    return 1_000_000 if is_postgres(project) else 400_000
-
-
-def put_big(project: Project, name: str, first: int) -> Path:
-    """Put an object that takes a while to load; return a file with its event."""
+def put_long(project: Project, name: str, first: int, rows: int = LONG) -> Path:
+    """Put an object that is loaded in several pieces; return a file with its event."""
     event = project.path / f"{name}.json"
-    event.write_text(put(project, name, clicks(big(project), first=first)))
+    event.write_text(put(project, name, clicks(rows, first=first)))
     return event
+
+
+def pausing(project: Project) -> Proxy:
+    """Return a proxy that hands out half of a long object, until it lets go."""
+    s3 = project.shim_environment()["AWS_ENDPOINT_URL"]
+    return Proxy(s3, always("GetObject", Pause(LONG * 30)))
 
 
 def put(project: Project, name: str, text: str) -> str:
@@ -266,11 +269,21 @@ def rows_from(project: Project, first: int, count: int = 100) -> list[list[Any]]
 
 def wait_for_load(project: Project) -> int:
     """Wait until the database is at work on a load; return the connection's id."""
-    table, name, column, text = (
-        ("pg_stat_activity", "pid", "query", "COPY %")
+    is_copy = is_postgres(project)
+    return _at_work(project, "COPY %" if is_copy else "LOAD DATA LOCAL %")
+
+
+def wait_for_claim(project: Project) -> int:
+    """Wait until an object is claimed that another one has; return the connection."""
+    return _at_work(project, "%INSERT INTO loads %")
+
+
+def _at_work(project: Project, pattern: str) -> int:
+    table, name, column = (
+        ("pg_stat_activity", "pid", "query")
         if is_postgres(project)
-        else ("information_schema.processlist", "id", "info", "LOAD DATA LOCAL %")
+        else ("information_schema.processlist", "id", "info")
     )
-    where = f"{column} LIKE '{text}'"
+    where = f"{column} LIKE '{pattern}' AND {column} NOT LIKE 'SELECT %'"
     found = project.query(f"SELECT {name} FROM {table} WHERE {where}", patiently=True)
     return int(found[0][0])

@@ -32,9 +32,15 @@ class Cut(NamedTuple):
     after: int
 
 
+class Pause(NamedTuple):
+    """Pass on so many bytes of the real answer, and the rest when the proxy lets go."""
+
+    after: int
+
+
 OF_THE_CONNECTION = ("transfer-encoding", "connection", "content-length")
 HOLD = "hold"  # neither pass it on nor answer, until the proxy lets go
-Deed = Answer | Cut | str | None
+Deed = Answer | Cut | Pause | str | None
 Rule = Callable[[Call], Deed]
 
 
@@ -154,6 +160,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if isinstance(deed, Cut):
             body, self.close_connection = body[: deed.after], True
+        if isinstance(deed, Pause):
+            self.wfile.write(body[: deed.after])
+            self.proxy.freed.wait()
+            body = body[deed.after :]
         if self.command != "HEAD":
             self.wfile.write(body)
 

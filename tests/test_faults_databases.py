@@ -4,14 +4,15 @@ from pathlib import Path
 
 from baking import DEADLINE, Project
 from playground import (
+    LONG,
     OwnDatabase,
-    big,
     clicks,
     count_from,
     drop,
     fault,
     is_postgres,
-    put_big,
+    pausing,
+    put_long,
     rows_of,
     send,
     wait_for_load,
@@ -27,31 +28,31 @@ LOADED = '"outcome": "loaded"'
 def test_connection_that_the_server_ends_in_mid_load_is_made_anew(
     shimmed: Project,
 ) -> None:
-    event = put_big(shimmed, "cut.csv", first=30_000_000)
-    with worker(shimmed, "--event", event) as patient:
-        if is_postgres(shimmed):  # at once: a load may take less than a second
-            kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            shimmed.query(f"{kill} WHERE query LIKE 'COPY %'", patiently=True)
-        else:
-            shimmed.query(f"KILL {wait_for_load(shimmed)}")
-        assert patient.process.wait(DEADLINE) == 0, patient.said
+    event = put_long(shimmed, "cut.csv", first=30_000_000)
+    kill = "SELECT pg_terminate_backend({})" if is_postgres(shimmed) else "KILL {}"
+    with pausing(shimmed) as s3:
+        words = ("--event", event, f"--s3_endpoint={s3.url}")
+        with worker(shimmed, *words) as patient:
+            shimmed.query(kill.format(wait_for_load(shimmed)))
+            s3.let_go()
+            assert patient.process.wait(DEADLINE) == 0, patient.said
     assert "trying again: " in patient.said
-    assert count_from(shimmed, 30_000_000) == big(shimmed)
+    assert count_from(shimmed, 30_000_000) == LONG
 
 
 @fault("a connection that is reset while rows are sent", "it is made anew")
 def test_connection_that_is_reset_while_rows_are_sent_is_made_anew(
     shimmed: Project,
 ) -> None:
-    event = put_big(shimmed, "reset.csv", first=32_000_000)
+    event = put_long(shimmed, "reset.csv", first=32_000_000)
     port = int(shimmed.shim_environment()["DB_PORT"])
-    with Wire(port, 10_000_000) as wire:
+    with Wire(port, LONG * 30) as wire:
         words = ("--event", event, f"--db_port={wire.port}")
         with worker(shimmed, *words) as patient:
             assert patient.process.wait(DEADLINE) == 0, patient.said
         assert wire.connections == 2
     assert "trying again: " in patient.said
-    assert count_from(shimmed, 32_000_000) == big(shimmed)
+    assert count_from(shimmed, 32_000_000) == LONG
 
 
 @fault(
@@ -61,16 +62,17 @@ def test_connection_that_is_reset_while_rows_are_sent_is_made_anew(
 def test_worker_outlives_a_restart_of_the_database(
     shimmed: Project, tmp_path: Path
 ) -> None:
-    event = put_big(shimmed, "restart.csv", first=61_000_000)
-    with OwnDatabase(shimmed, tmp_path) as own, worker(own) as patient:
-        assert own.query("SELECT count(*) FROM loads") == [[0]]  # and to ask is quick
+    event = put_long(shimmed, "restart.csv", first=61_000_000)
+    with OwnDatabase(shimmed, tmp_path) as own, pausing(shimmed) as s3:
         send(shimmed, event.read_text())
-        wait_for_load(own)
-        own.stop()
-        patient.wait_until(lambda: "waiting: " in patient.said)
-        own.restart()
-        patient.wait_until(lambda: LOADED in patient.said)
-        assert count_from(own, 61_000_000) == big(shimmed)
+        with worker(own, f"--s3_endpoint={s3.url}") as patient:
+            wait_for_load(own)
+            own.stop()
+            s3.let_go()
+            patient.wait_until(lambda: "waiting: " in patient.said)
+            own.restart()
+            patient.wait_until(lambda: LOADED in patient.said)
+        assert count_from(own, 61_000_000) == LONG
         assert own.query("SELECT count(*) FROM loads") == [[1]]
 
 

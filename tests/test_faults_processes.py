@@ -5,15 +5,17 @@ import subprocess
 
 from baking import DEADLINE, Project, Running, clean_environment, wait_until
 from playground import (
-    big,
+    LONG,
     clicks,
     count_from,
     drain,
     drop,
     fault,
-    put_big,
+    pausing,
+    put_long,
     rows_of,
     visibility,
+    wait_for_claim,
     wait_for_load,
     waiting,
     worker,
@@ -32,44 +34,49 @@ def outcome_of(invocation: Running) -> str:
 
 @fault("two workers on one object at once", "one loads it, the other finds it loaded")
 def test_two_workers_on_one_object_load_it_once(shimmed: Project) -> None:
-    event = put_big(shimmed, "race.csv", first=10_000_000)
-    with (
-        worker(shimmed, "--event", event) as one,
-        worker(shimmed, "--event", event) as other,
-    ):
-        assert [each.process.wait(DEADLINE) for each in (one, other)] == [0, 0]
+    event = put_long(shimmed, "race.csv", first=10_000_000)
+    with pausing(shimmed) as s3:
+        words = ("--event", event, f"--s3_endpoint={s3.url}")
+        with worker(shimmed, *words) as one, worker(shimmed, *words) as other:
+            wait_for_load(shimmed)
+            wait_for_claim(shimmed)
+            s3.let_go()
+            assert [each.process.wait(DEADLINE) for each in (one, other)] == [0, 0]
     outcomes = [outcome_of(each) for each in (one, other)]
     assert sorted(outcomes) == ["loaded", "loaded before"]
-    assert count_from(shimmed, 10_000_000) == big(shimmed)
+    assert count_from(shimmed, 10_000_000) == LONG
 
 
 @fault("kill -9 in mid-load", "nothing of it stays; the next worker loads all")
 def test_worker_killed_in_mid_load_leaves_nothing_and_the_next_loads_all(
     shimmed: Project,
 ) -> None:
-    event = put_big(shimmed, "killed.csv", first=20_000_000)
-    with worker(shimmed, "--event", event) as killed:
-        wait_for_load(shimmed)
-        killed.process.kill()
-        assert killed.process.wait(DEADLINE) == -9
+    event = put_long(shimmed, "killed.csv", first=20_000_000)
+    with pausing(shimmed) as s3:
+        words = ("--event", event, f"--s3_endpoint={s3.url}")
+        with worker(shimmed, *words) as killed:
+            wait_for_load(shimmed)
+            killed.process.kill()
+            assert killed.process.wait(DEADLINE) == -9
     assert count_from(shimmed, 20_000_000) == 0
     with worker(shimmed, "--event", event) as next_one:
         assert next_one.process.wait(DEADLINE) == 0
     assert outcome_of(next_one) == "loaded"
-    assert count_from(shimmed, 20_000_000) == big(shimmed)
+    assert count_from(shimmed, 20_000_000) == LONG
 
 
 @fault("SIGTERM in mid-load, within the grace time", "it is finished; exit code 0")
 def test_sigterm_in_mid_load_finishes_it_and_ends_with_exit_code_0(
     shimmed: Project,
 ) -> None:
-    put_big(shimmed, "last.csv", first=40_000_000)
+    put_long(shimmed, "last.csv", first=40_000_000)
     shimmed.make("event", "FILE=last.csv")
-    with worker(shimmed) as stopped:
+    with pausing(shimmed) as s3, worker(shimmed, f"--s3_endpoint={s3.url}") as stopped:
         wait_for_load(shimmed)
         stopped.process.terminate()
+        s3.let_go()
         assert stopped.process.wait(DEADLINE) == 0
-    assert count_from(shimmed, 40_000_000) == big(shimmed)
+    assert count_from(shimmed, 40_000_000) == LONG
     assert BEFORE not in drain(shimmed)
 
 
@@ -154,7 +161,7 @@ def test_message_that_outlasts_the_grace_time_is_given_back(shimmed: Project) ->
     "the message waits for it, counts no failure, and finds the object loaded",
 )
 def test_worker_waits_for_another_that_has_the_object_in_hand(shimmed: Project) -> None:
-    event = put_big(shimmed, "held.csv", first=55_000_000)
+    event = put_long(shimmed, "held.csv", first=55_000_000)
     s3 = shimmed.shim_environment()["AWS_ENDPOINT_URL"]
     with Proxy(s3, hold("GetObject")) as proxy:
         words = ("--event", event, f"--s3_endpoint={proxy.url}")
@@ -166,12 +173,12 @@ def test_worker_waits_for_another_that_has_the_object_in_hand(shimmed: Project) 
                 assert holder.process.wait(DEADLINE) == 0
                 assert other.process.wait(DEADLINE) == 0
     assert [outcome_of(each) for each in (holder, other)] == ["loaded", "loaded before"]
-    assert count_from(shimmed, 55_000_000) == big(shimmed)
+    assert count_from(shimmed, 55_000_000) == LONG
 
 
 @fault("no file can be written, as when disks are full", "loads go on: they use none")
 def test_load_needs_no_room_on_any_disk(shimmed: Project) -> None:
-    event = put_big(shimmed, "full.csv", first=57_000_000)
+    event = put_long(shimmed, "full.csv", first=57_000_000)
     shimmed.make("build", "TARGET=local")
     program = ".build/local/worker/local_wrapper.py"
     script = (
@@ -187,4 +194,4 @@ def test_load_needs_no_room_on_any_disk(shimmed: Project) -> None:
     )
     assert "no room" in result.stderr
     assert '"outcome": "loaded"' in result.stdout, result.stderr
-    assert count_from(shimmed, 57_000_000) == big(shimmed)
+    assert count_from(shimmed, 57_000_000) == LONG
