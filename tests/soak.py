@@ -37,6 +37,8 @@ MINUTE = 60
 WORKERS = 4
 FAULTS = 0.05
 ROWS = 20
+SOME = 500  # requests, at most, from one fault to the next
+PATIENCE = 6  # seconds, if they are not done before
 HASTY = ("--retry_delay=0", "--poll_interval=1")
 THROTTLED = Answer(400, "RequestThrottled")
 CALM = ("--drain", "--retry_delay=0")
@@ -153,8 +155,9 @@ def put(project: Project, inputs: Inputs) -> None:
 def run_with_faults(project: Project, chance: random.Random, told: Counter[str]) -> int:
     """Let workers empty the queue under faults; return how many requests were hindered.
 
-    Whether a request is hindered is drawn for each; every two seconds or so a worker is
-    killed and another started, or the database ends all connections.
+    Whether a request is hindered is drawn for each. After some of them, or when
+    nothing goes on, a worker is killed and another started, or the database ends all
+    connections: so a slow machine has no more faults than a fast one.
     """
     upstream = project.shim_environment()["AWS_ENDPOINT_URL"]
 
@@ -173,7 +176,10 @@ def run_with_faults(project: Project, chance: random.Random, told: Counter[str])
             deadline = monotonic() + 10 * MINUTE
             while any(waiting(project)):
                 assert monotonic() < deadline, workers[0].said
-                pause.wait(chance.uniform(1, 3))
+                until = len(proxy.calls) + chance.randint(1, SOME)
+                patience = monotonic() + PATIENCE
+                while monotonic() < patience and len(proxy.calls) < until:
+                    pause.wait(0.1)
                 if chance.random() < 0.2:
                     end_connections(project)
                     told["ended"] += 1
