@@ -6,7 +6,7 @@ JOBS     ?= 6
 BIN       := .venv/bin
 INSTALLED := .venv/.installed
 TEMPLATE  := {{cookiecutter.project_slug}}
-BENCH     := .build/bench-venv
+BENCH     := .venv/.bench
 
 # Caches stay out of the template's tree: cookiecutter would render them.
 export RUFF_NO_CACHE = true
@@ -29,8 +29,8 @@ demo: $(INSTALLED) ## bake a project and see a file's rows arrive: [DATABASE=mys
 test: lint ## everything: hooks, every combination of answers, the scenario on real servers
 	@$(SCRATCH) $(BIN)/pytest -n $(JOBS) --dist worksteal --durations 10 $(TEST_ARGS)
 
-bench: $(BENCH)/.installed ## speed against the original way and the limit: [ROWS= RUNS= ONLY=]
-	@PYTHONDONTWRITEBYTECODE= PYTHONPATH=tests $(BENCH)/bin/python -m bench $(if $(ROWS),--rows '$(ROWS)') $(if $(RUNS),--runs '$(RUNS)') $(if $(ONLY),--only $(ONLY))
+bench: $(BENCH) ## speed against the original way and the limit: [ROWS= RUNS= ONLY=]
+	@PYTHONDONTWRITEBYTECODE= PYTHONPATH=tests $(BIN)/python -m bench $(if $(ROWS),--rows '$(ROWS)') $(if $(RUNS),--runs '$(RUNS)') $(if $(ONLY),--only $(ONLY))
 
 lint: $(INSTALLED) ## style and types of the template and of what it renders
 	@$(BIN)/ruff check --quiet .
@@ -60,11 +60,10 @@ $(INSTALLED): requirements.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
-$(BENCH)/.installed: bench/requirements.txt requirements.txt
-	@echo "Installing what the bench needs, in $(BENCH)"
-	@$(PYTHON) -m venv $(BENCH)
+$(BENCH): bench/requirements.txt $(INSTALLED)
+	@echo "Installing what the bench needs besides"
 	@# matplotlib has much that is never used; what is, is compiled then
-	@$(BENCH)/bin/python -m pip install --quiet --no-compile --disable-pip-version-check -r bench/requirements.txt
+	@$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -r bench/requirements.txt
 	@touch $@
 
 clean: ## forget what was built
