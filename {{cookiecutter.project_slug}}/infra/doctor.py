@@ -20,7 +20,8 @@ ROOT = Path(__file__).resolve().parents[1]
 SHIM = ROOT / ".shim" / "shim.env"
 PYTHON = "3.11"
 MAKE = "3.81"
-COMPOSE = "2.20"  # knows `include`
+ENGINE = "25"  # knows `start_interval`, as does Compose
+COMPOSE = "2.20.2"
 TERRAFORM = "1.11"
 NODE = "22"
 COLOURS = {"ok": 32, "absent": 33, "too old": 33, "MISSING": 31}
@@ -83,7 +84,7 @@ def everyday(environment: str) -> list[Finding]:
         *(
             "Docker engine",
             ["docker", "version"],
-            "",
+            ENGINE,
             "images, and the shim, if you like",
         ),
         "Debian, Ubuntu: https://docs.docker.com/engine/install/; macOS, WSL: "
