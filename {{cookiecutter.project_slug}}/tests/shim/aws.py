@@ -1,20 +1,28 @@
-"""Runs ministack, the shim's S3 and SQS, so that it hands out large objects in pieces.
+"""Runs ministack, the shim's S3 and SQS, but for two things that it does otherwise.
 
-Before Python 3.12, asyncio copies what a socket does not take at once, and meanwhile
-sends nothing: for 100 MB that is 0.1 s, in which a load has no rows.
+It hands out large objects in pieces. Before Python 3.12, asyncio copies what a socket
+does not take at once, and meanwhile sends nothing: for 100 MB that is 0.1 s, in which a
+load has no rows.
+
+It keeps connections for longer than clients do. Who closes one that a client is about
+to use may take the request and never answer; the client repeats it, and what it was to
+make is there already.
 """
 
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import hypercorn.asyncio
 from ministack import app as emulator
 
 PIECE = 1024 * 1024
+HOUR = 3600  # seconds
 
 Message = dict[str, Any]
 Send = Callable[[Message], Awaitable[None]]
 
 serve = emulator.app
+listen = hypercorn.asyncio.serve
 
 
 async def serve_in_pieces(scope: Message, receive: Any, send: Send) -> None:
@@ -31,6 +39,13 @@ async def serve_in_pieces(scope: Message, receive: Any, send: Send) -> None:
     await serve(scope, receive, send_in_pieces)
 
 
+async def listen_for_long(app: Any, config: Any) -> None:
+    """Listen; close no connection that a client keeps."""
+    config.keep_alive_timeout = HOUR
+    await listen(app, config)
+
+
 if __name__ == "__main__":
     emulator.app = serve_in_pieces
+    hypercorn.asyncio.serve = listen_for_long
     emulator.main()
