@@ -67,7 +67,7 @@ What is held against the client has three times as many rounds: the same load ta
 fifth more or less from one round to the next.
 
 With quotes and CR LF the same rows have each field in quotes; as many have quotes and
-line feeds in their fields. There are {tenth:,} rows of 30 columns, and {part:,} with a
+line feeds in their fields. There are {tenth:,} rows of 30 columns, and as many with a
 field of 1 KB. Small files are of 1,000 rows, one after another in a process that has
 loaded one before. Peak memory is that of the whole process.
 
@@ -94,11 +94,7 @@ def measure(rows: int, runs: int) -> Report:
     Raises:
         AssertionError: a load failed, or its rows are not those of the file.
     """
-    report = Report(
-        text=TEXT.format(
-            rows=rows, tenth=rows // 10, part=rows // 20, queued=_queued(rows)
-        )
-    )
+    report = Report(text=TEXT.format(rows=rows, tenth=rows // 10, queued=_queued(rows)))
     profiles = []
     kinds: dict[str, type[Client]] = {"postgres": Psql, "mysql": Mysql}
     for database, kind in kinds.items():
@@ -150,7 +146,7 @@ class _Loads:
         against_client = {
             "quoted": write(self._folder / "quoted", CLICKS, rows, is_csv=True),
             "wide": write(self._folder / "wide", WIDE, rows // 10),
-            "long": write(self._folder / "long", LONG, rows // 20),
+            "long": write(self._folder / "long", LONG, rows // 10),
             "broken": write(self._folder / "broken", BROKEN, rows, is_csv=True),
         }
         self._put(thousand, *small, *against_client.values())
