@@ -144,7 +144,7 @@ def test_stop_in_mid_load_finishes_it(imaged: Project) -> None:
     rows = 1_000_000  # take a second, for Docker's stop lets nobody do anything else
     send(imaged, put_long(imaged, "stopped.csv", 60_000_000, rows).read_text())
     with container(imaged, "--grace=50") as name:
-        wait_for_load(imaged)
+        wait_for_load(imaged, seconds=0)
         docker("stop", "--time=60", name)
         assert state(name, "ExitCode") == "0"
     assert count_from(imaged, 60_000_000) == rows

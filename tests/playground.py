@@ -23,7 +23,7 @@ from baking import (
 from proxy import Pause, Proxy, always
 
 DATABASES = ("postgres", "mysql")
-LONG = 40_000  # rows that take some 60 bytes each
+LONG = 160_000  # rows of 60 bytes: half of them are more than goes into a batch
 on_each_database = pytest.mark.parametrize("shimmed", DATABASES, indirect=True)
 
 Test = TypeVar("Test", bound=Callable[..., None])
@@ -267,23 +267,33 @@ def rows_from(project: Project, first: int, count: int = 100) -> list[list[Any]]
     )
 
 
-def wait_for_load(project: Project) -> int:
-    """Wait until the database is at work on a load; return the connection's id."""
+def wait_for_load(project: Project, seconds: int = 1) -> int:
+    """Wait until the database is at work on a load; return the connection's id.
+
+    Args:
+        project: whose shim runs.
+        seconds: how long one statement has lasted by then. Where a load pauses that is
+            long; on its way there, batch after batch, none takes as much.
+    """
     is_copy = is_postgres(project)
-    return _at_work(project, "COPY %" if is_copy else "LOAD DATA LOCAL %")
+    return _at_work(project, "COPY %" if is_copy else "LOAD DATA LOCAL %", seconds)
 
 
 def wait_for_claim(project: Project) -> int:
     """Wait until an object is claimed that another one has; return the connection."""
-    return _at_work(project, "%INSERT INTO loads %")
+    return _at_work(project, "%INSERT INTO loads %", 0)
 
 
-def _at_work(project: Project, pattern: str) -> int:
-    table, name, column = (
-        ("pg_stat_activity", "pid", "query")
+def _at_work(project: Project, pattern: str, seconds: int) -> int:
+    table, name, column, lasted = (
+        ("pg_stat_activity", "pid", "query", "clock_timestamp() - query_start")
         if is_postgres(project)
-        else ("information_schema.processlist", "id", "info")
+        else ("information_schema.processlist", "id", "info", "time")
     )
-    where = f"{column} LIKE '{pattern}' AND {column} NOT LIKE 'SELECT %'"
-    found = project.query(f"SELECT {name} FROM {table} WHERE {where}", patiently=True)
+    least = f"interval '{seconds} s'" if is_postgres(project) else f"{seconds}"
+    found = project.query(
+        f"SELECT {name} FROM {table} WHERE {column} LIKE '{pattern}'"
+        f" AND {column} NOT LIKE 'SELECT %' AND {lasted} >= {least}",
+        patiently=True,
+    )
     return int(found[0][0])

@@ -8,7 +8,6 @@ from itertools import chain
 
 from baking import DEADLINE, Project, Running, wait_until
 from playground import (
-    LONG,
     clicks,
     client,
     count_from,
@@ -30,6 +29,7 @@ ERROR = Answer(500, "InternalError")
 THROTTLED = Answer(400, "RequestThrottled")
 UNAVAILABLE = Answer(503, "ServiceUnavailable")
 
+LONG = 30_000  # lines, in more than one chunk
 SHORT = 7  # seconds; the function begins nothing in less than five
 POISON = "no JSON: s3cret"
 
