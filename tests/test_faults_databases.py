@@ -64,6 +64,7 @@ def test_worker_outlives_a_restart_of_the_database(
 ) -> None:
     event = put_long(shimmed, "restart.csv", first=61_000_000)
     with OwnDatabase(shimmed, tmp_path) as own, pausing(shimmed) as s3:
+        assert own.query("SELECT count(*) FROM loads") == [[0]]
         send(shimmed, event.read_text())
         with worker(own, f"--s3_endpoint={s3.url}") as patient:
             wait_for_load(own)
