@@ -28,10 +28,10 @@ lint: $(VALIDATED)
 $(VALIDATED): $(INFRA_FILES) $(INFRA_DONE) | $(INSTALLED) $(NEEDS_)
 	@$(IN_INFRA) validate $(WHICH) && touch $@
 
-$(INFRA_DONE): infra/requirements.txt infra/package.json
-	$(PYTHON) -m venv $(INFRA_VENV)
+$(INFRA_DONE): infra/requirements.txt infra/package.json | $(INSTALLED)
+	$(PYTHON) -m venv --without-pip $(INFRA_VENV)
 	@# CDK's library is for all of AWS; what is used of it is compiled at its first use
-	$(INFRA_VENV)/bin/python $(PIP) --no-compile -r infra/requirements.txt
+	PIP_PYTHON=$(INFRA_VENV)/bin/python $(BIN)/python $(PIP) --no-compile -r infra/requirements.txt
 	cp infra/package.json $(INFRA_VENV)
 	PATH="$(abspath $(INFRA_VENV))/bin:$$PATH" npm install --prefix $(INFRA_VENV) --silent --no-audit --no-fund
 	@touch $@

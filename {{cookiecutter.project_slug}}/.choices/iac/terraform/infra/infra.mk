@@ -41,8 +41,8 @@ $(VALIDATED): $(INFRA_FILES) $(INFRA_VENV)/.installed | $(INSTALLED)
 	@LOG_LEVEL=ERROR $(COMPILED) $(CHECKOV)
 	@$(IN_INFRA) validate $(WHICH) && touch $@ || test $$? = 3  # there is no provider here
 
-$(INFRA_VENV)/.installed: infra/requirements.txt
-	$(PYTHON) -m venv $(INFRA_VENV)
+$(INFRA_VENV)/.installed: infra/requirements.txt | $(INSTALLED)
+	$(PYTHON) -m venv --without-pip $(INFRA_VENV)
 	@# of what checkov stands on, most is never used, and what is, is compiled then
-	$(INFRA_VENV)/bin/python $(PIP) --no-compile -r infra/requirements.txt
+	PIP_PYTHON=$(INFRA_VENV)/bin/python $(BIN)/python $(PIP) --no-compile -r infra/requirements.txt
 	@touch $@
