@@ -12,12 +12,20 @@ from sizes import CONFIG, TARGETS
 
 
 def make_stacks(
-    app: App, environment: Environment, targets: Iterable[str]
+    app: App, environment: Environment, targets: Iterable[str], prefix: str = ""
 ) -> dict[str, Stack]:
-    """Make the stacks of targets; no other one is needed to synthesise them."""
+    """Make the stacks of targets; no other one is needed to synthesise them.
+
+    Args:
+        app: that they are part of.
+        environment: that they are for.
+        targets: their names.
+        prefix: of the names by which the app has them.
+    """
     stacks = {}
     for target in targets:
-        stack = Stack(app, target, stack_name=f"{environment.prefix}-{target}")
+        name = f"{environment.prefix}-{target}"
+        stack = Stack(app, prefix + target, stack_name=name)
         # by path: `lambda` is no name for an import, `queue` is Python's own
         module = run_path(str(Path(__file__).parent / target / "stack.py"))
         module["add_resources"](stack, environment)
@@ -28,25 +36,32 @@ def make_stacks(
 
 
 def main() -> None:
-    """Synthesise what the context names, as in `cdk synth -c environment=dev`."""
+    """Synthesise what the context names, as in `cdk synth -c environment=dev`.
+
+    Of several environments a stack is named for its own, too: to load CDK's library
+    takes longer than to synthesise one more.
+    """
     app = App()
 
     def given(name: str, default: str = "") -> str:
         return app.node.try_get_context(name) or default
 
-    environment = Environment(
-        project=given("project", "test"),
-        name=given("environment", "local"),
-        database=given("database", "postgres"),
-        still_mapped=given("still_mapped").split(),
-        config=given("config", CONFIG),
-        alarm_topic=os.environ.get("ALARM_TOPIC", ""),
-    )
     if given("is_checked"):
         from cdk_nag import AwsSolutionsChecks  # slow to load
 
         Validations.of(app).add_plugins(AwsSolutionsChecks(app))
-    make_stacks(app, environment, given("targets").split() or TARGETS)
+    names = given("environment", "local").split()
+    for name in names:
+        environment = Environment(
+            project=given("project", "test"),
+            name=name,
+            database=given("database", "postgres"),
+            still_mapped=given("still_mapped").split(),
+            config=given("config", CONFIG),
+            alarm_topic=os.environ.get("ALARM_TOPIC", ""),
+        )
+        targets = given("targets").split() or TARGETS
+        make_stacks(app, environment, targets, f"{name}-" if names[1:] else "")
     app.synth()
 
 
