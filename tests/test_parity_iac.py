@@ -39,6 +39,7 @@ GIVEN = {
     "subnets": ["subnet-1", "subnet-2"],
 }
 GIVEN["MasterUserSecret.SecretArn"] = GIVEN["database-secret"]
+# A mock has one ARN for all queues, and makes up what is not said.
 RUN = """\
 mock_provider "aws" {
   source = "../../../../infra/tests/%(database)s"
@@ -50,20 +51,17 @@ variables {
   config      = "infra/tests/deploy.yml"
 }
 run "%(environment)s" {
-%(more)s}
-"""
-# A mock has one ARN for all queues, and makes up what is not said.
-QUEUE = """\
   override_resource {
-    target = aws_sqs_queue.dead_letter
+    target = module.queue.aws_sqs_queue.dead_letter
     values = {
-      arn = "arn:aws:sqs:eu-west-1:123456789012:test-%s-worker-dead-letter"
+      arn = "arn:aws:sqs:eu-west-1:123456789012:test-%(environment)s-worker-dead-letter"
     }
   }
   override_resource {
-    target = aws_sqs_queue.pending
+    target = module.queue.aws_sqs_queue.pending
     values = { redrive_allow_policy = "" }
   }
+}
 """
 
 
@@ -693,31 +691,49 @@ class Template:
         return name_of(0, self._type(name), self._properties(name)) or name
 
 
-def states(project: Project, target: str) -> dict[str, list[Resource]]:
-    """Apply a target of Terraform's to a mock; return what it makes, by environment."""
-    folder = f".build/terraform/.parity/{target}"
+def states(project: Project) -> dict[str, list[Resource]]:
+    """Apply Terraform's targets to a mock; return what they make, by environment.
+
+    They are modules of one root: to load the provider takes longer than all else. So
+    they must leave its configuration to the root, where the mock is.
+    """
+    folder = ".build/terraform/.parity/all"
+    root = project.path / folder
     program = (
         "import sys; from pathlib import Path; sys.path.insert(0, 'infra')\n"
         "import terraform\n"
-        "terraform.lay_out(Path(sys.argv[1]).resolve(), sys.argv[2], 'local')"
+        "for each in sys.argv[2:]:\n"
+        "    terraform.lay_out(Path(sys.argv[1]).resolve() / each, each)"
     )
-    project.run(".venv/bin/python", "-c", program, folder, target)
-    for path in (project.path / folder).glob("*.tftest.hcl"):
-        path.unlink()
+    project.run(".venv/bin/python", "-c", program, folder, *TARGETS)
+    common = (project.path / "infra" / "common.tf").read_text(encoding="utf-8")
+    plain, count = re.subn(r'(?ms)^provider "aws" \{$.*?^\}$', "", common)
+    assert count == 1
+    for target in TARGETS:
+        (root / target / "common.tf").unlink()
+        (root / target / "common.tf").write_text(plain, encoding="utf-8")
+    given = ("project", "environment", "database", "config")
+    values = {name: "${var." + name + "}" for name in given}
+    main = {
+        "provider": {"aws": {}},  # what the mock takes the place of
+        "variable": {name: {} for name in given},
+        "module": {target: {"source": f"./{target}", **values} for target in TARGETS},
+    }
+    (root / "main.tf.json").write_text(json.dumps(main), encoding="utf-8")
     for environment, database in ENVIRONMENTS.items():
-        more = QUEUE % environment if target == "queue" else ""
-        names = {"environment": environment, "database": database, "more": more}
-        path = project.path / folder / f"{environment}.tftest.hcl"
-        path.write_text(RUN % names)
+        names = {"environment": environment, "database": database}
+        (root / f"{environment}.tftest.hcl").write_text(RUN % names, encoding="utf-8")
     in_folder = ("terraform", f"-chdir={folder}")
     project.run(*in_folder, "init", "-input=false", "-backend=false")
-    said = project.run(*in_folder, "test", "-json", "-verbose").stdout
+    with one_provider(project):
+        said = project.run(*in_folder, "test", "-json", "-verbose").stdout
     found = {}
     for line in said.splitlines():
         if '"test_state"' in line:
             # the schemas of all that the provider knows, 14 MB, come last
             told = json.loads(line.partition(',"provider_schemas"')[0] + "}}")
-            resources = told["test_state"]["root_module"]["resources"]
+            modules = told["test_state"]["root_module"]["child_modules"]
+            resources = [each for module in modules for each in module["resources"]]
             found[told["@testrun"]] = list(made(resources))
     return found
 
@@ -788,11 +804,9 @@ def test_terraform_and_cdk_make_the_same(tmp_path: Path) -> None:
         own = mock.parent / database / mock.name
         own.parent.mkdir()
         own.write_text(text.replace("5432", port), encoding="utf-8")
-    applied = [states(terraform, TARGETS[0])]
-    with one_provider(terraform):
-        applied += [states(terraform, target) for target in TARGETS[1:]]
+    applied = states(terraform)
     for environment in ENVIRONMENTS:
-        by_terraform = [each for state in applied for each in state[environment]]
+        by_terraform = applied[environment]
         by_cdk = templates(cdk, environment)
         expected = facts(by_terraform, "terraform")
         assert "\n".join(differences(expected, facts(by_cdk, "cdk"))) == ""
