@@ -174,9 +174,9 @@ def _variables(file: Path, _changed: int) -> dict[str, str]:
     return {name: value for name, _, value in pairs if name.startswith(("AWS_", "DB_"))}
 
 
-# fixtures; both take a project, the first one also check=False
+# fixtures; both take a project, the first one also check=False, the other anew=True
 Lint = Callable[..., str]
-CheckedOnce = Callable[[Project], AbstractContextManager[None]]
+CheckedOnce = Callable[..., AbstractContextManager[None]]
 
 
 class Asker:

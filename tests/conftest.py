@@ -25,6 +25,10 @@ from playground import DATABASES, client, queue
 # no registry answers; it ends with 77 where it cannot.
 TERRAFORM = os.environ.get("TERRAFORM", "").split()
 
+# What is checked of what deploys; with CDK the functions are a part of it.
+HCL = ("infra/**/*.tf", "infra/**/*.hcl")
+CDK = ("infra/**/*.py", "infra/*.json", "infra/tests/*.yml", "src/func/*.py")
+
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -102,22 +106,28 @@ def baked(tmp_path: Path) -> Project:
 
 @pytest.fixture(scope="session")
 def checked_once(tmp_path_factory: pytest.TempPathFactory) -> CheckedOnce:
-    """Return what a word that checks Terraform's files runs in.
+    """Return what a word that checks what deploys runs in.
 
-    They are the same for most answers, and to check them takes longer than all else of
-    `make lint`: where the same have passed, the word leaves that out.
+    That is the same for most answers, and to check it takes longer than all else of
+    `make lint`: where the same has passed, the word leaves that out, unless it is to
+    check it `anew`.
     """
     folder = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parent
 
     @contextmanager
-    def once(project: Project) -> Iterator[None]:
-        files = ("infra/**/*.tf", "infra/**/*.hcl", "config/deploy.yml")
-        passed = folder / project.digest(*files)
-        stamp = project.path / ".build" / "terraform" / ".validated"
-        with nullcontext() if passed.exists() else FileLock(f"{passed}.lock"):
-            if passed.exists():
+    def once(project: Project, anew: bool = False) -> Iterator[None]:
+        is_cdk = (project.path / "infra" / "cdk.py").exists()
+        passed = folder / project.digest(*(CDK if is_cdk else HCL), "config/deploy.yml")
+
+        def is_known() -> bool:
+            return passed.exists() and not anew
+
+        with nullcontext() if is_known() else FileLock(f"{passed}.lock"):
+            if is_known():
+                tool = "cdk" if is_cdk else "terraform"
+                stamp = project.path / ".build" / tool / ".validated"
                 stamp.parent.mkdir(parents=True, exist_ok=True)
                 stamp.touch()
             yield
