@@ -29,7 +29,7 @@ ERROR = Answer(500, "InternalError")
 THROTTLED = Answer(400, "RequestThrottled")
 UNAVAILABLE = Answer(503, "ServiceUnavailable")
 
-LONG = 30_000  # lines, in more than one chunk
+SEVERAL_CHUNKS = 30_000  # lines
 SHORT = 7  # seconds; the function begins nothing in less than five
 POISON = "no JSON: s3cret"
 
@@ -122,12 +122,12 @@ def test_state_that_was_overwritten_makes_a_dead_letter(shimmed: Project) -> Non
 
 @fault("the connection to S3 is cut in mid-load, once", "all rows are loaded, once")
 def test_stream_that_is_cut_once_is_read_again(shimmed: Project) -> None:
-    drop(shimmed, "cut-once.csv", clicks(LONG, first=210_000))
+    drop(shimmed, "cut-once.csv", clicks(SEVERAL_CHUNKS, first=210_000))
     said, hindered = drain_behind(shimmed, at_first("GetObject", Cut(1_000_000)))
     assert hindered == ["GetObject"]
     assert said.count('"outcome": "failed"') == 1
     assert outcomes(said) == ["loaded"]
-    assert count_from(shimmed, 210_000, LONG) == LONG
+    assert count_from(shimmed, 210_000, SEVERAL_CHUNKS) == SEVERAL_CHUNKS
 
 
 @fault(
@@ -135,11 +135,11 @@ def test_stream_that_is_cut_once_is_read_again(shimmed: Project) -> None:
     "nothing is loaded; the message ends in the dead-letter queue",
 )
 def test_stream_that_is_always_cut_makes_a_dead_letter(shimmed: Project) -> None:
-    key = drop(shimmed, "cut.csv", clicks(LONG, first=250_000))
+    key = drop(shimmed, "cut.csv", clicks(SEVERAL_CHUNKS, first=250_000))
     said, hindered = drain_behind(shimmed, always("GetObject", Cut(1_000_000)))
     assert hindered == ["GetObject"] * 3
     assert said.count('"outcome": "failed"') == 3
-    assert count_from(shimmed, 250_000, LONG) == 0
+    assert count_from(shimmed, 250_000, SEVERAL_CHUNKS) == 0
     ledger = f"SELECT count(*) FROM loads WHERE object_key = '{key}'"
     assert shimmed.query(ledger) == [[0]]
     assert len(dead_letters(shimmed)) == 1
@@ -199,14 +199,14 @@ def test_message_that_cannot_be_deleted_is_done_once(shimmed: Project) -> None:
     "it comes back by itself, when its visibility ends",
 )
 def test_message_that_cannot_be_given_back_comes_back(shimmed: Project) -> None:
-    drop(shimmed, "give-back.csv", clicks(LONG, first=320_000))
+    drop(shimmed, "give-back.csv", clicks(SEVERAL_CHUNKS, first=320_000))
     cut = at_first("GetObject", Cut(1_000_000))
     refuse = at_first("ChangeMessageVisibilityBatch", THROTTLED)
     with visibility(shimmed, SHORT):
         said, hindered = drain_behind(shimmed, lambda call: cut(call) or refuse(call))
     assert hindered == ["GetObject", "ChangeMessageVisibilityBatch"]
     assert outcomes(said) == ["loaded"]
-    assert count_from(shimmed, 320_000, LONG) == LONG
+    assert count_from(shimmed, 320_000, SEVERAL_CHUNKS) == SEVERAL_CHUNKS
 
 
 @fault(

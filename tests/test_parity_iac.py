@@ -702,8 +702,9 @@ def states(project: Project) -> dict[str, list[Resource]]:
     program = (
         "import sys; from pathlib import Path; sys.path.insert(0, 'infra')\n"
         "import terraform\n"
-        "for each in sys.argv[2:]:\n"
-        "    terraform.lay_out(Path(sys.argv[1]).resolve() / each, each)"
+        "given = ('project', 'environment', 'database', 'config')\n"
+        "root = Path(sys.argv[1]).resolve()\n"
+        "terraform.lay_out_together(root, sys.argv[2:], *given)"
     )
     project.run(".venv/bin/python", "-c", program, folder, *TARGETS)
     common = (project.path / "infra" / "common.tf").read_text(encoding="utf-8")
@@ -712,14 +713,8 @@ def states(project: Project) -> dict[str, list[Resource]]:
     for target in TARGETS:
         (root / target / "common.tf").unlink()
         (root / target / "common.tf").write_text(plain, encoding="utf-8")
-    given = ("project", "environment", "database", "config")
-    values = {name: "${var." + name + "}" for name in given}
-    main = {
-        "provider": {"aws": {}},  # what the mock takes the place of
-        "variable": {name: {} for name in given},
-        "module": {target: {"source": f"./{target}", **values} for target in TARGETS},
-    }
-    (root / "main.tf.json").write_text(json.dumps(main), encoding="utf-8")
+    # what the mock takes the place of
+    (root / "provider.tf").write_text('provider "aws" {}\n', encoding="utf-8")
     for environment, database in ENVIRONMENTS.items():
         names = {"environment": environment, "database": database}
         (root / f"{environment}.tftest.hcl").write_text(RUN % names, encoding="utf-8")

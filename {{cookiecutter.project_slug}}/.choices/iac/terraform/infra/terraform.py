@@ -136,6 +136,18 @@ def lay_out(folder: Path, target: str, backend: str = "") -> None:
         (folder / "backend.tf").symlink_to(INFRA / "state" / f"{backend}.tf")
 
 
+def lay_out_together(root: Path, targets: Sequence[str], *variables: str) -> None:
+    """Make targets the modules of a root, which hands them its variables."""
+    values = {name: "${var." + name + "}" for name in variables}
+    for target in targets:
+        lay_out(root / target, target)
+    main = {
+        "variable": {name: {} for name in variables},
+        "module": {target: {"source": f"./{target}", **values} for target in targets},
+    }
+    (root / "main.tf.json").write_text(json.dumps(main), encoding="utf-8")
+
+
 def initialise(folder: Path, *words: str, env: dict[str, str] | None = None) -> None:
     """Initialise Terraform in a folder, unless it was for the same files and words.
 
@@ -201,15 +213,8 @@ def validate(targets: Sequence[str], _database: str) -> int:
     Raises:
         Refusal: they are not valid.
     """
-    root, given = BUILD / ".validate", ("project", "environment", "database")
-    values = {name: "${var." + name + "}" for name in given}
-    for target in targets:
-        lay_out(root / target, target)
-    main = {
-        "variable": {name: {} for name in given},
-        "module": {target: {"source": f"./{target}", **values} for target in targets},
-    }
-    (root / "main.tf.json").write_text(json.dumps(main), encoding="utf-8")
+    root = BUILD / ".validate"
+    lay_out_together(root, targets, "project", "environment", "database")
     try:
         initialise(root)
         run(root, "validate", is_quiet=True)
