@@ -198,19 +198,26 @@ def _aws_answers(port: int) -> bool:
 
 
 def _make_bucket_and_queues(options: Namespace) -> None:
-    environment = {
+    """Make them in this process, for another one takes longer to start than that.
+
+    What the shell says of AWS is for another one than the shim's.
+    """
+    shell = dict(os.environ)
+    for name in shell:
+        if name.startswith("AWS_"):
+            del os.environ[name]
+    os.environ |= {
         "AWS_ACCESS_KEY_ID": "shim",
         "AWS_SECRET_ACCESS_KEY": "shim",
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_DEFAULT_REGION": options.region,
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{options.aws_port}",
     }
-    subprocess.run(
-        [sys.executable, bootstrap.__file__],
-        cwd=ROOT,
-        env=os.environ | environment,
-        check=True,
-    )
+    try:
+        bootstrap.main()
+    finally:
+        os.environ.clear()
+        os.environ |= shell
 
 
 def _kill_group(leader: int) -> None:
