@@ -178,9 +178,12 @@ class OwnDatabase(Project):
         super().__init__(project.path)
         self.port = free_port()
         program = (
-            "import json, sys; sys.path.insert(0, 'tests/shim'); import database\n"
+            "import json, sys; sys.path.insert(0, 'tests/shim')\n"
+            "import database, servers\n"
             "from pathlib import Path\n"
-            "print(json.dumps(database.command(Path(sys.argv[1]), int(sys.argv[2]))))"
+            "folder = Path(sys.argv[1])\n"
+            "servers.make_database(folder)\n"
+            "print(json.dumps(database.command(folder, int(sys.argv[2]))))"
         )
         self._words = (str(folder), str(self.port))
         self._command = json.loads(self._run(program))

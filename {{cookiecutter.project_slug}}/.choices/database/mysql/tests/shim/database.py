@@ -23,30 +23,34 @@ def server() -> str | None:
     return _program("mariadbd", "mysqld")
 
 
-def command(folder: Path, port: int) -> list[str]:
-    """Make a new database in `folder`; return the command that serves it."""
-    data, start = folder / "data", folder / "start.sql"
-    start.write_text(_one_line_each(SETUP + SCHEMA.read_text(encoding="utf-8")))
-    program, install = server(), _program("mariadb-install-db")
-    # a server deletes what others have in a folder for temporary files
-    temporary = folder / "temporary"
-    temporary.mkdir()
-    words = [f"--datadir={data}", f"--tmpdir={temporary}"]
-    words += ["--user=root"] if os.geteuid() == 0 else []
+def program() -> Path:
+    """Return the program that serves the database.
+
+    Raises:
+        FileNotFoundError: the machine has none.
+    """
+    if found := server():
+        return Path(found)
+    raise FileNotFoundError(MISSING)
+
+
+def make(folder: Path) -> None:
+    """Make a new database, `data` in a folder; see `program` for what it raises."""
+    (folder / "temporary").mkdir(exist_ok=True)
     # a defaults file of the machine's own server must not be read
-    if install:
-        make = [
-            install,
-            "--no-defaults",
-            *words,
-            "--auth-root-authentication-method=normal",
-        ]
-    elif program:
-        make = [program, "--no-defaults", "--initialize-insecure", *words]
-    else:
-        raise FileNotFoundError(MISSING)
+    words = [str(program()), "--no-defaults", "--initialize-insecure"]
+    if install := _program("mariadb-install-db"):
+        normal = "--auth-root-authentication-method=normal"
+        words = [install, "--no-defaults", normal]
     with (folder / "install.log").open("wb") as log:
-        subprocess.run(make, check=True, stdout=log, stderr=log)
+        subprocess.run([*words, *_own(folder)], check=True, stdout=log, stderr=log)
+
+
+def command(folder: Path, port: int) -> list[str]:
+    """Return the command that serves the database in a folder."""
+    start = folder / "start.sql"
+    start.write_text(_one_line_each(SETUP + SCHEMA.read_text(encoding="utf-8")))
+    (folder / "temporary").mkdir(exist_ok=True)
     settings = (
         f"port={port}",
         "bind_address=127.0.0.1",
@@ -56,7 +60,8 @@ def command(folder: Path, port: int) -> list[str]:
         f"init_file={start}",
         *SPEED,
     )
-    return [str(program), "--no-defaults", *words, *(f"--{each}" for each in settings)]
+    more = (f"--{setting}" for setting in settings)
+    return [str(program()), "--no-defaults", *_own(folder), *more]
 
 
 def is_ready(port: int) -> bool:
@@ -78,6 +83,13 @@ CREATE USER worker@'127.0.0.1' IDENTIFIED BY 'shim';
 GRANT ALL ON main.* TO worker@'127.0.0.1';
 USE main;
 """
+
+
+def _own(folder: Path) -> list[str]:
+    """Return what keeps a server to a folder."""
+    # a server deletes what others have in a folder for temporary files
+    words = [f"--datadir={folder / 'data'}", f"--tmpdir={folder / 'temporary'}"]
+    return [*words, "--user=root"] if os.geteuid() == 0 else words
 
 
 def _one_line_each(script: str) -> str:

