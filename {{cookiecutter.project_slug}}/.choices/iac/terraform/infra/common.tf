@@ -14,7 +14,7 @@ provider "aws" {
   default_tags {
     tags = { project = var.project, environment = var.environment }
   }
-  max_retries                 = local.is_local ? 2 : null # what the shim lacks does not come
+  max_retries                 = local.is_local ? 3 : null # what the shim lacks does not come
   s3_use_path_style           = local.is_local
   skip_credentials_validation = local.is_local
   skip_metadata_api_check     = local.is_local
