@@ -101,7 +101,7 @@ class Mysql(Client):
     """The client of MySQL or MariaDB that this machine has."""
 
     driver = "pymysql"
-    turns = 3
+    turns = 5
     version = (
         "SELECT concat(IF(version() LIKE '%MariaDB%', 'MariaDB ', 'MySQL '), "
         "substring_index(version(), '-', 1))"

@@ -64,7 +64,7 @@ file.
   `mariadb` (`LOAD DATA LOCAL`).
 
 What is held against the client has more rounds, seven times as many on PostgreSQL and
-three times on MySQL: the same load takes a fifth more or less from one round to the
+five times on MySQL: the same load takes a fifth more or less from one round to the
 next, and a short one varies most.
 
 With quotes and CR LF the same rows have each field in quotes; as many have quotes and

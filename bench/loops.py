@@ -28,7 +28,8 @@ TEXT = """\
 - *`make watch`*: from saving a file of `src/lib` until the verdict is there, held
   against `make test` of all tests, which run then.
 - *`make build`* has nothing to do.
-- *`make shim`* makes a database anew, and is ready when the other words may use it.
+- *`make shim`* copies the database that it has made first, and is ready when the other
+  words may use it.
 - *A bake* is held against cookiecutter's rendering of the same tree without the hooks.
 
 All of them have run once before, so what they install is there."""

@@ -29,7 +29,8 @@ A machine's speed changes from minute to minute, so only ratios count: the ways 
 compared take turns in one run, round by round (rounds: {runs}). A ratio is that of the
 speeds in a round, or what else the target speaks of. The column *ratio* has the median
 of the rounds, *spread* the smallest and the largest. Where speeds are compared, ours is
-the faster one above 1; where times are, below 1. Each section is of one run.
+the faster one above 1; where times are, below 1. Each section is of one run, of loads
+each database's part.
 """
 
 
