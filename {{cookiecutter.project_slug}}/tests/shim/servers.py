@@ -144,12 +144,13 @@ def containers(
 
 
 def make_database(folder: Path) -> None:
-    """Make a new database, or copy the first one of the same server: ten times as fast.
+    """Make a new database, or copy the first one made alike: ten times as fast.
 
     The first one is kept, before it is served, in the shim's virtual environment.
     """
     server = database.program()
-    of = f"{server} {server.stat().st_mtime_ns} {os.geteuid()}"
+    how = Path(database.__file__).read_text(encoding="utf-8")
+    of = f"{server} {server.stat().st_mtime_ns} {os.geteuid()} {how}"
     name = hashlib.sha256(of.encode()).hexdigest()[:12]
     kept, data = Path(sys.prefix) / "databases" / name, folder / "data"
     if kept.exists():

@@ -36,7 +36,6 @@ def program() -> Path:
 
 def make(folder: Path) -> None:
     """Make a new database, `data` in a folder; see `program` for what it raises."""
-    (folder / "temporary").mkdir(exist_ok=True)
     # a defaults file of the machine's own server must not be read
     words = [str(program()), "--no-defaults", "--initialize-insecure"]
     if install := _program("mariadb-install-db"):
@@ -50,7 +49,6 @@ def command(folder: Path, port: int) -> list[str]:
     """Return the command that serves the database in a folder."""
     start = folder / "start.sql"
     start.write_text(_one_line_each(SETUP + SCHEMA.read_text(encoding="utf-8")))
-    (folder / "temporary").mkdir(exist_ok=True)
     settings = (
         f"port={port}",
         "bind_address=127.0.0.1",
@@ -86,9 +84,11 @@ USE main;
 
 
 def _own(folder: Path) -> list[str]:
-    """Return what keeps a server to a folder."""
+    """Return what keeps a server to a folder; make one for its temporary files."""
     # a server deletes what others have in a folder for temporary files
-    words = [f"--datadir={folder / 'data'}", f"--tmpdir={folder / 'temporary'}"]
+    temporary = folder / "temporary"
+    temporary.mkdir(exist_ok=True)
+    words = [f"--datadir={folder / 'data'}", f"--tmpdir={temporary}"]
     return [*words, "--user=root"] if os.geteuid() == 0 else words
 
 
