@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ConnectionClosedError
+from botocore.httpsession import URLLib3Session
 
 from baking import (
     DEADLINE,
@@ -193,6 +195,24 @@ def test_dead_letters_are_purged_where_that_is_said(playing: Project) -> None:
     playing.make("purge", "FUNC=worker", "QUEUE=dead-letter", "CONFIRM=worker")
     assert waiting(playing, DEAD) == [0, 0]
     assert waiting(playing) == [1, 0]
+
+
+def test_request_whose_answer_is_lost_is_done_once(playing: Project) -> None:
+    iam = client(playing, "iam")
+    lost: list[Any] = []
+
+    def lose(request: Any, **_: Any) -> None:
+        if not lost:
+            lost.append(URLLib3Session().send(request))
+            raise ConnectionClosedError(endpoint_url=request.url)
+
+    iam.meta.events.register("before-send.iam.CreateRole", lose)
+    role = {"RoleName": "once", "AssumeRolePolicyDocument": "{}"}
+    made = iam.create_role(**role)["Role"]["RoleId"]
+    assert made in lost[0].text
+    with pytest.raises(iam.exceptions.EntityAlreadyExistsException):
+        iam.create_role(**role)
+    iam.delete_role(RoleName="once")
 
 
 @on_each_database
