@@ -23,6 +23,8 @@ from typing import Any, NoReturn, Self
 import pytest
 from filelock import FileLock
 
+from forks import Forked
+
 ROOT = Path(__file__).resolve().parents[1]
 TEMPLATE = ROOT / "{{cookiecutter.project_slug}}"
 SHARED = ROOT / ".build" / "shared"
@@ -234,24 +236,36 @@ for line in sys.stdin:
         return list(said["rows"])
 
 
+def start_process(
+    folder: Path, words: Sequence[str], environment: dict[str, str], log: Path
+) -> subprocess.Popen[bytes]:
+    """Start a command in a session of its own, and have it write to a log."""
+    with log.open("a") as output:
+        return subprocess.Popen(
+            words,
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+
+
 class Running:
     """A command that runs in a terminal of its own until Ctrl-C, at the latest."""
 
     def __init__(
-        self, folder: Path, words: Sequence[str | Path], environment: dict[str, str]
+        self,
+        folder: Path,
+        words: Sequence[str | Path],
+        environment: dict[str, str],
+        start: Callable[..., subprocess.Popen[bytes] | Forked] = start_process,
     ) -> None:
         handle, name = tempfile.mkstemp(suffix=".log", dir=folder.parent)
+        os.close(handle)
         self._log = Path(name)
-        with os.fdopen(handle, "w") as log:
-            self.process = subprocess.Popen(
-                words,
-                cwd=folder,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        self.process = start(folder, list(map(str, words)), environment, self._log)
 
     def __enter__(self) -> Self:
         return self

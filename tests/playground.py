@@ -1,6 +1,7 @@
 """What tests do in a project whose shim runs: drop files, start workers, count rows."""
 
 import json
+import shlex
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from baking import (
     free_port,
     wait_until,
 )
+from forks import Forked
 from proxy import Pause, Proxy, always
 
 DATABASES = ("postgres", "mysql")
@@ -83,8 +85,14 @@ def put(project: Project, name: str, text: str) -> str:
 
 
 def drain(project: Project, words: str = "") -> str:
-    """Let a worker empty the queue; return what it said."""
-    return project.make("run", "FUNC=worker", f"RUN_ARGS=--drain {words}").stdout
+    """Let a worker empty the queue; return what it said.
+
+    Raises:
+        AssertionError: its exit code is not 0.
+    """
+    with worker(project, "--drain", *shlex.split(words)) as draining:
+        assert draining.process.wait(DEADLINE) == 0, draining.said
+    return draining.said
 
 
 def worker(project: Project, *words: str | Path, **environment: str) -> Running:
@@ -92,12 +100,13 @@ def worker(project: Project, *words: str | Path, **environment: str) -> Running:
     project.make("build", "TARGET=local")
     return Running(
         project.path,
-        [".venv/bin/python", ".build/local/worker/local_wrapper.py", *words],
+        [".build/local/worker/local_wrapper.py", *words],
         clean_environment(
             project.shim_environment()
             | {"READ_QUEUE": "worker-pending", "POLL_INTERVAL": "1"}
             | environment
         ),
+        start=Forked,
     )
 
 
