@@ -1,6 +1,7 @@
 """What CDK deploys, applied into the shim with IAM enforced."""
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,6 +39,8 @@ def test_cdk_deploys_what_loads_files_and_destroys_all_of_it(
     with project.shim():
         project.make("bootstrap", "ENV=local")  # it stays
         before = everything(project)
+        if database == "postgres":
+            stops_at_what_fails(project)
         deploys(project)
         loads_what_is_dropped(project)
         if database == "mysql":  # no database changes this; Terraform has PostgreSQL
@@ -46,6 +49,18 @@ def test_cdk_deploys_what_loads_files_and_destroys_all_of_it(
         shutil.rmtree(project.path / ".build")  # the same code is the same assets
         assert project.make("plan", "ENV=local").stdout.count(UNCHANGED) == 5
         destroys(project, before)
+
+
+def stops_at_what_fails(project: Project) -> None:
+    """Deploy a Lambda whose layer is not told to it."""
+    layer = project.path / "infra" / "layer" / "stack.py"
+    text = layer.read_text(encoding="utf-8")
+    assert text.count('stack, "layer"') == 1
+    layer.write_text(text.replace('stack, "layer"', 'stack, "tier"'), encoding="utf-8")
+    said = project.make("deploy", "ENV=local", check=False).stdout
+    assert "deploy stopped at lambda.\n" in said
+    assert re.findall(r"✅  (\w+)", said) == ["role", "queue", "bucket", "layer"]
+    layer.write_text(text, encoding="utf-8")
 
 
 @pytest.fixture
@@ -79,11 +94,11 @@ case "$1" in
 synth) for word; do case "$word" in --output=*) mkdir -p "${word#*=}"; esac; done;;
 esac
 echo "$*" >> "$CALLS"
-test "$4" != "$FAILS"
+test "$3" != "$FAILS" || { echo "❌  click-loader-dev-aurora failed"; exit 1; }
 """
 
 
-def test_all_targets_are_deployed_in_order_up_to_the_first_that_fails(
+def test_all_targets_are_deployed_at_once_but_for_images_and_what_moves(
     aws: Project, tmp_path: Path
 ) -> None:
     aws.make("bootstrap", "ENV=dev")
@@ -93,24 +108,27 @@ def test_all_targets_are_deployed_in_order_up_to_the_first_that_fails(
     has_output(aws, "ecr", "Images", {})
     calls = tmp_path / "calls"
 
-    def deploy(fails: str) -> tuple[str, list[tuple[str, str]]]:
+    def deploy(fails: str) -> tuple[str, list[tuple[list[str], str]]]:
         calls.write_text("", encoding="utf-8")
         words = ("deploy", "ENV=dev", "NEEDS_=")
         env = {"CALLS": str(calls), "FAILS": fails}
         result = aws.make(*words, env=env, check=False)
         assert (result.returncode == 0) is not bool(fails), result.stdout
-        lines = map(str.split, calls.read_text(encoding="utf-8").splitlines())
-        done = [(each[3], Path(each[1]).name) for each in lines if each[2] == "deploy"]
-        return result.stdout, done
+        found = []
+        for line in calls.read_text(encoding="utf-8").splitlines():
+            app, assembly, word, *more = line.split()
+            if (app, word) == ("--app", "deploy"):
+                targets = more[: more.index("--exclusively")]
+                found.append((targets, Path(assembly).name))
+        return result.stdout, found
 
-    said, deployed = deploy(fails="aurora")
+    said, deployed = deploy(fails="deploy")
     assert "deploy stopped at aurora.\n" in said
-    assert deployed == [(each, "all") for each in TARGETS[:5]]
-    _, deployed = deploy(fails="")
     # the queue feeds the Lambda until the container runs
-    expected = [(each, "all") for each in TARGETS]
-    expected[TARGETS.index("lambda")] = ("lambda", "moving")
-    assert deployed == [*expected, ("lambda", "all")]
+    first = (TARGETS[:-1], "moving")
+    assert deployed == [first]
+    _, deployed = deploy(fails="")
+    assert deployed == [first, (["ecs"], "all"), (["lambda"], "all")]
 
 
 def test_topic_that_is_none_is_named(tmp_path: Path) -> None:

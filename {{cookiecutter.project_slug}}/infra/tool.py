@@ -46,17 +46,17 @@ class Tool(ABC):
         """Print what deploying the targets would change; tell if that is anything."""
 
     @abstractmethod
-    def deploy(self, target: str, still_mapped: Sequence[str] = ()) -> None:
-        """Deploy a target.
+    def deploy(self, targets: Sequence[str], still_mapped: Sequence[str] = ()) -> None:
+        """Deploy targets in this order, up to the first that fails.
 
         Args:
-            target: the target.
+            targets: the targets.
             still_mapped: containers whose queue goes on feeding their Lambda.
         """
 
     @abstractmethod
-    def destroy(self, target: str) -> None:
-        """Destroy a target."""
+    def destroy(self) -> None:
+        """Destroy the targets, the last one first."""
 
     @abstractmethod
     def output(self, target: str, name: str) -> Any:
@@ -78,27 +78,28 @@ def plan(tool: Tool) -> int:
 
 
 def deploy(tool: Tool) -> int:
-    """Deploy each target; return 0.
+    """Deploy the targets; return 0.
 
     A function that moves from Lambda to containers keeps its Lambda until those run:
     when all targets are deployed, `lambda` lets go of it only after `ecs`.
     """
-    moving: list[str] = []
-    for target in tool.targets:
-        with step("deploy", target):
-            if target == "lambda" and "ecs" in tool.targets:
-                moving = tool.moving()
-            tool.deploy(target, moving if target == "lambda" else ())
-            if target == "ecr":
-                push_images(tool)
+    targets, moving = list(tool.targets), []
+    if {"lambda", "ecs"} <= set(targets):
+        with stop_at("deploy", "lambda"):
+            moving = tool.moving()
+    rest = targets.index("ecr") + 1 if "ecr" in targets else len(targets)
+    tool.deploy(targets[:rest], moving)
+    if "ecr" in targets:
+        push(tool)
+    if targets[rest:]:
+        tool.deploy(targets[rest:])
     if moving:
-        with step("deploy", "lambda", ", for what moved to containers"):
-            tool.deploy("lambda")
+        tool.deploy(["lambda"])  # now for what moved to containers
     return 0
 
 
 def destroy(tool: Tool) -> int:
-    """Destroy each target, the last one first; return 0.
+    """Destroy the targets; return 0.
 
     Raises:
         Refusal: the environment is protected. AWS itself would refuse only when the
@@ -110,38 +111,31 @@ def destroy(tool: Tool) -> int:
             f"{name} is protected: say is_protected: false of it in config/deploy.yml, "
             f"make deploy ENV={name}, and destroy then"
         )
-    for target in reversed(tool.targets):
-        with step("destroy", target):
-            tool.destroy(target)
+    tool.destroy()
     return 0
 
 
 def push(tool: Tool) -> int:
-    """Build and push the images of functions that are containers; return 0."""
-    with step("push", "ecr"):
-        push_images(tool)
-    return 0
-
-
-def push_images(tool: Tool) -> None:
-    """Build and push the images that the target ecr names.
+    """Build and push the images that the target ecr names; return 0.
 
     Raises:
         Refusal: it is not deployed.
     """
-    images = tool.output("ecr", "images")
-    if images is None:
-        raise Refusal(
-            f"ecr is not deployed: make deploy TARGET=ecr ENV={tool.environment}"
-        )
-    for function, image in images.items():
-        registry.push(function, image)
+    with step("push", "ecr"):
+        images = tool.output("ecr", "images")
+        if images is None:
+            raise Refusal(
+                f"ecr is not deployed: make deploy TARGET=ecr ENV={tool.environment}"
+            )
+        for function, image in images.items():
+            registry.push(function, image)
+    return 0
 
 
 @contextmanager
-def step(word: str, target: str, more: str = "") -> Iterator[None]:
+def step(word: str, target: str) -> Iterator[None]:
     """Say what is done now; see `stop_at` for the rest."""
-    print(f"== {word} {target}{more}", flush=True)
+    print(f"== {word} {target}", flush=True)
     with stop_at(word, target):
         yield
 

@@ -16,16 +16,20 @@ def make_stacks(
 ) -> dict[str, Stack]:
     """Make the stacks of targets; no other one is needed to synthesise them.
 
+    They are deployed in this order, and destroyed in the other one.
+
     Args:
         app: that they are part of.
         environment: that they are for.
         targets: their names.
         prefix: of the names by which the app has them.
     """
-    stacks = {}
+    stacks: dict[str, Stack] = {}
     for target in targets:
         name = f"{environment.prefix}-{target}"
         stack = Stack(app, prefix + target, stack_name=name)
+        if stacks:
+            stack.add_dependency([*stacks.values()][-1])
         # by path: `lambda` is no name for an import, `queue` is Python's own
         module = run_path(str(Path(__file__).parent / target / "stack.py"))
         module["add_resources"](stack, environment)

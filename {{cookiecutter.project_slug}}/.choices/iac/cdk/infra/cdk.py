@@ -62,31 +62,54 @@ class Cdk(tool.Tool):
         with tool.step("plan", " ".join(self.targets)):  # at once: CDK starts slowly
             return NO_CHANGE not in toolkit.run("--app", self._assembly, *words)
 
-    def deploy(self, target: str, still_mapped: Sequence[str] = ()) -> None:
-        """Deploy a target's stack.
+    def deploy(self, targets: Sequence[str], still_mapped: Sequence[str] = ()) -> None:
+        """Deploy the stacks of targets.
 
         Raises:
-            Refusal: CDK has no bucket and no roles there, or cannot synthesise.
-            subprocess.CalledProcessError: it failed otherwise.
+            Refusal: CDK has no bucket and no roles there, cannot synthesise, or failed.
         """
         assembly = self._assembly
-        if target == "role":
+        if "role" in targets:
             self._detach()
         if still_mapped:
             kept = " ".join(still_mapped)
-            assembly = self._synthesise("moving", targets=target, still_mapped=kept)
-        words = ("--exclusively", "--require-approval=never", "--progress=events")
-        toolkit.run("--app", assembly, "deploy", target, *words, *parameters(target))
+            names = " ".join(targets)
+            assembly = self._synthesise("moving", targets=names, still_mapped=kept)
+        more = ("--require-approval=never", "--progress=events", *parameters(targets))
+        self._work("deploy", assembly, targets, *more)
 
-    def destroy(self, target: str) -> None:
-        """Destroy a target's stack; see `deploy` for what it raises.
+    def destroy(self) -> None:
+        """Destroy the targets' stacks; see `deploy` for what it raises.
 
-        A bucket is emptied before.
+        A bucket is emptied before, when what reads it is gone.
         """
-        if target == "bucket" and (name := self.output(target, "bucket")):
-            boto3.resource("s3").Bucket(name).object_versions.delete()
-        words = ("destroy", target, "--exclusively", "--force")
-        toolkit.run("--app", self._assembly, *words)
+        targets, first = list(self.targets), 0
+        if "bucket" in targets:
+            first = targets.index("bucket") + 1
+        if targets[first:]:
+            self._work("destroy", self._assembly, targets[first:], "--force")
+        if targets[:first]:
+            if name := self.output("bucket", "bucket"):
+                boto3.resource("s3").Bucket(name).object_versions.delete()
+            self._work("destroy", self._assembly, targets[:first], "--force")
+
+    def _work(
+        self, word: str, assembly: Path, targets: Sequence[str], *more: str
+    ) -> None:
+        """Run CDK's command line on targets at once: it starts slowly.
+
+        Raises:
+            Refusal: it failed at one of them.
+        """
+        print(f"== {word} {' '.join(targets)}", flush=True)
+        try:
+            toolkit.run("--app", assembly, word, *targets, "--exclusively", *more)
+        except subprocess.CalledProcessError as error:
+            stack = rf"{self.project}-{self.environment}-(\w+)"
+            failed = re.findall(rf"❌ .*?{stack}", error.output)
+            begun = re.findall(rf"{stack}: creating", error.output)
+            place = [" ".join(targets), *begun, *failed][-1]
+            raise Refusal(f"{word} stopped at {place}") from error
 
     def output(self, target: str, name: str) -> Any:
         """Return an output of a target; None before it is deployed."""
@@ -168,9 +191,9 @@ def synthesise(folder: Path, **settings: str) -> Path:
     return folder
 
 
-def parameters(target: str) -> list[str]:
-    """Return what a stack must be told of AWS: the network, where zones and S3 are."""
-    if target != "network":
+def parameters(targets: Sequence[str]) -> list[str]:
+    """Return what stacks must be told of AWS: the network, where zones and S3 are."""
+    if "network" not in targets:
         return []
     ec2 = boto3.client("ec2")
     s3 = [f"com.amazonaws.{ec2.meta.region_name}.s3"]

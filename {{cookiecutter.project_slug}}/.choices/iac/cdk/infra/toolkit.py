@@ -27,7 +27,7 @@ def run(*words: str | Path, folder: Path = INFRA, is_quiet: bool = False) -> str
         is_quiet: show what it says only if it fails.
 
     Raises:
-        subprocess.CalledProcessError: it failed.
+        subprocess.CalledProcessError: it failed; the error has what it said.
     """
     program = INSTALLED / "node_modules" / ".bin" / "cdk"
     plain = [] if sys.stdout.isatty() else ["--no-color"]
@@ -44,11 +44,12 @@ def run(*words: str | Path, folder: Path = INFRA, is_quiet: bool = False) -> str
             said.append(line)
             if not is_quiet:
                 print(line, end="", flush=True)
-    if is_quiet and process.returncode != 0:
-        print("".join(said), file=sys.stderr)
+    output = "".join(said)
     if process.returncode != 0:
-        raise subprocess.CalledProcessError(process.returncode, program)
-    return "".join(said)
+        if is_quiet:
+            print(output, file=sys.stderr)
+        raise subprocess.CalledProcessError(process.returncode, program, output)
+    return output
 
 
 def environment() -> dict[str, str]:

@@ -19,6 +19,7 @@ from sizes import ROOT, Refusal
 
 INFRA = ROOT / "infra"
 BUILD = ROOT / ".build" / "terraform"
+UNASKED = ("-input=false", "-auto-approve")
 NO_PROVIDER = 3
 UNAVAILABLE = ("Failed to query available provider", "Failed to install provider")
 SHIM_DATABASE = ("DB_HOST", "DB_PORT", "DB_NAME", "DB_USER", "DB_PASS", "DB_TLS")
@@ -66,19 +67,22 @@ class Terraform(tool.Tool):
                 return True
         return False
 
-    def deploy(self, target: str, still_mapped: Sequence[str] = ()) -> None:
-        """Apply a target.
+    def deploy(self, targets: Sequence[str], still_mapped: Sequence[str] = ()) -> None:
+        """Apply targets.
 
         Raises:
-            Refusal: there is no bucket for the state.
-            subprocess.CalledProcessError: Terraform failed.
+            Refusal: there is no bucket for the state, or Terraform failed.
         """
-        kept = {"TF_VAR_still_mapped": json.dumps(still_mapped)}
-        self._terraform(target, "apply", "-input=false", "-auto-approve", **kept)
+        for target in targets:
+            kept = json.dumps(still_mapped if target == "lambda" else [])
+            with tool.step("deploy", target):
+                self._terraform(target, "apply", *UNASKED, TF_VAR_still_mapped=kept)
 
-    def destroy(self, target: str) -> None:
-        """Destroy a target; see `deploy` for what it raises."""
-        self._terraform(target, "destroy", "-input=false", "-auto-approve")
+    def destroy(self) -> None:
+        """Destroy the targets; see `deploy` for what it raises."""
+        for target in reversed(self.targets):
+            with tool.step("destroy", target):
+                self._terraform(target, "destroy", *UNASKED)
 
     def output(self, target: str, name: str) -> Any:
         """Return an output of a target; None before it is deployed."""
