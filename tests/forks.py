@@ -14,37 +14,7 @@ from threading import Event, Lock
 from time import monotonic
 from typing import Any
 
-PROGRAM = """\
-import json, os, runpy, sys
-from contextlib import suppress
-import boto3, box, configargparse
-with suppress(ImportError):
-    import psycopg
-with suppress(ImportError):
-    import pymysql
-
-boto3.Session().client("s3", region_name="eu-west-1")  # imports some more
-
-def become(folder, words, environment, log):
-    os.setsid()
-    os.chdir(folder)
-    for number, name in enumerate((os.devnull, log, log)):
-        os.dup2(os.open(name, os.O_RDWR | os.O_APPEND), number)
-    os.environ.clear()
-    os.environ.update(environment)
-    sys.argv, sys.path[0] = words, os.path.dirname(words[0])
-    runpy.run_path(words[0], run_name="__main__")
-    sys.exit()
-
-for line in sys.stdin:
-    word, *given = json.loads(line)
-    if word == "poll":
-        pid, status = os.waitpid(given[0], os.WNOHANG)
-        answer = os.waitstatus_to_exitcode(status) if pid else None
-    elif not (answer := os.fork()):
-        become(*given)
-    print(json.dumps(answer), flush=True)
-"""
+PROGRAM = Path(__file__).with_name("forking.py")
 
 
 class Forks:
@@ -58,11 +28,12 @@ class Forks:
     def __init__(self, python: Path, environment: dict[str, str]) -> None:
         self._lock = Lock()
         self._process = subprocess.Popen(
-            [python, "-c", PROGRAM],
+            [python, PROGRAM],
             env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            start_new_session=True,  # Ctrl-C ends this process, and thereby that one
         )
 
     def ask(self, *words: Any) -> int | None:
@@ -71,7 +42,9 @@ class Forks:
             assert self._process.stdin
             assert self._process.stdout
             print(json.dumps(words), file=self._process.stdin, flush=True)
-            answer: int | None = json.loads(self._process.stdout.readline())
+            line = self._process.stdout.readline()
+            assert line, f"what forks has ended with {self._process.wait()}"
+            answer: int | None = json.loads(line)
             return answer
 
 
@@ -79,11 +52,11 @@ _forks: dict[Path, Forks] = {}
 
 
 class Forked:
-    """A Python program in a process of its own, used as `subprocess.Popen` is.
+    """A Python program in a process group of its own, used as `subprocess.Popen` is.
 
     Args:
         folder: of the project; the program is run there.
-        words: the program and its arguments.
+        words: the project's Python, the program and its arguments.
         environment: all of it.
         log: file that gets what it says.
     """
@@ -91,12 +64,14 @@ class Forked:
     def __init__(
         self, folder: Path, words: list[str], environment: dict[str, str], log: Path
     ) -> None:
-        python = folder.joinpath(".venv").resolve() / "bin" / "python"
-        if python not in _forks:
-            _forks[python] = Forks(python, environment)
-        self._forks = _forks[python]
+        python, program, *arguments = words
+        # the virtual environment may be shared, and a link
+        found = folder.joinpath(python).parent.resolve() / "python"
+        if found not in _forks:
+            _forks[found] = Forks(found, environment)
+        self._forks = _forks[found]
         self.returncode: int | None = None
-        words = [str(folder / words[0]), *words[1:]]
+        words = [str(folder / program), *arguments]
         pid = self._forks.ask("fork", str(folder), words, environment, str(log))
         assert pid
         self.pid = pid
@@ -117,7 +92,7 @@ class Forked:
         while (code := self.poll()) is None:
             if monotonic() > end:
                 raise subprocess.TimeoutExpired(f"process {self.pid}", timeout)
-            Event().wait(0.02)
+            Event().wait(0.05)
         return code
 
     def send_signal(self, number: int) -> None:

@@ -4,6 +4,7 @@ import json
 import shlex
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -19,6 +20,7 @@ from baking import (
     Running,
     clean_environment,
     free_port,
+    start_process,
     wait_until,
 )
 from forks import Forked
@@ -91,7 +93,8 @@ def drain(project: Project, words: str = "") -> str:
         AssertionError: its exit code is not 0.
     """
     with worker(project, "--drain", *shlex.split(words)) as draining:
-        assert draining.process.wait(DEADLINE) == 0, draining.said
+        draining.wait_until(lambda: draining.process.poll() is not None)
+        assert draining.process.returncode == 0, draining.said
     return draining.said
 
 
@@ -100,13 +103,14 @@ def worker(project: Project, *words: str | Path, **environment: str) -> Running:
     project.make("build", "TARGET=local")
     return Running(
         project.path,
-        [".build/local/worker/local_wrapper.py", *words],
+        [".venv/bin/python", ".build/local/worker/local_wrapper.py", *words],
         clean_environment(
             project.shim_environment()
             | {"READ_QUEUE": "worker-pending", "POLL_INTERVAL": "1"}
             | environment
         ),
-        start=Forked,
+        # elsewhere, as on macOS, what has been imported may not bear a fork
+        start=Forked if sys.platform == "linux" else start_process,
     )
 
 

@@ -23,6 +23,7 @@ from deployed import (
 from playground import DATABASES, client
 from test_bakes import OFFLINE, is_offline_possible
 
+NETWORK = ("S3PrefixList", "Zones")  # what its stack must be told
 UNCHANGED = "There were no differences"
 
 
@@ -94,7 +95,8 @@ case "$1" in
 synth) for word; do case "$word" in --output=*) mkdir -p "${word#*=}"; esac; done;;
 esac
 echo "$*" >> "$CALLS"
-test "$3" != "$FAILS" || { echo "❌  click-loader-dev-aurora failed"; exit 1; }
+for done in role network queue bucket; do echo "✅  $done (dev-$done)"; done
+test "$3 $4" != "$FAILS"
 """
 
 
@@ -108,27 +110,33 @@ def test_all_targets_are_deployed_at_once_but_for_images_and_what_moves(
     has_output(aws, "ecr", "Images", {})
     calls = tmp_path / "calls"
 
-    def deploy(fails: str) -> tuple[str, list[tuple[list[str], str]]]:
+    def make(word: str, fails: str = "") -> tuple[str, list[list[str]]]:
         calls.write_text("", encoding="utf-8")
-        words = ("deploy", "ENV=dev", "NEEDS_=")
-        env = {"CALLS": str(calls), "FAILS": fails}
-        result = aws.make(*words, env=env, check=False)
+        env = {"CALLS": str(calls), "FAILS": f"{word} {fails}"}
+        result = aws.make(word, "ENV=dev", "NEEDS_=", env=env, check=False)
         assert (result.returncode == 0) is not bool(fails), result.stdout
-        found = []
-        for line in calls.read_text(encoding="utf-8").splitlines():
-            app, assembly, word, *more = line.split()
-            if (app, word) == ("--app", "deploy"):
-                targets = more[: more.index("--exclusively")]
-                found.append((targets, Path(assembly).name))
-        return result.stdout, found
+        lines = map(str.split, calls.read_text(encoding="utf-8").splitlines())
+        return result.stdout, [line for line in lines if line[2] == word]
 
-    said, deployed = deploy(fails="deploy")
+    def targets_of(call: list[str]) -> tuple[list[str], str]:
+        return call[3 : call.index("--exclusively")], Path(call[1]).name
+
+    said, deployed = make("deploy", fails="role")
     assert "deploy stopped at aurora.\n" in said
     # the queue feeds the Lambda until the container runs
     first = (TARGETS[:-1], "moving")
-    assert deployed == [first]
-    _, deployed = deploy(fails="")
-    assert deployed == [first, (["ecs"], "all"), (["lambda"], "all")]
+    assert list(map(targets_of, deployed)) == [first]
+    told = {word.split("=")[1] for word in deployed[0] if "--parameters" in word}
+    assert told == {f"click-loader-dev-network:{what}" for what in NETWORK}
+    said, deployed = make("deploy", fails="ecs")
+    assert "deploy stopped at ecs.\n" in said
+    assert list(map(targets_of, deployed)) == [first, (["ecs"], "all")]
+    _, deployed = make("deploy")
+    *_, last = map(targets_of, deployed)
+    assert last == (["lambda"], "all")
+    _, destroyed = make("destroy")
+    readers, rest = map(targets_of, destroyed)
+    assert (rest[0], readers[0]) == (TARGETS[:4], TARGETS[4:])
 
 
 def test_topic_that_is_none_is_named(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def deploy(tool: Tool) -> int:
     """
     targets, moving = list(tool.targets), []
     if {"lambda", "ecs"} <= set(targets):
-        with stop_at("deploy", "lambda"):
+        with stop_at("deploy", targets[0]):
             moving = tool.moving()
     rest = targets.index("ecr") + 1 if "ecr" in targets else len(targets)
     tool.deploy(targets[:rest], moving)

@@ -4,13 +4,12 @@ It hands out large objects in pieces. Before Python 3.12, asyncio copies what a 
 does not take at once, and meanwhile sends nothing: for 100 MB that is 0.1 s, in which a
 load has no rows.
 
-It does once what a client asks for twice. Go's client loses answers on a busy machine,
-and repeats the request: what Terraform makes would be there already, or twice. All of
-AWS's clients name a request and its repetitions alike, in a header. SQS is left out: at
-AWS, too, a message that is sent again is there twice.
+It does once what a client asks for twice, which AWS does not. Go's client loses answers
+on a busy machine, and repeats the request: what Terraform makes would be there already,
+or twice. A request and its repetitions are known by a header. SQS is left out: that a
+message is sent or received twice is what workers must bear.
 """
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -26,7 +25,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 serve = emulator.app
-answers: OrderedDict[bytes, asyncio.Task[list[Message]]] = OrderedDict()
+answers: OrderedDict[bytes, list[Message]] = OrderedDict()
 
 
 async def serve_in_pieces(scope: Message, receive: Receive, send: Send) -> None:
@@ -54,26 +53,20 @@ async def serve_once(scope: Message, receive: Receive, send: Send) -> None:
     if name in answers:
         while (await receive()).get("more_body"):
             pass
-    else:
-        answers[name] = asyncio.create_task(answer(scope, receive))
-    said = await answers[name]
-    if said[0]["status"] >= 300:  # to ask again may help
-        answers.pop(name, None)
-    while len(answers) > KEPT:
-        answers.popitem(last=False)
-    for message in said:
-        await send(message)
-
-
-async def answer(scope: Message, receive: Receive) -> list[Message]:
-    """Return the messages that answer a request."""
+        for message in answers[name]:
+            await send(message)
+        return
     said: list[Message] = []
 
-    async def note(message: Message) -> None:
+    async def send_and_note(message: Message) -> None:
         said.append(message)
+        await send(message)
 
-    await serve(scope, receive, note)
-    return said
+    await serve(scope, receive, send_and_note)
+    if said and said[0]["status"] < 300:  # else to ask again may help
+        answers[name] = said
+    if len(answers) > KEPT:
+        answers.popitem(last=False)
 
 
 if __name__ == "__main__":

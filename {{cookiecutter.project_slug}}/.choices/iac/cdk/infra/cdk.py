@@ -69,14 +69,18 @@ class Cdk(tool.Tool):
             Refusal: CDK has no bucket and no roles there, cannot synthesise, or failed.
         """
         assembly = self._assembly
-        if "role" in targets:
-            self._detach()
         if still_mapped:
             kept = " ".join(still_mapped)
             names = " ".join(targets)
             assembly = self._synthesise("moving", targets=names, still_mapped=kept)
-        more = ("--require-approval=never", "--progress=events", *parameters(targets))
-        self._work("deploy", assembly, targets, *more)
+        words = ["--require-approval=never", "--progress=events"]
+        if "network" in targets:
+            stack = f"{self.project}-{self.environment}-network"
+            given = network_parameters().items()
+            words += [f"--parameters={stack}:{name}={value}" for name, value in given]
+        if "role" in targets:
+            self._detach()
+        self._work("deploy", assembly, targets, *words)
 
     def destroy(self) -> None:
         """Destroy the targets' stacks; see `deploy` for what it raises.
@@ -105,10 +109,9 @@ class Cdk(tool.Tool):
         try:
             toolkit.run("--app", assembly, word, *targets, "--exclusively", *more)
         except subprocess.CalledProcessError as error:
-            stack = rf"{self.project}-{self.environment}-(\w+)"
-            failed = re.findall(rf"❌ .*?{stack}", error.output)
-            begun = re.findall(rf"{stack}: creating", error.output)
-            place = [" ".join(targets), *begun, *failed][-1]
+            done = re.findall(r"✅ +(\w+)", error.output)
+            order = targets if word == "deploy" else [*reversed(targets)]
+            place = next((each for each in order if each not in done), order[-1])
             raise Refusal(f"{word} stopped at {place}") from error
 
     def output(self, target: str, name: str) -> Any:
@@ -191,10 +194,8 @@ def synthesise(folder: Path, **settings: str) -> Path:
     return folder
 
 
-def parameters(targets: Sequence[str]) -> list[str]:
-    """Return what stacks must be told of AWS: the network, where zones and S3 are."""
-    if "network" not in targets:
-        return []
+def network_parameters() -> dict[str, str]:
+    """Return what the network must be told of AWS: where zones and S3 are."""
     ec2 = boto3.client("ec2")
     s3 = [f"com.amazonaws.{ec2.meta.region_name}.s3"]
     filters = [{"Name": "prefix-list-name", "Values": s3}]
@@ -205,8 +206,7 @@ def parameters(targets: Sequence[str]) -> list[str]:
         for each in ec2.describe_availability_zones(Filters=own)["AvailabilityZones"]
         if each["State"] == "available" and each["ZoneId"] != FULL
     )
-    given = {"S3PrefixList": found["PrefixListId"], "Zones": ",".join(zones)}
-    return [f"--parameters=network:{name}={value}" for name, value in given.items()]
+    return {"S3PrefixList": found["PrefixListId"], "Zones": ",".join(zones)}
 
 
 def validate(targets: Sequence[str], database: str) -> int:
