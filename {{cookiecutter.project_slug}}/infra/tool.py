@@ -94,7 +94,8 @@ def deploy(tool: Tool) -> int:
     if targets[rest:]:
         tool.deploy(targets[rest:])
     if moving:
-        tool.deploy(["lambda"])  # now for what moved to containers
+        print("What moved to containers lets go of its Lambda:", flush=True)
+        tool.deploy(["lambda"])
     return 0
 
 
