@@ -3,6 +3,7 @@
 It is run by a project's Python: most of a worker's start is to import these.
 """
 
+import gc
 import json
 import os
 import runpy
@@ -39,6 +40,8 @@ def main() -> None:
     boto3 = sys.modules["boto3"]
     where = {"region_name": "eu-west-1", "endpoint_url": "http://localhost"}
     boto3.Session().client("s3", **where)  # which imports some more
+    gc.collect()
+    gc.freeze()  # else each fork looks through all of it, and thereby copies it
     for line in sys.stdin:
         word, *given = json.loads(line)
         answer: int | None
