@@ -29,6 +29,7 @@ ROOT = Path(__file__).resolve().parents[1]
 TEMPLATE = ROOT / "{{cookiecutter.project_slug}}"
 SHARED = ROOT / ".build" / "shared"
 DEADLINE = 60
+QUICK = str(ROOT / "tests" / "quick")
 VARIABLES = {".venv": "VENV", ".venv-shim": "SHIM_VENV", ".venv-infra": "INFRA_VENV"}
 
 # What the machine's own settings must not decide in a project.
@@ -212,7 +213,10 @@ for line in sys.stdin:
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self.environment = environment
         # pymysql reads all certificates of the machine for each connection
-        more = {"PYTHONPATH": "src/common:src", "SSL_CERT_FILE": os.devnull}
+        more = {
+            "PYTHONPATH": os.pathsep.join(("src/common", "src", QUICK)),
+            "SSL_CERT_FILE": os.devnull,
+        }
         self._process = subprocess.Popen(
             [".venv/bin/python", "-c", self.PROGRAM],
             cwd=folder,
@@ -354,7 +358,7 @@ def clean_environment(more: dict[str, str] | None = None) -> dict[str, str]:
         name: value
         for name, value in os.environ.items()
         # which Python makes virtual environments, here and in projects
-        if name == "PYTHON" or not name.startswith(FOREIGN)
+        if name == "PYTHON" or value == QUICK or not name.startswith(FOREIGN)
     }
     return kept | (more or {})
 
