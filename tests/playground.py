@@ -148,11 +148,11 @@ def waiting(project: Project, name: str = "worker-pending") -> list[int]:
 
 def send(project: Project, *bodies: str) -> None:
     """Put messages on the queue."""
-    entries = [
-        {"Id": str(number), "MessageBody": body} for number, body in enumerate(bodies)
-    ]
-    words = {"QueueUrl": queue(project), "Entries": entries}
-    client(project, "sqs").send_message_batch(**words)
+    sqs, url = client(project, "sqs"), queue(project)
+    for first in range(0, len(bodies), 10):
+        some = enumerate(bodies[first : first + 10])
+        entries = [{"Id": str(place), "MessageBody": body} for place, body in some]
+        sqs.send_message_batch(QueueUrl=url, Entries=entries)
 
 
 @contextmanager

@@ -27,6 +27,7 @@ from playground import (
     dead_letters,
     is_postgres,
     queue,
+    send,
     visibility,
     waiting,
     worker,
@@ -35,9 +36,10 @@ from proxy import Answer, Call, Cut, Deed, Proxy
 
 MINUTE = 60
 WORKERS = 4
-FAULTS = 0.05
+BAD = 0.05  # of messages, and of lines
+HINDERED = 0.08  # of requests
 ROWS = 20
-SOME = 500  # requests, at most, from one fault to the next
+SOME = 350  # requests, at most, from one fault to the next
 PATIENCE = 6  # seconds, if they are not done before
 HASTY = ("--retry_delay=0", "--poll_interval=1")
 THROTTLED = Answer(400, "RequestThrottled")
@@ -57,29 +59,45 @@ class Inputs:
     and some are not there. Of the messages, some are poison.
     """
 
-    def __init__(self, chance: random.Random, messages: int, objects: int) -> None:
+    def __init__(self, chance: random.Random, objects: int) -> None:
         self.files: dict[str, str] = {}
         self.rows: list[str] = []
         self.rejects: list[tuple[str, int]] = []
         self.ledger: list[tuple[str, int, int]] = []
-        hopeless = set()
-        for number in range(objects):
-            key = f"soak/{number:05}.csv"
-            kind = chance.choices(["good", "bad", "missing"], [0.95, 0.03, 0.02])[0]
-            if kind != "good":
-                hopeless.add(key)
-            if kind != "missing":
-                self.files[key] = self._file(chance, key, number, kind)
-        keys = [f"soak/{number:05}.csv" for number in range(objects)]
-        named = keys + chance.choices(keys, k=messages - objects)
-        bodies = [json.dumps({"bucket": "raw", "key": key}) for key in named]
         self.dead: Counter[str] = Counter()
         self.messages: list[str] = []
-        for number, (key, body) in enumerate(zip(named, bodies, strict=True)):
+        self._keys = [f"soak/{number:05}.csv" for number in range(objects)]
+        self._hopeless = set()
+        for number, key in enumerate(self._keys):
+            kind = chance.choices(["good", "bad", "missing"], [0.95, 0.03, 0.02])[0]
+            if kind != "good":
+                self._hopeless.add(key)
+            if kind != "missing":
+                self.files[key] = self._file(chance, key, number, kind)
+
+    def tell(self, chance: random.Random, messages: int, puts: dict[str, str]) -> None:
+        """Make the messages.
+
+        Half of them name an object's version, as S3's notifications do; the others do
+        not, as those of people.
+
+        Args:
+            chance: draws.
+            messages: how many.
+            puts: version of each object that is there.
+        """
+        objects = len(self._keys)
+        named = self._keys + chance.choices(self._keys, k=messages - objects)
+        for number, key in enumerate(named):
+            body = json.dumps({"bucket": "raw", "key": key})
+            if key in puts and chance.random() < 0.5:
+                about = {"key": key, "versionId": puts[key]}
+                entity = {"bucket": {"name": "raw"}, "object": about}
+                body = json.dumps({"Records": [{"s3": entity}]})
             # each object is named by one good message at least
-            if number >= objects and chance.random() < FAULTS:
+            if number >= objects and chance.random() < BAD:
                 body = f"poison {number}"
-            if body.startswith("poison") or key in hopeless:
+            if body.startswith("poison") or key in self._hopeless:
                 self.dead[body] += 1
             self.messages.append(body)
         chance.shuffle(self.messages)
@@ -88,7 +106,7 @@ class Inputs:
         lines, loaded = [], 0
         for row in range(ROWS):
             click = number * ROWS + row
-            if kind == "bad" or chance.random() < FAULTS:
+            if kind == "bad" or chance.random() < BAD:
                 lines.append(chance.choice(["oops", f"{click},,,,never"]))
             else:
                 lines.append(f"{click},visitor {click % 7},/{row},,2026-01-05 08:00:00")
@@ -110,9 +128,10 @@ def soak(project: Project, seed: int, messages: int = 2000, objects: int = 200) 
         AssertionError: something is there that should not be, or the other way round.
     """
     began, chance = monotonic(), random.Random(seed)
-    inputs = Inputs(chance, messages, objects)
+    inputs = Inputs(chance, objects)
     told: Counter[str] = Counter()
-    put(project, inputs)
+    inputs.tell(chance, messages, put(project, inputs.files))
+    send(project, *inputs.messages)
     with visibility(project, 6):
         hindered = run_with_faults(project, chance, told)
         told["redriven"] = redrive(project, inputs.dead)
@@ -137,19 +156,17 @@ def soak(project: Project, seed: int, messages: int = 2000, objects: int = 200) 
     )
 
 
-def put(project: Project, inputs: Inputs) -> None:
-    """Empty tables and queues; put the objects and the messages there."""
+def put(project: Project, files: dict[str, str]) -> dict[str, str]:
+    """Empty tables and queues; put the objects there, and return their versions."""
     for table in ("clicks", "loads", "rejects"):
         project.change(f"DELETE FROM {table}")
     dead_letters(project)
-    s3, sqs, url = client(project, "s3"), client(project, "sqs"), queue(project)
-    sqs.purge_queue(QueueUrl=url)
-    for key, text in inputs.files.items():
-        s3.put_object(Bucket="raw", Key=key, Body=text.encode())
-    for first in range(0, len(inputs.messages), 10):
-        some = enumerate(inputs.messages[first : first + 10])
-        entries = [{"Id": str(place), "MessageBody": body} for place, body in some]
-        sqs.send_message_batch(QueueUrl=url, Entries=entries)
+    client(project, "sqs").purge_queue(QueueUrl=queue(project))
+    put_object = client(project, "s3").put_object
+    return {
+        key: put_object(Bucket="raw", Key=key, Body=text.encode())["VersionId"]
+        for key, text in files.items()
+    }
 
 
 def run_with_faults(project: Project, chance: random.Random, told: Counter[str]) -> int:
@@ -162,7 +179,7 @@ def run_with_faults(project: Project, chance: random.Random, told: Counter[str])
     upstream = project.shim_environment()["AWS_ENDPOINT_URL"]
 
     def rule(call: Call) -> Deed:
-        if chance.random() >= FAULTS:
+        if chance.random() >= HINDERED:
             return None
         if call.operation == "GetObject" and chance.random() < 0.5:
             return Cut(chance.randrange(500))

@@ -11,8 +11,9 @@ from soak import soak
 
 @pytest.mark.long
 @fault(
-    "2,000 messages with duplicates and poison over 200 objects, some bad or missing; "
-    "four workers killed at random, connections ended, requests hindered",
+    "2,000 messages with duplicates and poison over 200 objects, some bad or missing, "
+    "half of them with the object's version; four workers killed at random, "
+    "connections ended, requests hindered",
     "rows, rejects, ledger and dead letters are those that the inputs tell",
 )
 def test_end_state_is_what_the_inputs_tell(shimmed: Project) -> None:
