@@ -1,7 +1,7 @@
 """Runs CDK on one target, or on all of them in order.
 
-The app is synthesised into `.build/cdk/<environment>/`, once for the same code, zips
-and settings; all words work on what is there.
+The app is synthesised into `.build/cdk/<environment>/`, by the first word that succeeds
+for the same code, zips and settings; the others work on what is there.
 """
 
 import hashlib
@@ -60,7 +60,7 @@ class Cdk(tool.Tool):
         """
         words = ("diff", *self.targets, "--exclusively", "--no-change-set")
         with tool.step("plan", " ".join(self.targets)):  # at once: CDK starts slowly
-            return NO_CHANGE not in toolkit.run("--app", self._assembly, *words)
+            return NO_CHANGE not in self._assembly.run(*words)
 
     def deploy(self, targets: Sequence[str], still_mapped: Sequence[str] = ()) -> None:
         """Deploy the stacks of targets.
@@ -72,7 +72,7 @@ class Cdk(tool.Tool):
         if still_mapped:
             kept = " ".join(still_mapped)
             names = " ".join(targets)
-            assembly = self._synthesise("moving", targets=names, still_mapped=kept)
+            assembly = self._made("moving", targets=names, still_mapped=kept)
         words = ["--require-approval=never", "--progress=events"]
         if "network" in targets:
             stack = f"{self.project}-{self.environment}-network"
@@ -98,7 +98,7 @@ class Cdk(tool.Tool):
             self._work("destroy", self._assembly, targets[:first], "--force")
 
     def _work(
-        self, word: str, assembly: Path, targets: Sequence[str], *more: str
+        self, word: str, assembly: "Assembly", targets: Sequence[str], *more: str
     ) -> None:
         """Run CDK's command line on targets at once: it starts slowly.
 
@@ -107,7 +107,7 @@ class Cdk(tool.Tool):
         """
         print(f"== {word} {' '.join(targets)}", flush=True)
         try:
-            toolkit.run("--app", assembly, word, *targets, "--exclusively", *more)
+            assembly.run(word, *targets, "--exclusively", *more)
         except subprocess.CalledProcessError as error:
             done = re.findall(r"✅ +(\w+)", error.output)
             order = targets if word == "deploy" else [*reversed(targets)]
@@ -141,8 +141,8 @@ class Cdk(tool.Tool):
                     iam.delete_role_policy(RoleName=role, PolicyName="secret")
 
     @cached_property
-    def _assembly(self) -> Path:
-        """All targets that are wanted, synthesised; CDK has what it needs to deploy."""
+    def _assembly(self) -> "Assembly":
+        """All targets that are wanted; CDK has what it needs to deploy."""
         if not toolkit.is_there():
             if not self.is_local:
                 raise Refusal(
@@ -151,10 +151,10 @@ class Cdk(tool.Tool):
                 )
             toolkit.bootstrap(self.is_local)
         name = self.targets[0] if len(self.targets) == 1 else "all"
-        return self._synthesise(name, targets=" ".join(self.targets))
+        return self._made(name, targets=" ".join(self.targets))
 
-    def _synthesise(self, name: str, **more: str) -> Path:
-        return synthesise(
+    def _made(self, name: str, **more: str) -> "Assembly":
+        return Assembly(
             BUILD / self.environment / name,
             project=self.project,
             environment=self.environment,
@@ -163,35 +163,63 @@ class Cdk(tool.Tool):
         )
 
 
-def synthesise(folder: Path, **settings: str) -> Path:
-    """Synthesise into a folder, if what is there is not the same; return the folder.
+class Assembly:
+    """What the app is synthesised into.
 
     Args:
-        folder: for the assembly.
+        folder: its place.
         settings: context of the app; see `app.py`.
-
-    Raises:
-        Refusal: CDK failed.
     """
-    variables = {name: os.environ.get(name, "") for name in VARIABLES}
-    summed = hashlib.sha256(json.dumps([settings, variables]).encode())
-    for path in sorted(path for glob in INPUTS for path in ROOT.glob(glob)):
-        if path.is_file() and "__pycache__" not in path.parts:
-            summed.update(f"{path} {path.stat().st_size} ".encode() + path.read_bytes())
-    stamp = folder / ".of"
-    if stamp.exists() and stamp.read_text(encoding="utf-8") == summed.hexdigest():
-        return folder
-    shutil.rmtree(folder, ignore_errors=True)
-    context = [f"--context={name}={value}" for name, value in settings.items()]
-    # CloudFormation's rules are for lint: to load them takes as long as the rest
-    rules = STRICT if "is_checked" in settings else "--no-validation"
-    try:
-        words = ("synth", "--quiet", "--no-lookups", rules, f"--output={folder}")
-        toolkit.run(*words, *context, is_quiet=True)
-    except subprocess.CalledProcessError as error:
-        raise Refusal("the stacks could not be synthesised: see above") from error
-    stamp.write_text(summed.hexdigest(), encoding="utf-8")
-    return folder
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        self.folder = folder
+        self._settings = settings
+        self._stamp = folder / ".of"
+
+    def is_there(self) -> bool:
+        """Tell whether it is there, of the same code, zips and settings."""
+        stamp = self._stamp
+        return stamp.exists() and stamp.read_text(encoding="utf-8") == self._sum()
+
+    def run(self, *words: str, is_quiet: bool = False) -> str:
+        """Run CDK's command line on it, which synthesises it if it is not there.
+
+        Args:
+            words: of the command line.
+            is_quiet: show what is said only if it fails.
+
+        Returns:
+            What is said.
+
+        Raises:
+            Refusal: it cannot be synthesised.
+            subprocess.CalledProcessError: CDK failed otherwise.
+        """
+        if self.is_there():
+            return toolkit.run(*words, "--app", self.folder, is_quiet=is_quiet)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        summed, settings = self._sum(), self._settings
+        context = [f"--context={name}={value}" for name, value in settings.items()]
+        # CloudFormation's rules are for lint: to load them takes as long as the rest
+        rules = STRICT if "is_checked" in settings else "--no-validation"
+        how = ("--no-lookups", rules, f"--output={self.folder}", *context)
+        try:
+            said = toolkit.run(*words, *how, is_quiet=is_quiet)
+        except subprocess.CalledProcessError as error:
+            if not (self.folder / "manifest.json").exists():
+                raise Refusal("the stacks cannot be synthesised, see above") from error
+            raise
+        self._stamp.write_text(summed, encoding="utf-8")
+        return said
+
+    def _sum(self) -> str:
+        variables = {name: os.environ.get(name, "") for name in VARIABLES}
+        summed = hashlib.sha256(json.dumps([self._settings, variables]).encode())
+        for path in sorted(path for glob in INPUTS for path in ROOT.glob(glob)):
+            if path.is_file() and "__pycache__" not in path.parts:
+                about = f"{path} {path.stat().st_size} "
+                summed.update(about.encode() + path.read_bytes())
+        return summed.hexdigest()
 
 
 def network_parameters() -> dict[str, str]:
@@ -215,7 +243,7 @@ def validate(targets: Sequence[str], database: str) -> int:
     Raises:
         Refusal: they break one.
     """
-    folder = synthesise(
+    assembly = Assembly(
         BUILD / ".check",
         project="test",
         environment="small large",
@@ -224,10 +252,14 @@ def validate(targets: Sequence[str], database: str) -> int:
         targets=" ".join(targets),
         is_checked="yes",
     )
-    sound = folder / ".sound"  # goes with the folder
-    if sound.exists():
+    sound = assembly.folder / ".sound"  # goes with the folder
+    if assembly.is_there() and sound.exists():
         return 0
-    found = sorted(folder.glob("*.template.json"))
+    try:
+        assembly.run("synth", "--quiet", is_quiet=True)
+    except subprocess.CalledProcessError as error:
+        raise Refusal("AWS's rules for solutions are broken, see above") from error
+    found = sorted(assembly.folder.glob("*.template.json"))
     linted = subprocess.run(
         [BIN / "cfn-lint", "--template", *found], env=toolkit.environment()
     )
