@@ -27,7 +27,10 @@ TERRAFORM = os.environ.get("TERRAFORM", "").split()
 
 # What is checked of what deploys; with CDK the functions are a part of it.
 HCL = ("infra/**/*.tf", "infra/**/*.hcl")
-CDK = ("infra/**/*.py", "infra/*.json", "infra/tests/*.yml", "src/func/*.py")
+CDK = (
+    *("infra/*/*.py", "infra/*.json", "infra/tests/*.yml", "src/func/*.py"),
+    *(f"infra/{name}.py" for name in ("app", "cdk", "common", "sizes", "toolkit")),
+)
 
 
 @pytest.hookimpl(trylast=True)
@@ -119,7 +122,7 @@ def checked_once(tmp_path_factory: pytest.TempPathFactory) -> CheckedOnce:
     @contextmanager
     def once(project: Project, anew: bool = False) -> Iterator[None]:
         is_cdk = (project.path / "infra" / "cdk.py").exists()
-        passed = folder / project.digest(*(CDK if is_cdk else HCL), "config/deploy.yml")
+        passed = folder / project.digest(*(CDK if is_cdk else HCL))
 
         def is_known() -> bool:
             return passed.exists() and not anew

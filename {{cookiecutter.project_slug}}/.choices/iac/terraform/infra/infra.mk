@@ -1,6 +1,6 @@
 # Deploying by Terraform: docs/deploying.md
 INFRA_VENV    ?= .venv-infra
-INFRA_FILES   := $(wildcard infra/*.tf infra/*/*.tf infra/*/*.hcl) config/deploy.yml
+INFRA_FILES   := $(wildcard infra/*.tf infra/*/*.tf infra/*/*.hcl)
 VALIDATED     := .build/terraform/.validated
 CHECKOV       := $(INFRA_VENV)/bin/checkov --directory infra --framework terraform --skip-download --compact --quiet
 
