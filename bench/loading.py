@@ -303,7 +303,7 @@ class _Loads:
 
     def _put(self, *files: File, prefix: str = "bench") -> None:
         paths = {_key(file, prefix): file.path for file in files}
-        put(self._project, self._environment, paths)
+        put(self._environment, paths)
 
     def _add_memory(self, report: Report, rows: int, peaks: list[float]) -> None:
         assert min(self._base) > own_peak(), (
