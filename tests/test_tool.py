@@ -61,6 +61,13 @@ def test_word_used_wrongly_says_what_to_do(
             "min_tasks: 0 ",
             "min_tasks of the defaults is 0 in config/deploy.yml: say 1 or more",
         ),
+        ("local", "defaults:", "defaults: [", "config/deploy.yml is no YAML: while p"),
+        (
+            "local",
+            "architecture: x86_64",
+            "architecture: vax",
+            "the architecture is 'vax' in config/deploy.yml: say x86_64 or arm64",
+        ),
         ("dev", "zones: 2", "zoens: 2", "dev of config/deploy.yml does not say its z"),
         ("Dev1", "dev:", "Dev1:", "Dev1 is no name for an environment: use 1 to 8 of"),
     ],
@@ -72,6 +79,16 @@ def test_wrong_size_is_named(
     text = config.read_text(encoding="utf-8")
     config.write_text(text.replace(right, wrong, 1), encoding="utf-8")
     assert told in refused(deployable, f"ENV={environment}")
+
+
+def test_sizes_that_are_no_yaml_stop_only_what_needs_them(baked: Project) -> None:
+    (baked.path / "config" / "deploy.yml").write_text("functions: [", encoding="utf-8")
+    assert "built" in baked.make("build", "TARGET=local").stdout
+    for words in (("new", "FUNC=tally"), ("build", "TARGET=lambda", "ENV=prod")):
+        result = baked.make(*words, check=False)
+        assert result.returncode != 0
+        assert "config/deploy.yml is no YAML: while parsing" in result.stdout
+        assert "Traceback" not in result.stdout
 
 
 def test_protected_environment_is_not_destroyed(deployable: Project) -> None:

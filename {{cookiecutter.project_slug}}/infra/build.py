@@ -14,9 +14,9 @@ import sys
 import zipfile
 from pathlib import Path
 
-import yaml
+import sizes
+from sizes import ROOT, Refusal
 
-ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ROOT / "src"
 BUILD = ROOT / ".build"
 AUTHORITIES = ROOT / "config" / "rds-ca.pem"
@@ -25,10 +25,7 @@ WRAPPERS = {
     "lambda": ("lambda_wrapper.py",),
 }
 NAME = "[a-z][a-z0-9_]{0,19}"
-DEPLOYED = yaml.safe_load((ROOT / "config" / "deploy.yml").read_text(encoding="utf-8"))
-LAMBDA_PYTHON = DEPLOYED["python"]
-MACHINE = {"x86_64": "x86_64", "arm64": "aarch64"}[DEPLOYED["architecture"]]
-LAMBDA_WHEELS = ["--platform", f"manylinux2014_{MACHINE}", "--only-binary", ":all:"]
+MACHINES = {"x86_64": "x86_64", "arm64": "aarch64"}
 LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc")
 # What nothing reads in a layer: pip's own notes, commands, tests, types, sources in C.
 # python-box works as well without its 18 MB of compiled modules, and loads no slower.
@@ -47,9 +44,13 @@ LATE = r"/(settings|func/__init__|lib/(database|loads|rds))\.py$"
 
 
 def assemble(target: str, function: str) -> Path:
-    """Lay a function and its wrapper out in a folder of their own; return it."""
+    """Lay a function and its wrapper out in a folder of their own; return it.
+
+    Raises:
+        Refusal: its name cannot be.
+    """
     if not re.fullmatch(NAME, function):
-        raise SystemExit(
+        raise Refusal(
             f"{function!r} is no name for a function: use a-z, 0-9 and _, begin with a "
             "letter, and end after 20 characters"
         )
@@ -100,7 +101,9 @@ def install_layer(platform: str) -> Path:
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-compile"]
     command += ["--disable-pip-version-check", "--target", str(folder / "python")]
     if platform == "aws":
-        command += ["--python-version", LAMBDA_PYTHON, *LAMBDA_WHEELS]
+        machine = MACHINES[sizes.load()["architecture"]]
+        command += ["--python-version", lambda_python(), "--only-binary", ":all:"]
+        command += ["--platform", f"manylinux2014_{machine}"]
     requirements = SOURCES / "common" / "requirements-layer.txt"
     subprocess.run([*command, "--requirement", str(requirements)], check=True)
     if platform == "aws":  # who vouches for RDS is not known to Lambda's system
@@ -110,11 +113,16 @@ def install_layer(platform: str) -> Path:
     return folder
 
 
+def lambda_python() -> str:
+    """Return the version of Lambda's Python."""
+    return str(sizes.load()["python"])
+
+
 def find_python(platform: str) -> str | None:
     """Return a Python of the version that a platform has, if this machine has one."""
-    if platform == "local" or sys.version.startswith(f"{LAMBDA_PYTHON}."):
+    if platform == "local" or sys.version.startswith(f"{lambda_python()}."):
         return sys.executable
-    found = shutil.which(f"python{LAMBDA_PYTHON}")
+    found = shutil.which(f"python{lambda_python()}")
     # a version manager may answer to the name without having the version
     if found and subprocess.run([found, "-V"], capture_output=True).returncode == 0:
         return found
@@ -147,6 +155,33 @@ def pack(folder: Path, level: int) -> Path:
     return result
 
 
+def build(target: str, name: str, platform: str) -> str:
+    """Build a target; return what to tell of it.
+
+    Args:
+        target: local, lambda or layer.
+        name: of the function.
+        platform: "aws", or "local" for this machine's Python.
+
+    Raises:
+        Refusal: the name cannot be, or `config/deploy.yml` is wrong.
+    """
+    is_layer = target == "layer"
+    result = install_layer(platform) if is_layer else assemble(target, name)
+    if target == "local":
+        return str(result.relative_to(ROOT))
+    told = ""
+    if python := find_python(platform):
+        precompile(result, target, python)
+    else:
+        told = f"; slower to start, for want of python{lambda_python()} to compile it"
+    unpacked = sum(path.stat().st_size for path in files(result))
+    result = pack(result, LEVELS[target])
+    packed = result.stat().st_size
+    sizes_told = f"{packed / 1024:,.0f} KB ({unpacked / 1024:,.0f} KB unpacked)"
+    return f"{result.relative_to(ROOT)}, {sizes_told}{told}"
+
+
 def main() -> int:
     """Build one target; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -155,21 +190,13 @@ def main() -> int:
     parser.add_argument("--platform", choices=["aws", "local"], default="local")
     options = parser.parse_args()
     if options.target == "layer":
-        platform, result = options.name, install_layer(options.name)
-    else:
-        platform, result = options.platform, assemble(options.target, options.name)
-    told = ""
-    if options.target != "local":
-        python = find_python(platform)
-        if python:
-            precompile(result, options.target, python)
-        else:
-            told = f"; slower to start, for want of python{LAMBDA_PYTHON} to compile it"
-        unpacked = sum(path.stat().st_size for path in files(result))
-        result = pack(result, LEVELS[options.target])
-        packed = result.stat().st_size
-        told = f", {packed / 1024:,.0f} KB ({unpacked / 1024:,.0f} KB unpacked){told}"
-    print(f"built {result.relative_to(ROOT)}{told}", file=sys.stderr)
+        options.platform = options.name
+    try:
+        told = build(options.target, options.name, options.platform)
+    except Refusal as error:
+        print(f"{error}.", file=sys.stderr)
+        return 1
+    print(f"built {told}", file=sys.stderr)
     return 0
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import yaml
 
 from build import NAME
-from sizes import ROOT, Refusal, names
+from sizes import ROOT, Refusal, names, parsed
 
 STARTER = ROOT / "infra" / "starter"
 DEPLOY = ROOT / "config" / "deploy.yml"
@@ -72,9 +72,9 @@ def with_entry(text: str, name: str) -> str:
     What is there stays as it is, comments too.
 
     Raises:
-        Refusal: it is written in a way that does not take a line more.
+        Refusal: it is no YAML, or written in a way that does not take a line more.
     """
-    expected = yaml.safe_load(text)
+    expected = parsed(text)
     known = expected.get("functions") or {}
     if name in known:
         return text

@@ -2,11 +2,11 @@
 
 import base64
 import subprocess
-from pathlib import Path
 
 import boto3
-import yaml
 from botocore.exceptions import ClientError
+
+import sizes
 
 PLATFORMS = {"x86_64": "linux/amd64", "arm64": "linux/arm64"}
 
@@ -49,8 +49,7 @@ def push(function: str, image: str) -> None:
         print(f"{image} is there already", flush=True)
         return
     log_in(image.partition("/")[0])
-    config = yaml.safe_load(Path("config/deploy.yml").read_text(encoding="utf-8"))
-    platform = ["--platform", PLATFORMS[config["architecture"]]]
+    platform = ["--platform", PLATFORMS[sizes.load()["architecture"]]]
     words = ["--file", "src/common/docker_wrapper", "--build-arg", f"FUNC={function}"]
     build = ["docker", "build", *platform, *words, "--tag", image, "."]
     subprocess.run(build, check=True)

@@ -15,6 +15,8 @@ TARGETS = (
 )
 EMULATED = ("role", "queue", "bucket", "layer", "lambda")
 RUNTIMES = ("lambda", "container")
+ARCHITECTURES = ("x86_64", "arm64")
+PARTS = ("python", "architecture", "defaults", "functions", "environments")
 PLACE = ("cidr", "zones", "nat", "database")  # of an environment in AWS
 
 
@@ -32,8 +34,42 @@ def read(environment: str, file: str = CONFIG) -> dict[str, Any]:
     Raises:
         Refusal: it has not, or it names what is not there.
     """
-    config: dict[str, Any] = yaml.safe_load((ROOT / file).read_text(encoding="utf-8"))
+    config = load(file)
     check(config, environment)
+    return config
+
+
+def load(file: str = CONFIG) -> dict[str, Any]:
+    """Return all of `config/deploy.yml`, or of another file of its kind.
+
+    Raises:
+        Refusal: it is no YAML, or it lacks a part, or the architecture is unknown.
+    """
+    config = parsed((ROOT / file).read_text(encoding="utf-8"))
+    for part in PARTS:
+        if part not in config:
+            raise Refusal(f"config/deploy.yml does not say its {part}")
+    if config["architecture"] not in ARCHITECTURES:
+        raise Refusal(
+            f"the architecture is {config['architecture']!r} in config/deploy.yml: "
+            f"say {' or '.join(ARCHITECTURES)}"
+        )
+    return config
+
+
+def parsed(text: str) -> dict[str, Any]:
+    """Return what a text of `config/deploy.yml` says.
+
+    Raises:
+        Refusal: it is no YAML, or names nothing.
+    """
+    try:
+        config = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        told = " ".join(str(error).split())
+        raise Refusal(f"config/deploy.yml is no YAML: {told}") from None
+    if not isinstance(config, dict):
+        raise Refusal("config/deploy.yml is no YAML of names and their values")
     return config
 
 
