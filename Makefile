@@ -14,10 +14,10 @@ export RUFF_NO_CACHE = true
 # Tests write gigabytes, for a moment: into memory where that has room.
 SCRATCH := $(shell df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 8000000 { print "TMPDIR=/dev/shm" }')
 
-# Terraform runs shortly and often: to collect its garbage costs a third of its time.
+# Terraform is run often, and briefly: to collect its garbage costs a third of its time.
 export GOGC ?= 400
 
-# So does Python, which sees to it there; and what is compiled is kept, whatever the shell says.
+# Python, too; and what it compiles is kept, whatever the shell says.
 QUICK = PYTHONPATH='$(CURDIR)/tests/quick' PYTHONDONTWRITEBYTECODE=
 
 .DEFAULT_GOAL := help
@@ -30,9 +30,9 @@ demo: $(INSTALLED) ## bake a project and see a file's rows arrive: [DATABASE=mys
 	@$(BIN)/python tests/demo.py $(DATABASE)
 
 test: $(INSTALLED) ## everything: hooks, every combination of answers, the scenario on real servers
-	@$(MAKE) --no-print-directory --jobs 2 lint tests
+	@$(MAKE) --no-print-directory --jobs 2 tests lint || { echo "make test has failed: by the tests above, or by lint, which speaks first." >&2; exit 1; }
 
-tests:
+tests: $(INSTALLED)
 	@$(SCRATCH) $(QUICK) $(BIN)/pytest -n $(JOBS) --dist worksteal --durations 10 $(TEST_ARGS)
 
 bench: $(BENCH) ## speed against the original way and the limit: [ROWS= RUNS= ONLY=]

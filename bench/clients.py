@@ -6,6 +6,7 @@ import signal
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
+from functools import cache
 from pathlib import Path
 
 from baking import Project, clean_environment
@@ -138,13 +139,19 @@ class Mysql(Client):
         return shutil.which("mariadb") or shutil.which("mysql")
 
 
-# Not in this process: what it has in memory counts for those that it starts.
-_uploader = ProcessPoolExecutor(1, None, signal.signal, (signal.SIGINT, signal.SIG_IGN))
-
-
 def put(environment: dict[str, str], paths: dict[str, Path]) -> None:
     """Put files into the shim's bucket, by their keys."""
-    _uploader.submit(_put, environment, paths).result()
+    _uploader().submit(_put, environment, paths).result()
+
+
+@cache
+def _uploader() -> ProcessPoolExecutor:
+    """Return what imports boto3: what this process has in memory counts for loads.
+
+    Ctrl-C is for this process, which ends the other one.
+    """
+    ignore = (signal.SIGINT, signal.SIG_IGN)
+    return ProcessPoolExecutor(1, initializer=signal.signal, initargs=ignore)
 
 
 def _put(environment: dict[str, str], paths: dict[str, Path]) -> None:

@@ -213,10 +213,7 @@ for line in sys.stdin:
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self.environment = environment
         # pymysql reads all certificates of the machine for each connection
-        more = {
-            "PYTHONPATH": os.pathsep.join(("src/common", "src", QUICK)),
-            "SSL_CERT_FILE": os.devnull,
-        }
+        more = {"PYTHONPATH": "src/common:src", "SSL_CERT_FILE": os.devnull}
         self._process = subprocess.Popen(
             [".venv/bin/python", "-c", self.PROGRAM],
             cwd=folder,
@@ -357,7 +354,7 @@ def clean_environment(more: dict[str, str] | None = None) -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
-        # which Python makes virtual environments, here and in projects
+        # which Python makes virtual environments, here and in projects; how it is run
         if name == "PYTHON" or value == QUICK or not name.startswith(FOREIGN)
     }
     return kept | (more or {})

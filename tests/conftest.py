@@ -25,10 +25,12 @@ from playground import DATABASES, client, queue
 # no registry answers; it ends with 77 where it cannot.
 TERRAFORM = os.environ.get("TERRAFORM", "").split()
 
-# What is checked of what deploys; with CDK the functions are a part of it.
+# What is checked of what deploys; with CDK the functions and the database, which
+# src/lib/rds.py tells, are a part of it.
 HCL = ("infra/**/*.tf", "infra/**/*.hcl")
 CDK = (
-    *("infra/*/*.py", "infra/*.json", "infra/tests/*.yml", "src/func/*.py"),
+    *("infra/*/*.py", "infra/*.json", "infra/tests/*.yml"),
+    *("src/func/*.py", "src/lib/rds.py"),
     *(f"infra/{name}.py" for name in ("app", "cdk", "common", "sizes", "toolkit")),
 )
 

@@ -91,6 +91,7 @@ def test_zips_are_kept_in_a_private_bucket_that_bootstrap_makes(aws: Project) ->
 
 PRETENDED = """\
 #!/bin/sh
+test -z "$BROKEN" || exit 1
 for word; do
     case "$word" in
     --output=*) mkdir -p "${word#*=}"; touch "${word#*=}/manifest.json";;
@@ -121,8 +122,16 @@ def test_all_targets_are_deployed_at_once_but_for_images_and_what_moves(
         return result.stdout, [line for line in lines if line[0] == word]
 
     def targets_of(call: list[str]) -> tuple[list[str], str]:
-        [assembly] = re.findall(r"(?:--app |--output=)(\S+)", " ".join(call))
-        return call[1 : call.index("--exclusively")], Path(assembly).name
+        return call[1 : call.index("--exclusively")], assembly_of(call)[1]
+
+    def assembly_of(call: list[str]) -> tuple[str, str]:
+        [found] = re.findall(r"(--app |--output=)(\S+)", " ".join(call))
+        return found[0].strip(" ="), Path(found[1]).name
+
+    broken = {"CALLS": str(calls), "BROKEN": "yes"}
+    said = aws.make("deploy", "ENV=dev", "NEEDS_=", env=broken, check=False).stdout
+    assert "the stacks cannot be synthesised, see above.\n" in said
+    assert "stopped" not in said
 
     said, deployed = make("deploy", fails="role")
     assert "deploy stopped at aurora.\n" in said
@@ -134,9 +143,15 @@ def test_all_targets_are_deployed_at_once_but_for_images_and_what_moves(
     said, deployed = make("deploy", fails="ecs")
     assert "deploy stopped at ecs.\n" in said
     assert list(map(targets_of, deployed)) == [first, (["ecs"], "all")]
+    # what has failed is synthesised anew
+    assert list(map(assembly_of, deployed)) == [
+        ("--output", "moving"),
+        ("--app", "all"),
+    ]
     _, deployed = make("deploy")
     expected = [first, (["ecs"], "all"), (["lambda"], "all")]
     assert list(map(targets_of, deployed)) == expected
+    assert [how for how, _ in map(assembly_of, deployed)] == ["--app"] * 3
     _, destroyed = make("destroy")
     readers, rest = map(targets_of, destroyed)
     assert (rest[0], readers[0]) == (TARGETS[:4], TARGETS[4:])

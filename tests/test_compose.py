@@ -88,7 +88,7 @@ def test_compose_runs_shim_and_worker_and_nothing_is_left(
     lines[3] = f"4,{'x' * 65},/,,2026-01-05 08:00:00"
     lines[5] = "six,anna,/,,2026-01-05 08:00:00"
     (project.path / "refused.csv").write_text("\n".join(lines), encoding="utf-8")
-    # both by one engine, which takes longer to start
+    # both by one engine, which takes longer to start than either
     between = f"echo the worker:; export IMAGE={image}"
     said = engines_run("\n".join((SCRIPT, between, WORKER_SCRIPT)), project)
     by_shim, by_worker = said.split("the worker:\n")

@@ -11,8 +11,8 @@ from soak import soak
 
 @pytest.mark.long
 @fault(
-    "2,000 messages with duplicates and poison over 200 objects, some bad or missing, "
-    "half of them with the object's version; four workers killed at random, "
+    "2,000 messages with duplicates and poison over 200 objects, some bad or missing; "
+    "half of the messages name the object's version; four workers killed at random, "
     "connections ended, requests hindered",
     "rows, rejects, ledger and dead letters are those that the inputs tell",
 )

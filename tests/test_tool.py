@@ -61,12 +61,24 @@ def test_word_used_wrongly_says_what_to_do(
             "min_tasks: 0 ",
             "min_tasks of the defaults is 0 in config/deploy.yml: say 1 or more",
         ),
-        ("local", "defaults:", "defaults: [", "config/deploy.yml is no YAML: while p"),
+        ("local", "defaults:", "defaults: [", "config/deploy.yml is no YAML at line "),
         (
             "local",
             "architecture: x86_64",
             "architecture: vax",
-            "the architecture is 'vax' in config/deploy.yml: say x86_64 or arm64",
+            "architecture of config/deploy.yml is 'vax': say x86_64 or arm64",
+        ),
+        (
+            "local",
+            "functions:",
+            "fnctions:",
+            "functions of config/deploy.yml is missing: say names and the settings",
+        ),
+        (
+            "local",
+            "worker: {}",
+            "worker: large",
+            "worker of config/deploy.yml is 'large': say settings and their values",
         ),
         ("dev", "zones: 2", "zoens: 2", "dev of config/deploy.yml does not say its z"),
         ("Dev1", "dev:", "Dev1:", "Dev1 is no name for an environment: use 1 to 8 of"),
@@ -87,7 +99,7 @@ def test_sizes_that_are_no_yaml_stop_only_what_needs_them(baked: Project) -> Non
     for words in (("new", "FUNC=tally"), ("build", "TARGET=lambda", "ENV=prod")):
         result = baked.make(*words, check=False)
         assert result.returncode != 0
-        assert "config/deploy.yml is no YAML: while parsing" in result.stdout
+        assert "config/deploy.yml is no YAML at line 1: " in result.stdout
         assert "Traceback" not in result.stdout
 
 

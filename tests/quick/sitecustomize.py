@@ -1,7 +1,7 @@
-"""Lets each Python that tests start collect its garbage seldom, and not at its end.
+"""Lets Python collect its garbage seldom in tests, and not at a process's end.
 
-They live shortly, and import much: to look through it takes a fifth of their time.
-`make test` names this folder in PYTHONPATH.
+Most of the processes that tests start end soon, and import much: to look through that
+takes a fifth of their time. `make test` names this folder in PYTHONPATH.
 """
 
 import atexit

@@ -13,7 +13,7 @@ from pathlib import Path
 import yaml
 
 from build import NAME
-from sizes import ROOT, Refusal, names, parsed
+from sizes import ROOT, Refusal, load, names
 
 STARTER = ROOT / "infra" / "starter"
 DEPLOY = ROOT / "config" / "deploy.yml"
@@ -72,9 +72,9 @@ def with_entry(text: str, name: str) -> str:
     What is there stays as it is, comments too.
 
     Raises:
-        Refusal: it is no YAML, or written in a way that does not take a line more.
+        Refusal: it is written in a way that does not take a line more.
     """
-    expected = parsed(text)
+    expected = yaml.safe_load(text)
     known = expected.get("functions") or {}
     if name in known:
         return text
@@ -108,6 +108,7 @@ def main() -> int:
     try:
         refuse(name)
         new = files(name)
+        load()
         deployed = DEPLOY.read_text(encoding="utf-8")
         new[DEPLOY] = with_entry(deployed, name)
     except Refusal as error:

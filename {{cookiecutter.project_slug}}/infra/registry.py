@@ -6,9 +6,7 @@ import subprocess
 import boto3
 from botocore.exceptions import ClientError
 
-import sizes
-
-PLATFORMS = {"x86_64": "linux/amd64", "arm64": "linux/arm64"}
+from sizes import ARCHITECTURES, load
 
 
 def is_pushed(image: str) -> bool:
@@ -43,13 +41,14 @@ def push(function: str, image: str) -> None:
 
     Raises:
         FileNotFoundError: there is no Docker.
+        Refusal: `config/deploy.yml` is wrong.
         subprocess.CalledProcessError: Docker failed.
     """
     if is_pushed(image):
         print(f"{image} is there already", flush=True)
         return
     log_in(image.partition("/")[0])
-    platform = ["--platform", PLATFORMS[sizes.load()["architecture"]]]
+    platform = ["--platform", ARCHITECTURES[load()["architecture"]]]
     words = ["--file", "src/common/docker_wrapper", "--build-arg", f"FUNC={function}"]
     build = ["docker", "build", *platform, *words, "--tag", image, "."]
     subprocess.run(build, check=True)

@@ -15,8 +15,16 @@ TARGETS = (
 )
 EMULATED = ("role", "queue", "bucket", "layer", "lambda")
 RUNTIMES = ("lambda", "container")
-ARCHITECTURES = ("x86_64", "arm64")
-PARTS = ("python", "architecture", "defaults", "functions", "environments")
+# and what Docker calls them
+ARCHITECTURES = {"x86_64": "linux/amd64", "arm64": "linux/arm64"}
+# What there must be of each part, and how to say that.
+PARTS: dict[str, tuple[Any, str]] = {
+    "python": (str, 'a version, as in "3.13"'),
+    "architecture": (str, " or ".join(ARCHITECTURES)),
+    "defaults": (dict, "settings and their values"),
+    "functions": (dict | None, "names and the settings of each"),
+    "environments": (dict, "names and what is said of each"),
+}
 PLACE = ("cidr", "zones", "nat", "database")  # of an environment in AWS
 
 
@@ -32,7 +40,7 @@ def read(environment: str, file: str = CONFIG) -> dict[str, Any]:
         file: another file of its kind, below the project's folder.
 
     Raises:
-        Refusal: it has not, or it names what is not there.
+        Refusal: it has not, or it names what is not there, or see `load`.
     """
     config = load(file)
     check(config, environment)
@@ -43,33 +51,33 @@ def load(file: str = CONFIG) -> dict[str, Any]:
     """Return all of `config/deploy.yml`, or of another file of its kind.
 
     Raises:
-        Refusal: it is no YAML, or it lacks a part, or the architecture is unknown.
-    """
-    config = parsed((ROOT / file).read_text(encoding="utf-8"))
-    for part in PARTS:
-        if part not in config:
-            raise Refusal(f"config/deploy.yml does not say its {part}")
-    if config["architecture"] not in ARCHITECTURES:
-        raise Refusal(
-            f"the architecture is {config['architecture']!r} in config/deploy.yml: "
-            f"say {' or '.join(ARCHITECTURES)}"
-        )
-    return config
-
-
-def parsed(text: str) -> dict[str, Any]:
-    """Return what a text of `config/deploy.yml` says.
-
-    Raises:
-        Refusal: it is no YAML, or names nothing.
+        Refusal: it is no YAML, or a part is not what it should be.
     """
     try:
-        config = yaml.safe_load(text)
+        config = yaml.safe_load((ROOT / file).read_bytes())
     except yaml.YAMLError as error:
-        told = " ".join(str(error).split())
-        raise Refusal(f"config/deploy.yml is no YAML: {told}") from None
+        mark = getattr(error, "problem_mark", None)
+        place = f" at line {mark.line + 1}" if mark else ""
+        told = getattr(error, "problem", None) or " ".join(str(error).split())
+        raise Refusal(f"{file} is no YAML{place}: {told}") from None
     if not isinstance(config, dict):
-        raise Refusal("config/deploy.yml is no YAML of names and their values")
+        raise Refusal(f"{file} says none of {' '.join(PARTS)}")
+    for part, (kind, wanted) in PARTS.items():
+        found = config.get(part)
+        if part not in config or not isinstance(found, kind):
+            told = f"is {found!r}" if part in config else "is missing"
+            raise Refusal(f"{part} of {file} {told}: say {wanted}")
+    if config["architecture"] not in ARCHITECTURES:
+        known = PARTS["architecture"][1]
+        raise Refusal(
+            f"architecture of {file} is {config['architecture']!r}: say {known}"
+        )
+    for part in ("functions", "environments"):
+        for name, found in (config[part] or {}).items():
+            if not isinstance(found, dict | None):
+                raise Refusal(
+                    f"{name} of {file} is {found!r}: say settings and their values"
+                )
     return config
 
 

@@ -45,7 +45,8 @@ def main() -> None:
     Of several environments a stack is named for its own, too: to load CDK's library
     takes longer than to synthesise one more.
     """
-    app = App()
+    # else a word that names stacks would bundle only their assets, for the others, too
+    app = App(post_cli_context={"aws:cdk:bundling-stacks": ["**"]})
 
     def given(name: str, default: str = "") -> str:
         return app.node.try_get_context(name) or default

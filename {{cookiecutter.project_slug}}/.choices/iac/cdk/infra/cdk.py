@@ -70,9 +70,11 @@ class Cdk(tool.Tool):
         """
         assembly = self._assembly
         if still_mapped:
+            # now, lest what comes after them is of other code than these
+            assembly.run("synth", "--quiet", is_quiet=True)
             kept = " ".join(still_mapped)
             names = " ".join(targets)
-            assembly = self._made("moving", targets=names, still_mapped=kept)
+            assembly = self._named("moving", targets=names, still_mapped=kept)
         words = ["--require-approval=never", "--progress=events"]
         if "network" in targets:
             stack = f"{self.project}-{self.environment}-network"
@@ -151,9 +153,9 @@ class Cdk(tool.Tool):
                 )
             toolkit.bootstrap(self.is_local)
         name = self.targets[0] if len(self.targets) == 1 else "all"
-        return self._made(name, targets=" ".join(self.targets))
+        return self._named(name, targets=" ".join(self.targets))
 
-    def _made(self, name: str, **more: str) -> "Assembly":
+    def _named(self, name: str, **more: str) -> "Assembly":
         return Assembly(
             BUILD / self.environment / name,
             project=self.project,
@@ -164,7 +166,9 @@ class Cdk(tool.Tool):
 
 
 class Assembly:
-    """What the app is synthesised into.
+    """A cloud assembly: what the app is synthesised into.
+
+    Once it has been used, it stays the same, whatever else changes.
 
     Args:
         folder: its place.
@@ -175,11 +179,14 @@ class Assembly:
         self.folder = folder
         self._settings = settings
         self._stamp = folder / ".of"
+        self._is_used = False
 
     def is_there(self) -> bool:
         """Tell whether it is there, of the same code, zips and settings."""
         stamp = self._stamp
-        return stamp.exists() and stamp.read_text(encoding="utf-8") == self._sum()
+        if not self._is_used and stamp.exists():
+            self._is_used = stamp.read_text(encoding="utf-8") == self._sum()
+        return self._is_used
 
     def run(self, *words: str, is_quiet: bool = False) -> str:
         """Run CDK's command line on it, which synthesises it if it is not there.
@@ -200,16 +207,21 @@ class Assembly:
         shutil.rmtree(self.folder, ignore_errors=True)
         summed, settings = self._sum(), self._settings
         context = [f"--context={name}={value}" for name, value in settings.items()]
-        # CloudFormation's rules are for lint: to load them takes as long as the rest
-        rules = STRICT if "is_checked" in settings else "--no-validation"
-        how = ("--no-lookups", rules, f"--output={self.folder}", *context)
+        more = {}
+        if "is_checked" in settings:
+            context.append(STRICT)
+        else:
+            # CloudFormation's rules are for lint: they take as long as the rest to load
+            more = {"CDK_VALIDATION": "false"}
+        how = ("--no-lookups", f"--output={self.folder}", *context)
         try:
-            said = toolkit.run(*words, *how, is_quiet=is_quiet)
+            said = toolkit.run(*words, *how, is_quiet=is_quiet, more=more)
         except subprocess.CalledProcessError as error:
             if not (self.folder / "manifest.json").exists():
                 raise Refusal("the stacks cannot be synthesised, see above") from error
             raise
         self._stamp.write_text(summed, encoding="utf-8")
+        self._is_used = True
         return said
 
     def _sum(self) -> str:
@@ -258,7 +270,7 @@ def validate(targets: Sequence[str], database: str) -> int:
     try:
         assembly.run("synth", "--quiet", is_quiet=True)
     except subprocess.CalledProcessError as error:
-        raise Refusal("AWS's rules for solutions are broken, see above") from error
+        raise Refusal("CDK finds fault with the targets, see above") from error
     found = sorted(assembly.folder.glob("*.template.json"))
     linted = subprocess.run(
         [BIN / "cfn-lint", "--template", *found], env=toolkit.environment()

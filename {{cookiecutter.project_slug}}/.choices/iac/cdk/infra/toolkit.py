@@ -18,13 +18,19 @@ STACK = "CDKToolkit"
 VERSION = "/cdk-bootstrap/hnb659fds/version"
 
 
-def run(*words: str | Path, folder: Path = INFRA, is_quiet: bool = False) -> str:
+def run(
+    *words: str | Path,
+    folder: Path = INFRA,
+    is_quiet: bool = False,
+    more: dict[str, str] | None = None,
+) -> str:
     """Run CDK's command line on a supported Node; return what it says.
 
     Args:
         words: of the command line.
         folder: to run it in.
         is_quiet: show what it says only if it fails.
+        more: of the environment.
 
     Raises:
         subprocess.CalledProcessError: it failed; the error has what it said.
@@ -35,7 +41,7 @@ def run(*words: str | Path, folder: Path = INFRA, is_quiet: bool = False) -> str
     with subprocess.Popen(
         [program, *words, *plain],
         cwd=folder,
-        env=environment(),
+        env=environment() | (more or {}),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
