@@ -29,7 +29,7 @@ def make_stacks(
         name = f"{environment.prefix}-{target}"
         stack = Stack(app, prefix + target, stack_name=name)
         if stacks:
-            stack.add_dependency([*stacks.values()][-1])
+            stack.add_stack_dependency([*stacks.values()][-1])
         # by path: `lambda` is no name for an import, `queue` is Python's own
         module = run_path(str(Path(__file__).parent / target / "stack.py"))
         module["add_resources"](stack, environment)
