@@ -71,7 +71,8 @@ class Cdk(tool.Tool):
         assembly = self._assembly
         if still_mapped:
             # now, lest what comes after them is of other code than these
-            assembly.run("synth", "--quiet", is_quiet=True)
+            with tool.stop_at("deploy", targets[0]):
+                assembly.run("synth", "--quiet", is_quiet=True)
             kept = " ".join(still_mapped)
             names = " ".join(targets)
             assembly = self._named("moving", targets=names, still_mapped=kept)
