@@ -1,204 +1,308 @@
-"""Lays wrapper, context, library, function and configuration side by side.
+"""Puts wrapper, context, library, function and settings side by side.
 
-A function is built below `.build/local/` for the command line and the container, and
-below `.build/lambda/` as a zip; what it needs besides is the layer's zip. Zips carry
-compiled files for the Python that will run them. The same sources give the same bytes.
+`.build/local/<function>/` is what the command line and the container run. The zips
+`.build/lambda/<function>.zip` and `.build/layer/<platform>.zip` are what Lambda runs.
+The same sources give the same bytes, whatever the time, the path or the umask.
 """
 
-import argparse
+import filecmp
 import hashlib
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
 from pathlib import Path
+from typing import Literal, NamedTuple
+from urllib.request import urlopen
 
-import sizes
-from sizes import ROOT, Refusal
+from tools import deploy_config, install
+from tools.errors import UserError
+from tools.project import BUILD, ROOT, functions
+
+Platform = Literal["local", "aws"]
 
 SOURCES = ROOT / "src"
-BUILD = ROOT / ".build"
-AUTHORITIES = ROOT / "config" / "rds-ca.pem"
+LOCK = SOURCES / "common" / "requirements-layer.txt"
+CA_BUNDLE = ROOT / "config" / "rds-ca.pem"
+CA_BUNDLE_URL = "https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem"
 WRAPPERS = {
     "local": ("local_wrapper.py", "poller.py"),
     "lambda": ("lambda_wrapper.py",),
 }
-NAME = "[a-z][a-z0-9_]{0,19}"
+FUNCTION_NAME = "[a-z][a-z0-9_]{0,19}"
 MACHINES = {"x86_64": "x86_64", "arm64": "aarch64"}
-LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc")
-# What nothing reads in a layer: pip's own notes, commands, tests, types, sources in C.
-# python-box works as well without its 18 MB of compiled modules, and loads no slower.
-NOTES = ("INSTALLER", "RECORD", "REQUESTED", "WHEEL")
-UNREAD = (
-    *(f"*.dist-info/{name}" for name in NOTES),
-    *("bin", "**/tests", "**/*.pyi", "**/*.c", "box/*.so"),
-)
-# Where Lambda unpacks a zip, and what is not worth its bytes compiled: modules that are
-# imported after the handler's start, or compiled in no time.
-PLACES = {"lambda": "/var/task", "layer": "/opt"}
-# How hard they are compressed: a layer by 9 is half a percent smaller, and takes thrice
-# the time.
-LEVELS = {"lambda": 9, "layer": 6}
-LATE = r"/(settings|func/__init__|lib/(database|loads|rds))\.py$"
+# Where Lambda unpacks function and layer: tracebacks name these paths.
+MOUNT_POINTS = {"lambda": "/var/task", "layer": "/opt"}
+# Scripts and pip's records contain paths of this machine. The compiled modules of
+# python-box are 18 of the layer's 23 MB, and load no faster than its Python modules.
+LEFT_OUT = ("bin", "*.dist-info/RECORD", "*.dist-info/direct_url.json", "box/*.so")
 
 
-def assemble(target: str, function: str) -> Path:
-    """Lay a function and its wrapper out in a folder of their own; return it.
+class Artifact(NamedTuple):
+    """A zip that was built, and what to say about it."""
 
-    Raises:
-        Refusal: its name cannot be.
-    """
-    if not re.fullmatch(NAME, function):
-        raise Refusal(
-            f"{function!r} is no name for a function: use a-z, 0-9 and _, begin with a "
-            "letter, and end after 20 characters"
-        )
-    folder = BUILD / target / function
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    for name in (*WRAPPERS[target], "context.py", "log.py", "settings.py"):
-        shutil.copyfile(SOURCES / "common" / name, folder / name)
-    shutil.copytree(SOURCES / "lib", folder / "lib", ignore=LEFT_OUT)
-    (folder / "func").mkdir()
-    shutil.copyfile(
-        SOURCES / "func" / f"{function}.py", folder / "func" / f"{function}.py"
-    )
-    shutil.copyfile(ROOT / "config" / f"{function}.yml", folder / "config.yml")
-    if target == "local" and AUTHORITIES.exists():  # a Lambda has them of its layer
-        shutil.copyfile(AUTHORITIES, folder / AUTHORITIES.name)
-    (folder / "func" / "__init__.py").write_text(
-        f'__version__ = "{version(folder)}"\n\n'
-        f"from func import {function}\n\n"
-        f"run = {function}.run\n"
-        f'NEEDS = getattr({function}, "NEEDS", ())\n'
-    )
-    return folder
+    path: Path
+    note: str = ""
+
+    def describe(self) -> str:
+        """Return its path and size."""
+        packed = self.path.stat().st_size / 1024
+        name = self.path.relative_to(ROOT)
+        return f"built {name}, {packed:,.0f} KB{self.note}"
 
 
-def files(folder: Path) -> list[Path]:
-    """Return all files below a folder, in the same order everywhere."""
-    return sorted(path for path in folder.rglob("*") if path.is_file())
-
-
-def version(folder: Path) -> str:
-    """Return a name for what a folder holds."""
-    digest = hashlib.sha256()
-    for path in files(folder):
-        digest.update(path.relative_to(folder).as_posix().encode() + b"\0")
-        digest.update(path.read_bytes() + b"\0")
-    return digest.hexdigest()[:12]
-
-
-def install_layer(platform: str) -> Path:
-    """Install what the functions need into a folder; return it.
+def build(target: str, env: str) -> int:
+    """Build what a stack deploys, or everything; return 0.
 
     Args:
+        target: a stack of `infra/`, or empty for all.
+        env: the environment that it is built for; empty for the shim.
+
+    Raises:
+        UserError: there is no such stack, or the configuration is wrong.
+    """
+    if target:
+        deploy_config.require_stack(target)
+    platform: Platform = "local" if env in ("", "local") else "aws"
+    if platform == "aws":
+        deploy_config.read(env)
+    if target == "ecr":
+        from tools import deploy
+
+        return deploy.push(env or "local")
+    for artifact in build_for(target, platform):
+        print(artifact.describe())
+    return 0
+
+
+def build_for(stack: str, platform: Platform) -> list[Artifact]:
+    """Build what a stack needs, or everything; return the zips.
+
+    Args:
+        stack: a stack of `infra/`, or empty for all.
         platform: "aws" for Lambda's Python, "local" for the one that runs this.
     """
-    folder = BUILD / "layer" / platform
-    shutil.rmtree(folder, ignore_errors=True)
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-compile"]
-    command += ["--disable-pip-version-check", "--target", str(folder / "python")]
+    artifacts = []
+    if stack in ("", "lambda"):
+        artifacts += [build_lambda(name, platform) for name in functions()]
+    if stack in ("", "layer"):
+        artifacts.append(build_layer(platform))
+    if stack in ("", "ecr", "ecs"):
+        for name in functions():
+            build_local(name)
+    return artifacts
+
+
+def build_local(func: str) -> Path:
+    """Assemble a function for the command line and the container; return its directory.
+
+    A directory that is up to date is left alone, for a poller may be running in it.
+    """
+    result = BUILD / "local" / func
+    result.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=BUILD) as scratch:
+        fresh = assemble("local", func, Path(scratch) / "fresh")
+        if not is_same(fresh, result):
+            if result.exists():
+                result.rename(Path(scratch) / "old")
+            fresh.rename(result)
+    return result
+
+
+def build_lambda(func: str, platform: Platform) -> Artifact:
+    """Build the zip of a Lambda function."""
+    with tempfile.TemporaryDirectory() as scratch:
+        directory = assemble("lambda", func, Path(scratch) / func)
+        note = compile_modules(directory, "lambda", platform)
+        return Artifact(pack(directory, BUILD / "lambda" / f"{func}.zip"), note)
+
+
+def build_layer(platform: Platform) -> Artifact:
+    """Build the zip of the layer, unless the packages are those of the last build."""
+    result = BUILD / "layer" / f"{platform}.zip"
+    key = layer_key(platform)
+    if result.exists() and zipfile.ZipFile(result).comment == key:
+        return Artifact(result, " (up to date)")
+    with tempfile.TemporaryDirectory() as scratch:
+        directory = Path(scratch) / "layer"
+        install_packages(directory / "python", platform)
+        if platform == "aws":  # Lambda's system does not know the CA of RDS
+            shutil.copyfile(ca_bundle(), directory / CA_BUNDLE.name)
+        note = compile_modules(directory, "layer", platform)
+        return Artifact(pack(directory, result, key), note)
+
+
+def assemble(target: str, func: str, directory: Path) -> Path:
+    """Copy a function and what it runs with into a new directory; return that.
+
+    Raises:
+        UserError: the function's name is not allowed, or it has no settings file.
+    """
+    check_name(func)
+    settings = ROOT / "config" / f"{func}.yml"
+    if not settings.is_file():
+        raise UserError(
+            f"config/{func}.yml is missing: write the function's settings there, or "
+            "{} for none"
+        )
+    directory.mkdir(parents=True)
+    others = {name for names in WRAPPERS.values() for name in names}
+    for path in (SOURCES / "common").glob("*.py"):
+        if path.name not in others or path.name in WRAPPERS[target]:
+            shutil.copyfile(path, directory / path.name)
+    for path in (SOURCES / "lib").rglob("*.py"):
+        copy = directory / path.relative_to(SOURCES)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
+    shutil.copyfile(settings, directory / "config.yml")
+    if target == "local" and CA_BUNDLE.exists():  # a Lambda has it in its layer
+        shutil.copyfile(CA_BUNDLE, directory / CA_BUNDLE.name)
+    module = directory / "func" / f"{func}.py"
+    module.parent.mkdir()
+    shutil.copyfile(SOURCES / "func" / f"{func}.py", module)
+    module.with_name("__init__.py").write_text(
+        f'__version__ = "{digest(directory)}"\n\n'
+        f"from func import {func}\n\n"
+        f"run = {func}.run\n"
+        f'NEEDS = getattr({func}, "NEEDS", ())\n'
+    )
+    return directory
+
+
+def check_name(func: str) -> None:
+    """Check that a function's name is allowed.
+
+    Raises:
+        UserError: it is not.
+    """
+    if not re.fullmatch(FUNCTION_NAME, func):
+        raise UserError(
+            f"FUNC={func} is not a valid name for a function: use a-z, 0-9 and _, "
+            "start with a letter, at most 20 characters"
+        )
+
+
+def is_same(left: Path, right: Path) -> bool:
+    """Return whether two directories hold the same files; Python's caches do not count."""
+    names = [path.relative_to(left) for path in list_files(left)]
+    others = [path.relative_to(right) for path in list_files(right)]
+    return names == others and all(
+        filecmp.cmp(left / name, right / name, shallow=False) for name in names
+    )
+
+
+def list_files(directory: Path) -> list[Path]:
+    """Return the files below a directory, in the same order everywhere."""
+    found = directory.rglob("*")
+    return sorted(
+        path for path in found if path.is_file() and "__pycache__" not in path.parts
+    )
+
+
+def digest(directory: Path) -> str:
+    """Return a short hash of the files below a directory."""
+    result = hashlib.sha256()
+    for path in list_files(directory):
+        result.update(path.relative_to(directory).as_posix().encode() + b"\0")
+        result.update(path.read_bytes() + b"\0")
+    return result.hexdigest()[:12]
+
+
+def layer_key(platform: Platform) -> bytes:
+    """Return a hash of all that a layer is made of, kept as the comment of its zip."""
+    result = hashlib.sha256(LOCK.read_bytes() + Path(__file__).read_bytes())
     if platform == "aws":
-        machine = MACHINES[sizes.load()["architecture"]]
-        command += ["--python-version", lambda_python(), "--only-binary", ":all:"]
-        command += ["--platform", f"manylinux2014_{machine}"]
-    requirements = SOURCES / "common" / "requirements-layer.txt"
-    subprocess.run([*command, "--requirement", str(requirements)], check=True)
-    if platform == "aws":  # who vouches for RDS is not known to Lambda's system
-        shutil.copyfile(AUTHORITIES, folder / AUTHORITIES.name)
-    for path in [path for glob in UNREAD for path in folder.glob(f"python/{glob}")]:
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-    return folder
+        result.update(f"{lambda_python()} {machine()}".encode())
+        result.update(ca_bundle().read_bytes())
+    else:
+        result.update(sys.version.encode())
+    return result.hexdigest().encode()
+
+
+def install_packages(directory: Path, platform: Platform) -> None:
+    """Install the packages of the layer into a directory."""
+    if platform == "aws":
+        install.install_packages(
+            LOCK, directory, python=lambda_python(), machine=machine()
+        )
+    else:
+        python = f"{sys.version_info.major}.{sys.version_info.minor}"
+        install.install_packages(LOCK, directory, python=python, machine=None)
+    for path in [path for glob in LEFT_OUT for path in directory.glob(glob)]:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def ca_bundle() -> Path:
+    """Return the CA bundle of RDS, downloaded the first time; commit it.
+
+    See https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.SSL.html
+
+    Raises:
+        UserError: it cannot be downloaded.
+    """
+    if not CA_BUNDLE.exists():
+        try:
+            with urlopen(CA_BUNDLE_URL, timeout=30) as answer:
+                content = answer.read()
+        except OSError as error:
+            raise UserError(
+                f"{CA_BUNDLE_URL} cannot be downloaded ({error}): save it as "
+                "config/rds-ca.pem and commit it"
+            ) from None
+        CA_BUNDLE.write_bytes(content)
+        print("downloaded config/rds-ca.pem, the CA bundle of RDS: commit it")
+    return CA_BUNDLE
 
 
 def lambda_python() -> str:
-    """Return the version of Lambda's Python."""
-    return str(sizes.load()["python"])
+    """Return the version of Python on Lambda, such as `3.13`."""
+    return str(deploy_config.load()["python"])
 
 
-def find_python(platform: str) -> str | None:
-    """Return a Python of the version that a platform has, if this machine has one."""
+def machine() -> str:
+    """Return Lambda's processor as wheels name it."""
+    return MACHINES[deploy_config.load()["architecture"]]
+
+
+def find_python(platform: Platform) -> str | None:
+    """Return a Python of the platform's version, if this machine has one."""
     if platform == "local" or sys.version.startswith(f"{lambda_python()}."):
         return sys.executable
     found = shutil.which(f"python{lambda_python()}")
-    # a version manager may answer to the name without having the version
+    # a version manager may have a launcher for a version that is not installed
     if found and subprocess.run([found, "-V"], capture_output=True).returncode == 0:
         return found
     return None
 
 
-def precompile(folder: Path, target: str, python: str) -> None:
-    """Compile a folder's modules, so that they are as if compiled in their place.
+def compile_modules(directory: Path, target: str, platform: Platform) -> str:
+    """Compile all modules in a directory; return a note where that was impossible.
 
-    The files do not depend on times, on this folder's path or on the environment. Lines
-    of tracebacks are told without the marks below them: that is a fifth of the size.
+    Compiled modules halve the import time of a cold start. They depend neither on file
+    times nor on the directory's path (PEP 552).
     """
-    command = [python, "-I", "-S", "-X", "no_debug_ranges", "-m", "compileall", "-qq"]
-    command += ["--invalidation-mode", "unchecked-hash", "-s", str(folder)]
-    command += ["-p", PLACES[target], *(["-x", LATE] if target == "lambda" else [])]
-    subprocess.run([*command, str(folder)], check=False)  # what fails stays a source
+    python = find_python(platform)
+    if python is None:
+        return f"; not compiled, for this machine has no python{lambda_python()}"
+    command = [python, "-I", "-S", "-m", "compileall", "-qq"]
+    command += ["--invalidation-mode", "unchecked-hash", "-s", str(directory)]
+    command += ["-p", MOUNT_POINTS[target], str(directory)]
+    subprocess.run(command, check=False)  # a module that cannot be compiled stays text
+    return ""
 
 
-def pack(folder: Path, level: int) -> Path:
-    """Zip a folder beside itself, the same content to the same bytes; return that."""
-    result = folder.with_name(f"{folder.name}.zip")
-    with zipfile.ZipFile(result, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in files(folder):
-            entry = zipfile.ZipInfo(path.relative_to(folder).as_posix())
-            entry.external_attr = (
-                0o755 if path.stat().st_mode & 0o100 else 0o644
-            ) << 16
+def pack(directory: Path, result: Path, comment: bytes = b"") -> Path:
+    """Zip a directory, the same content to the same bytes; return the zip."""
+    result.parent.mkdir(parents=True, exist_ok=True)
+    fresh = result.with_suffix(".new")
+    with zipfile.ZipFile(fresh, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.comment = comment
+        for path in sorted(path for path in directory.rglob("*") if path.is_file()):
+            entry = zipfile.ZipInfo(path.relative_to(directory).as_posix())
+            is_program = path.stat().st_mode & 0o100
+            entry.external_attr = (0o755 if is_program else 0o644) << 16
             entry.compress_type = zipfile.ZIP_DEFLATED
-            archive.writestr(entry, path.read_bytes(), compresslevel=level)
-    return result
-
-
-def build(target: str, name: str, platform: str) -> str:
-    """Build a target; return what to tell of it.
-
-    Args:
-        target: local, lambda or layer.
-        name: of the function.
-        platform: "aws", or "local" for this machine's Python.
-
-    Raises:
-        Refusal: the name cannot be, or `config/deploy.yml` is wrong.
-    """
-    is_layer = target == "layer"
-    result = install_layer(platform) if is_layer else assemble(target, name)
-    if target == "local":
-        return str(result.relative_to(ROOT))
-    told = ""
-    if python := find_python(platform):
-        precompile(result, target, python)
-    else:
-        told = f"; slower to start, for want of python{lambda_python()} to compile it"
-    unpacked = sum(path.stat().st_size for path in files(result))
-    result = pack(result, LEVELS[target])
-    packed = result.stat().st_size
-    sizes_told = f"{packed / 1024:,.0f} KB ({unpacked / 1024:,.0f} KB unpacked)"
-    return f"{result.relative_to(ROOT)}, {sizes_told}{told}"
-
-
-def main() -> int:
-    """Build one target; return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("target", choices=[*WRAPPERS, "layer"])
-    parser.add_argument("name", help="function; for the layer, aws or local")
-    parser.add_argument("--platform", choices=["aws", "local"], default="local")
-    options = parser.parse_args()
-    if options.target == "layer":
-        options.platform = options.name
-    try:
-        told = build(options.target, options.name, options.platform)
-    except Refusal as error:
-        print(f"{error}.", file=sys.stderr)
-        return 1
-    print(f"built {told}", file=sys.stderr)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+            archive.writestr(entry, path.read_bytes())
+    return fresh.rename(result)

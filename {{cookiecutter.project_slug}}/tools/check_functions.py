@@ -1,32 +1,36 @@
-"""Holds functions to the pattern's rule, where ruff does not: no open, no print.
+"""Checks that functions take their I/O from the context, where ruff cannot.
 
-What a function must not import is in pyproject.toml; ruff cannot ban what is built in
-with a sentence of one's own.
+The imports that a function must not have are listed in `pyproject.toml`. Ruff cannot
+ban built-in functions with a message of our own, so they are checked here.
 """
 
 import ast
 import sys
-from pathlib import Path
+
+from tools.project import ROOT, functions
 
 INSTEAD = {
-    "open": "a function has no disk: take objects from context.s3",
-    "print": "return what there is to tell: the wrapper logs it, without secrets",
-    "input": "take settings from the context: context.var",
-    "__import__": "import by a statement, so that `make lint` sees it",
+    "open": "a function has no disk, read objects with context.s3",
+    "print": "return the report, the wrapper logs it without secrets",
+    "input": "declare a setting and read it from context.var",
+    "__import__": "use an import statement, so that `make lint` sees it",
 }
 
 
-def main(paths: list[str]) -> int:
-    """Print what breaks the rule in these files; return the exit code."""
+def check() -> int:
+    """Print each call that breaks the rule; return 1 if there is one, else 0."""
     faults = [
-        f"{path}:{node.lineno}:{node.col_offset + 1}: {node.id}: {INSTEAD[node.id]}"
-        for path in paths
-        for node in ast.walk(ast.parse(Path(path).read_text(encoding="utf-8")))
+        f"src/func/{name}.py:{node.lineno}:{node.col_offset + 1}: "
+        f"{node.id}: {INSTEAD[node.id]}"
+        for name in functions()
+        for node in ast.walk(ast.parse(source(name)))
         if isinstance(node, ast.Name) and node.id in INSTEAD
     ]
-    print("\n".join(faults), end="\n" if faults else "")
+    for fault in faults:
+        print(fault, file=sys.stderr)
     return int(bool(faults))
 
 
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+def source(name: str) -> str:
+    """Return the source code of a function."""
+    return (ROOT / "src" / "func" / f"{name}.py").read_text(encoding="utf-8")

@@ -1,189 +1,194 @@
-"""Where a make word acts: on what the shim made, or on what was deployed.
+"""The environment that a target works on: the shim's own resources, or a deployment.
 
-Without ENV that is the shim's own, as `raw` and `worker-pending`. With ENV it is what
-`make deploy` made there, as `<project>-<environment>-worker-pending`. As a program it
-tells whose credentials an environment has.
+Without ENV that is what the shim created for itself, such as the bucket `raw` and the
+queue `worker-pending`. With ENV it is what `make deploy` created in that environment,
+such as `<project>-<env>-worker-pending`; ENV=local is a deployment into the shim.
 """
 
-import argparse
 import os
-import sys
-from collections.abc import Callable
+import shlex
 from functools import cache
-from typing import Any, NoReturn
+from typing import Any
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
-    ConnectionError,  # noqa: A004 - it is this one that boto3 raises
+    ConnectionError,  # noqa: A004 - the one that boto3 raises
     HTTPClientError,
     NoCredentialsError,
     ProfileNotFound,
     SSOError,
     TokenRetrievalError,
 )
+from dotenv import dotenv_values
 
-import sizes
-from sizes import Refusal
+from tools import deploy_config
+from tools.errors import UserError
+from tools.project import ROOT, answers
 
-PATIENCE = Config(connect_timeout=5, retries={"mode": "standard"})
+SHIM_FILE = ROOT / ".shim" / "shim.env"
+SHIM_STOPPED = (
+    "the shim is not running: start it in another terminal with 'make shim'"
+)
+SHIM_SILENT = "the shim does not answer: restart it with 'make shim'"
+CLIENT_CONFIG = Config(connect_timeout=5, retries={"mode": "standard"})
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/CommonErrors.html
-EXPIRED = ("ExpiredToken", "ExpiredTokenException", "RequestExpired")
-UNKNOWN = (
-    *("InvalidAccessKeyId", "InvalidClientTokenId", "InvalidToken"),
-    *("SignatureDoesNotMatch", "UnrecognizedClientException"),
+EXPIRED_CODES = ("ExpiredToken", "ExpiredTokenException", "RequestExpired")
+UNKNOWN_KEY_CODES = (
+    "InvalidAccessKeyId",
+    "InvalidClientTokenId",
+    "InvalidToken",
+    "SignatureDoesNotMatch",
+    "UnrecognizedClientException",
 )
 
 
-class Place:
-    """What there is in one environment, or in the shim by itself, by its names.
+class Environment:
+    """Names and clients of the resources in one environment.
 
     Args:
-        project: first part of the names.
-        name: of the environment; empty for what the shim made.
+        name: of an environment in `config/deploy.yml`; empty for the shim's own
+            resources.
 
     Raises:
-        Refusal: `config/deploy.yml` has no such environment.
+        UserError: there is no such environment.
     """
 
-    def __init__(self, project: str, name: str) -> None:
+    def __init__(self, name: str) -> None:
         if name:
-            sizes.read(name)
+            deploy_config.read(name)
         self.name = name
-        self.prefix = f"{project}-{name}" if name else ""
+        self.prefix = f"{answers().project_slug}-{name}" if name else ""
 
     def __str__(self) -> str:
         return f"ENV={self.name}" if self.name else "the shim"
 
-    @cache  # noqa: B019 - it lives as long as the program
-    def client(self, service: str) -> Any:
-        """Return boto3's client of a service."""
-        region = os.environ["AWS_REGION"]
-        return boto3.client(service, region_name=region, config=PATIENCE)
+    @property
+    def is_on_aws(self) -> bool:
+        """Whether it is an AWS account rather than the shim."""
+        return self.name not in ("", "local")
 
-    def named(self, *parts: str) -> str:
-        """Return the name of a thing, as of a function's queue."""
+    @cache  # noqa: B019 - lives as long as the program
+    def client(self, service: str) -> Any:
+        """Return the boto3 client of a service."""
+        return boto3.client(service, config=CLIENT_CONFIG)
+
+    def resource_name(self, *parts: str) -> str:
+        """Return the name of a resource, such as a function's queue."""
         return "-".join(filter(None, (self.prefix, *parts)))
 
     def bucket(self) -> str:
-        """Return the name of the bucket that files land in."""
+        """Return the name of the bucket that files are put into."""
         if not self.name:
             return os.environ["BUCKET"]
         account = self.client("sts").get_caller_identity()["Account"]
-        return self.named("raw", account)
+        return self.resource_name("raw", account)
 
-    def queue(self, function: str, kind: str) -> str:
+    def queue_url(self, func: str, kind: str) -> str:
         """Return the URL of a queue.
 
         Args:
-            function: whose queue it is.
+            func: the function that it belongs to.
             kind: "pending" or "dead-letter".
 
         Raises:
-            Refusal: there is none.
+            UserError: there is no such queue.
         """
-        name, sqs = self.named(function, kind), self.client("sqs")
+        name, sqs = self.resource_name(func, kind), self.client("sqs")
         try:
             return str(sqs.get_queue_url(QueueName=name)["QueueUrl"])
         except sqs.exceptions.QueueDoesNotExist:
-            raise Refusal(self.lacks(f"queue {name}")) from None
+            raise self.not_deployed(f"queue {name}") from None
 
-    def lacks(self, what: str) -> str:
-        """Return what to say where something is not deployed."""
+    def not_deployed(self, resource: str) -> UserError:
+        """Return the error for a resource that does not exist yet."""
         if not self.name:
-            return f"the shim has no {what}: start it anew by 'make shim'"
-        told = f"there is no {what}: 'make deploy ENV={self.name}' makes it"
-        if self.name == "local":
-            told += "; without ENV this word takes what the shim has by itself"
-        return told
+            return UserError(
+                f"the shim has no {resource}: restart it with 'make shim'"
+            )
+        hint = "; without ENV you work on the shim's own resources"
+        return UserError(
+            f"there is no {resource}: create it with 'make deploy ENV={self.name}'"
+            f"{hint if self.name == 'local' else ''}"
+        )
 
 
-def sentence(error: BaseException, name: str) -> str:
-    """Return what to say of an error of AWS or of boto3, with the remedy.
+def enter(name: str) -> Environment:
+    """Set the process's AWS and database variables for an environment; return it.
+
+    The shim's come from `.shim/shim.env`, those of an AWS account from
+    `config/secrets-<name>.env`, which overrides the shell.
+
+    Raises:
+        UserError: there is no such environment, or the shim is not running.
+    """
+    environment = Environment(name)
+    if environment.is_on_aws:
+        secrets = dotenv_values(ROOT / "config" / f"secrets-{name}.env")
+        os.environ |= {key: value for key, value in secrets.items() if value}
+    else:
+        enter_shim()
+    region = os.environ.get("AWS_REGION") or answers().aws_region
+    os.environ |= {"AWS_REGION": region, "AWS_DEFAULT_REGION": region}
+    return environment
+
+
+def enter_shim() -> None:
+    """Set the process's variables to those of the running shim.
+
+    Raises:
+        UserError: it is not running.
+    """
+    if not SHIM_FILE.exists():
+        raise UserError(SHIM_STOPPED)
+    for line in SHIM_FILE.read_text(encoding="utf-8").splitlines():
+        command, *words = shlex.split(line, comments=True) or [""]
+        for word in words:
+            name, _, value = word.partition("=")
+            os.environ.pop(name, None)
+            if command == "export":
+                os.environ[name] = value
+
+
+def explain(error: Exception, name: str) -> str | None:
+    """Return a sentence for an error of AWS or boto3, None for any other error.
 
     Args:
-        error: the error.
-        name: of the environment; empty for what the shim made.
+        error: what was raised.
+        name: of the environment; empty for the shim.
     """
     file = f"config/secrets-{name}.env"
     if isinstance(error, ClientError):
         found = error.response["Error"]
         code = str(found.get("Code", "")).rpartition(".")[2]
-        if code in EXPIRED:
+        if code in EXPIRED_CODES:
             return (
-                f"The credentials for ENV={name} have expired: log in anew, or put new "
-                f"ones into {file}."
+                f"the credentials for ENV={name} have expired: log in again, or "
+                f"put new ones into {file}"
             )
-        if code in UNKNOWN:
+        if code in UNKNOWN_KEY_CODES:
             return (
-                f"AWS does not accept the credentials for ENV={name} ({code}): mend "
-                f"those of the shell, or of {file}."
+                f"AWS does not accept the credentials for ENV={name} ({code}): "
+                f"correct those of your shell or of {file}"
             )
         return f"AWS refuses {error.operation_name}: {found.get('Message') or code}"
     if isinstance(error, HTTPClientError | ConnectionError):
-        if name in ("", "local"):
-            return "The shim does not answer: start it anew by 'make shim'."
-        return f"AWS cannot be reached from here: {error}"
+        is_shim = name in ("", "local")
+        return SHIM_SILENT if is_shim else f"AWS cannot be reached: {error}"
     if isinstance(error, SSOError | TokenRetrievalError):
-        return f"The login for ENV={name} has ended: log in anew by 'aws sso login'."
+        return f"your login for ENV={name} has expired: run 'aws sso login'"
     if isinstance(error, NoCredentialsError | ProfileNotFound):
         return (
-            f"There are no credentials for ENV={name}: name a profile or keys in the "
-            f"shell or in {file}, as config/secrets-example.env explains."
+            f"there are no credentials for ENV={name}: set a profile or keys in your "
+            f"shell or in {file}, see config/secrets-example.env"
         )
-    return f"AWS cannot be asked: {error}"
+    return f"boto3 failed: {error}" if isinstance(error, BotoCoreError) else None
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{message}\n")  # make's words are no command lines to explain
-
-
-def parser(description: str | None, *words: str) -> argparse.ArgumentParser:
-    """Return a parser of what all words take.
-
-    Args:
-        description: what the program does.
-        words: what it can do, if there is a choice.
-    """
-    result = _Parser(description=description)
-    if words:
-        result.add_argument("word", choices=words)
-    result.add_argument("--project", required=True)
-    result.add_argument("--environment", default="")
-    return result
-
-
-def answer(
-    options: argparse.Namespace, act: Callable[[Place, argparse.Namespace], int]
-) -> int:
-    """Act in the environment that the options name; return the exit code.
-
-    What goes wrong is said in a sentence.
-    """
-    try:
-        return act(Place(options.project, options.environment), options)
-    except Refusal as error:
-        told = f"{str(error)[0].upper()}{str(error)[1:]}."
-    except (BotoCoreError, ClientError) as error:
-        told = sentence(error, options.environment)
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:  # whoever reads has read enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    print(told, file=sys.stderr)
-    return 1
-
-
-def identify(place: Place, _: argparse.Namespace) -> int:
-    """Print whose credentials the environment has; return 0."""
-    found = place.client("sts").get_caller_identity()
+def print_identity(env: str) -> int:
+    """Print whose credentials an environment uses; return 0."""
+    found = enter(env).client("sts").get_caller_identity()
     print(f"{found['Arn']} of account {found['Account']}")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(answer(parser(__doc__).parse_args(), identify))

@@ -1,42 +1,43 @@
-"""Drops a file into the bucket; the notification does the rest."""
+"""Puts a file into the bucket; S3 then notifies the function's queue."""
 
-import argparse
-import sys
 from pathlib import Path
 
 from botocore.exceptions import ClientError
 
-from place import Place, answer, parser
-from sizes import Refusal
+from tools import environment, shim_resources
+from tools.errors import UserError
+from tools.project import require_file, require_function
 
 
-def drop(place: Place, options: argparse.Namespace) -> int:
-    """Put the file below the function's prefix; return 0.
+def put(file: Path, func: str, env: str, bucket: str) -> int:
+    """Put a file under the function's prefix; return 0.
+
+    Args:
+        file: the file.
+        func: the function that handles it.
+        env: the environment; empty for the shim.
+        bucket: another bucket than the environment's, or empty.
 
     Raises:
-        Refusal: there is no such file, or no bucket.
+        UserError: there is no such file, function or bucket.
     """
-    bucket = options.bucket or place.bucket()
-    key = f"{options.function}/{options.file.name}"
+    require_function(func)
+    require_file("FILE", file, "tests/data/large.csv")
+    place = environment.enter(env)
+    if not env:
+        shim_resources.create_missing(func)
+    name = bucket or place.bucket()
+    key = f"{func}/{file.name}"
     try:
-        with options.file.open("rb") as body:
-            place.client("s3").put_object(Bucket=bucket, Key=key, Body=body)
+        with file.open("rb") as body:
+            place.client("s3").put_object(Bucket=name, Key=key, Body=body)
     except OSError as error:
-        raise Refusal(f"FILE={options.file}: {error.strerror}") from None
+        raise UserError(f"FILE={file} cannot be read: {error.strerror}") from None
     except ClientError as error:
-        if error.response["Error"]["Code"] == "NoSuchBucket":
-            told = place.lacks(f"bucket {bucket}")
-            if options.bucket:
-                told = f"BUCKET={bucket} is no bucket of {place}"
-            raise Refusal(told) from None
-        raise
-    print(f"{options.file} is now s3://{bucket}/{key}")
+        if error.response["Error"]["Code"] != "NoSuchBucket":
+            raise
+        if bucket:
+            raise UserError(f"BUCKET={bucket} is not a bucket of {place}") from None
+        raise place.not_deployed(f"bucket {name}") from None
+    print(f"{file} is now s3://{name}/{key}")
     return 0
-
-
-if __name__ == "__main__":
-    words = parser(__doc__)
-    words.add_argument("file", type=Path)
-    words.add_argument("--function", required=True)
-    words.add_argument("--bucket", help="another one than the environment's")
-    sys.exit(answer(words.parse_args(), drop))

@@ -1,6 +1,5 @@
-"""Prints what a function has logged where it is deployed: CloudWatch Logs."""
+"""Prints what a deployed function has logged, from CloudWatch Logs."""
 
-import argparse
 import heapq
 import sys
 import threading
@@ -9,88 +8,94 @@ from datetime import UTC, datetime
 from time import time
 from typing import Any
 
-from place import Place, answer, parser
-from sizes import Refusal
+from tools import environment
+from tools.environment import Environment
+from tools.errors import UserError
+from tools.project import require_function
 
-FOLLOW_SECONDS = 1  # between two questions
+POLL_SECONDS = 1
 
 
-def show(place: Place, options: argparse.Namespace) -> int:
-    """Print the events of the last minutes, and go on if that is wanted; return 0.
+def show(func: str, env: str, since: int, follow: bool) -> int:
+    """Print the log events of the last minutes; return 0.
+
+    Args:
+        func: the function.
+        env: the environment; empty for the shim.
+        since: how many minutes to go back.
+        follow: whether to print new events until Ctrl-C.
 
     Raises:
-        Refusal: there are no logs at all.
+        UserError: the function has no log group.
     """
-    start = int((time() - options.since * 60) * 1000)
+    require_function(func)
+    place = environment.enter(env)
+    start = int((time() - since * 60) * 1000)
     seen: set[Any] = set()
     while True:
-        for event in events(place, options.function, start):
-            what = (event["timestamp"], event["logStreamName"], event["message"])
-            known = event.get("eventId", what)  # an emulator may have none
-            if known in seen:
-                continue
-            seen.add(known)
-            start = max(start, event["timestamp"])
-            at = datetime.fromtimestamp(event["timestamp"] / 1000, UTC)
-            print(f"{at:%Y-%m-%dT%H:%M:%SZ} {event['message'].rstrip()}", flush=True)
-        if not options.follow:
+        for event in read_events(place, func, start):
+            fields = (event["timestamp"], event["logStreamName"], event["message"])
+            key = event.get("eventId", fields)  # an emulator may have no ids
+            if key not in seen:
+                seen.add(key)
+                start = max(start, event["timestamp"])
+                print_event(event)
+        if not follow:
             break
-        threading.Event().wait(FOLLOW_SECONDS)
+        threading.Event().wait(POLL_SECONDS)
     if not seen:
         print(
-            f"{options.function} has logged nothing in the last {options.since} "
-            "minutes; SINCE= takes more.",
+            f"{func} has logged nothing in the last {since} minutes: SINCE=… goes "
+            "back further.",
             file=sys.stderr,
         )
     return 0
 
 
-def events(place: Place, function: str, start: int) -> Iterator[Any]:
-    """Yield the events of a function's Lambda and of its containers, in order.
+def print_event(event: dict[str, Any]) -> None:
+    """Print an event with its time in UTC."""
+    at = datetime.fromtimestamp(event["timestamp"] / 1000, UTC)
+    print(f"{at:%Y-%m-%dT%H:%M:%SZ} {event['message'].rstrip()}", flush=True)
+
+
+def read_events(place: Environment, func: str, start: int) -> Iterator[dict[str, Any]]:
+    """Yield the events of a function's Lambda and of its containers, oldest first.
 
     Args:
-        place: where it runs.
-        function: its name.
-        start: in milliseconds since 1970; earlier ones are left out.
+        place: the environment.
+        func: the function.
+        start: milliseconds since 1970; earlier events are left out.
 
     Raises:
-        Refusal: there are no logs at all.
+        UserError: the function has no log group.
     """
     logs = place.client("logs")
-    name = place.named(function)
-    streams = [
-        pages(logs, group, start)
+    name = place.resource_name(func)
+    groups = [
+        group
         for group in (f"/aws/lambda/{name}", f"/ecs/{name}")
-        if is_there(logs, group)
+        if group_exists(logs, group)
     ]
-    if not streams:
-        told = place.lacks(f"log of {name}")
-        if not place.name:
-            told = (
-                f"no Lambda {name} has logged in the shim: 'make run' and 'make "
-                "invoke' tell in their own terminal, and what was deployed by 'make "
-                "deploy ENV=local' has its logs with ENV=local"
-            )
-        raise Refusal(told)
+    if not groups:
+        if place.name:
+            raise place.not_deployed(f"log of {name}")
+        raise UserError(
+            f"no Lambda {name} has logged in the shim: 'make run' and 'make invoke' "
+            "log to their own terminal, and ENV=local shows what 'make deploy' put "
+            "into the shim"
+        )
+    streams = [filter_events(logs, group, start) for group in groups]
     yield from heapq.merge(*streams, key=lambda event: event["timestamp"])
 
 
-def pages(logs: Any, group: str, start: int) -> Iterator[Any]:
-    """Yield the events of a group, page after page."""
+def filter_events(logs: Any, group: str, start: int) -> Iterator[dict[str, Any]]:
+    """Yield the events of a log group, page after page."""
     paginator = logs.get_paginator("filter_log_events")
     for page in paginator.paginate(logGroupName=group, startTime=start):
         yield from page["events"]
 
 
-def is_there(logs: Any, group: str) -> bool:
-    """Tell whether there is a log group."""
+def group_exists(logs: Any, group: str) -> bool:
+    """Return whether there is a log group of exactly this name."""
     found = logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]
     return group in [each["logGroupName"] for each in found]
-
-
-if __name__ == "__main__":
-    words = parser(__doc__)
-    words.add_argument("--function", required=True)
-    words.add_argument("--since", type=int, default=60, help="minutes")
-    words.add_argument("--follow", action="store_true", help="until Ctrl-C")
-    sys.exit(answer(words.parse_args(), show))

@@ -1,128 +1,119 @@
-"""Makes a function: lays infra/starter/ over the project, under the function's name.
+"""Creates a function from the files in tools/starter/.
 
-The tree mirrors the project. The word `starter` is the name's place, in the names of
-files and in what they say; change the files to begin new functions in another way.
+They mirror the project. The word `starter` stands for the function's name, in the names
+of the files and in their text; change them to start new functions in another way.
 """
 
-import argparse
 import keyword
 import re
-import sys
 from pathlib import Path
 
 import yaml
 
-from build import NAME
-from sizes import ROOT, Refusal, load, names
+from tools import build, deploy_config
+from tools.errors import UserError
+from tools.project import ROOT, functions
 
-STARTER = ROOT / "infra" / "starter"
+STARTER = ROOT / "tools" / "starter"
 DEPLOY = ROOT / "config" / "deploy.yml"
-PLACE = "starter"
+PLACEHOLDER = "starter"
 RESERVED = {
     "run": "each build calls its function by this name",
-    "secrets": "files of secrets in config/ are called so",
+    "secrets": "config/secrets-*.env hold secrets",
 }
 
 
-def refuse(name: str) -> None:
-    """Do nothing, if a function can have this name.
+def create(func: str) -> int:
+    """Write the function's files and its entry in `config/deploy.yml`; return 0.
 
     Raises:
-        Refusal: it cannot; the message says why.
+        UserError: the name is taken or not allowed, or the entry cannot be added.
+            Nothing has been written then.
     """
-    if not name:
-        raise Refusal("FUNC= is missing: name the function, as in make new FUNC=tally")
-    if not re.fullmatch(NAME, name):
-        raise Refusal(
-            f"FUNC={name} is no name for a function: use a-z, 0-9 and _, begin with a "
-            "letter, and end after 20 characters"
-        )
-    if name in names():
-        raise Refusal(f"FUNC={name} is taken: src/func/{name}.py is there")
-    why = RESERVED.get(name)
-    if keyword.iskeyword(name):
-        why = "it is a word of Python"
-    elif any((ROOT / "src").rglob(f"{name}.py")) or name in ("func", "lib"):
-        why = "a part of each build is called so"
-    if why:
-        raise Refusal(f"FUNC={name} is reserved: {why}")
+    check_name(func)
+    new = starter_files(func)
+    deploy_config.load()
+    new[DEPLOY] = with_entry(DEPLOY.read_text(encoding="utf-8"), func)
+    for path, text in new.items():
+        path.write_text(text, encoding="utf-8")
+        print(f"wrote {path.relative_to(ROOT)}")
+    print(
+        f"Next: make test, make run FUNC={func}, and in another terminal "
+        f"make event FUNC={func} FILE=tests/data/sanity.csv"
+    )
+    return 0
 
 
-def files(name: str) -> dict[Path, str]:
-    """Return the new files, and what is to be in them.
+def check_name(func: str) -> None:
+    """Check that a new function can have this name.
 
     Raises:
-        Refusal: one of them is there.
+        UserError: it cannot.
+    """
+    if not func:
+        raise UserError("FUNC= is missing: name the function, as in FUNC=tally")
+    build.check_name(func)
+    if func in functions():
+        raise UserError(f"FUNC={func} is taken: src/func/{func}.py exists")
+    reason = RESERVED.get(func)
+    if keyword.iskeyword(func):
+        reason = "it is a keyword of Python"
+    elif any((ROOT / "src").rglob(f"{func}.py")) or func in ("func", "lib"):
+        reason = "a module of each build has this name"
+    if reason:
+        raise UserError(f"FUNC={func} is reserved: {reason}")
+
+
+def starter_files(func: str) -> dict[Path, str]:
+    """Return the paths and the text of the new files.
+
+    Raises:
+        UserError: one of them exists.
     """
     found = {}
-    for path in sorted(each for each in STARTER.rglob("*") if each.is_file()):
-        if "__pycache__" in path.parts:
-            continue
-        place = Path(str(path.relative_to(STARTER)).replace(PLACE, name))
-        if (ROOT / place).exists():
-            raise Refusal(f"FUNC={name} is taken: {place} is there")
+    for path in build.list_files(STARTER):
+        name = Path(str(path.relative_to(STARTER)).replace(PLACEHOLDER, func))
+        if (ROOT / name).exists():
+            raise UserError(f"FUNC={func} is taken: {name} exists")
         text = path.read_text(encoding="utf-8")
-        found[ROOT / place] = text.replace(PLACE, name)
+        found[ROOT / name] = text.replace(PLACEHOLDER, func)
     return found
 
 
-def with_entry(text: str, name: str) -> str:
-    """Return the text of config/deploy.yml with one function more.
+def with_entry(text: str, func: str) -> str:
+    """Return the text of `config/deploy.yml` with an entry for a function.
 
-    What is there stays as it is, comments too.
+    Everything else in it is kept, comments too.
 
     Raises:
-        Refusal: it is written in a way that does not take a line more.
+        UserError: its layout leaves no line for an entry.
     """
     expected = yaml.safe_load(text)
     known = expected.get("functions") or {}
-    if name in known:
+    if func in known:
         return text
     lines = f"{text.rstrip()}\n".splitlines(keepends=True)
-    places = [at for at, line in enumerate(lines) if re.match(r"functions:", line)]
-    after = places[0] + 1 if places else len(lines)
-    while after < len(lines) and lines[after].startswith((" ", "\n")):
-        after += 1
-    while after and not lines[after - 1].strip():
-        after -= 1
-    lines.insert(after, "  " + name + ": {}\n")
+    lines.insert(end_of_functions(lines), f"  {func}: {{}}\n")
     result = re.sub(r"(?m)^functions: *\{ *\}", "functions:", "".join(lines))
-    expected["functions"] = {**known, name: {}}
+    expected["functions"] = {**known, func: {}}
     try:
         is_right = yaml.safe_load(result) == expected
     except yaml.YAMLError:
         is_right = False
     if not is_right:
-        raise Refusal(
-            f"config/deploy.yml takes no line more for {name}: write what is below "
-            "functions in lines of its own, and try again"
+        raise UserError(
+            f"config/deploy.yml has no line for {func}: write each entry below "
+            "functions on a line of its own, and try again"
         )
     return result
 
 
-def main() -> int:
-    """Make the function; return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("name")
-    name = parser.parse_args().name
-    try:
-        refuse(name)
-        new = files(name)
-        load()
-        deployed = DEPLOY.read_text(encoding="utf-8")
-        new[DEPLOY] = with_entry(deployed, name)
-    except Refusal as error:
-        print(f"{error}.", file=sys.stderr)
-        return 1
-    for path, text in new.items():
-        path.write_text(text, encoding="utf-8")
-        print(f"wrote {path.relative_to(ROOT)}")
-    print(
-        f"Next: make test, make run FUNC={name}, and in another terminal "
-        f"make event FUNC={name} FILE=tests/data/sanity.csv"
-    )
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def end_of_functions(lines: list[str]) -> int:
+    """Return the index of the line after the last entry below `functions`."""
+    starts = [at for at, line in enumerate(lines) if line.startswith("functions:")]
+    end = starts[0] + 1 if starts else len(lines)
+    while end < len(lines) and lines[end].startswith((" ", "\n")):
+        end += 1
+    while end and not lines[end - 1].strip():
+        end -= 1
+    return end

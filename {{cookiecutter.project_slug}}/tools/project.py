@@ -1,16 +1,19 @@
-"""The project's root directory and the answers that it was generated with."""
+"""The project: its root directory, its functions, and the answers it was generated with."""
 
 import json
+import shlex
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
+
+from tools.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / ".build"
 
 
 class Answers(NamedTuple):
-    """The answers that programs need, see `.portable.json`."""
+    """The answers in `.portable.json` that the tools need."""
 
     project_slug: str
     aws_region: str
@@ -20,12 +23,52 @@ class Answers(NamedTuple):
 
 @cache
 def answers() -> Answers:
-    """Return the answers given when the project was generated."""
-    text = (ROOT / ".portable.json").read_text(encoding="utf-8")
-    found = json.loads(text)
+    """Return the answers that the project was generated with."""
+    found = json.loads((ROOT / ".portable.json").read_text(encoding="utf-8"))
     return Answers(**{name: found[name] for name in Answers._fields})
 
 
 def functions() -> list[str]:
-    """Return the names of the functions: one for each file of `src/func/`."""
+    """Return the names of all functions: each is a file in `src/func/`."""
     return sorted(path.stem for path in (ROOT / "src" / "func").glob("[!_]*.py"))
+
+
+def require_function(func: str) -> None:
+    """Check that a function exists.
+
+    Raises:
+        UserError: it does not.
+    """
+    known = functions()
+    if func not in known:
+        given = f"FUNC={func} is not a function" if func else "FUNC= is missing"
+        raise UserError(f"{given}: choose one of {' '.join(known)}")
+
+
+def require_file(variable: str, path: Path, example: str) -> None:
+    """Check that a file exists.
+
+    Args:
+        variable: the make variable that names it.
+        path: the file.
+        example: a file that could be named instead.
+
+    Raises:
+        UserError: it does not.
+    """
+    if not path.is_file():
+        raise UserError(f"{variable}={path} is not a file: try {variable}={example}")
+
+
+def split_arguments(variable: str, text: str) -> list[str]:
+    """Split the value of a make variable into arguments, as a shell would.
+
+    Nothing in them is expanded or run.
+
+    Raises:
+        UserError: a quotation mark is not closed.
+    """
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise UserError(f"{variable}={text} cannot be split: {error}") from None

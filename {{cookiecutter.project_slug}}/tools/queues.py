@@ -1,6 +1,5 @@
-"""Looks at the queues of functions, brings dead letters back, empties a queue."""
+"""Shows the queues of functions, redrives dead letters, purges a queue."""
 
-import argparse
 import sys
 import threading
 from collections.abc import Iterator
@@ -9,9 +8,10 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-import sizes
-from place import Place, answer, parser
-from sizes import Refusal
+from tools import environment, shim_resources
+from tools.environment import Environment
+from tools.errors import UserError
+from tools.project import functions, require_function
 
 COUNTS = {
     "ApproximateNumberOfMessages": "waiting",
@@ -20,93 +20,131 @@ COUNTS = {
 }
 KINDS = ("pending", "dead-letter")
 BODY_LIMIT = 4000
-TASK_SECONDS = 1  # between two questions
-HIDDEN_SECONDS = 120  # for what is moved by hand
+POLL_SECONDS = 1
+MOVE_VISIBILITY_SECONDS = 120
 
 
-def show(place: Place, options: argparse.Namespace) -> int:
-    """Print what each function's queues hold; return 0.
+def show(func: str, env: str, peek: bool) -> int:
+    """Print how many messages the queues hold, and the newest message; return 0.
 
-    To see a message is to receive it, which counts: one that is received too often
-    becomes a dead letter. Dead letters can be looked at as often as one likes.
+    Looking at a message is a receive, and too many receives make a dead letter. So a
+    waiting message on AWS is shown only on request. Dead letters can be looked at as
+    often as you like.
+
+    Args:
+        func: one function, or empty for all.
+        env: the environment; empty for the shim.
+        peek: whether to look at waiting messages on AWS.
+
+    Raises:
+        UserError: a queue does not exist.
     """
-    for function in [options.function] if options.function else sizes.names():
-        for kind in KINDS:
-            url = place.queue(function, kind)
-            found = counts(place, url)
-            told = ", ".join(f"{found[each]} {COUNTS[each]}" for each in COUNTS)
-            print(f"{place.named(function, kind)}: {told}")
-            if found["ApproximateNumberOfMessages"] and (
-                kind == "dead-letter" or options.peek
-            ):
-                peek(place, url)
+    if func:
+        require_function(func)
+    place = environment.enter(env)
+    for name in [func] if func else functions():
+        if not env:
+            shim_resources.create_missing(name)
+        show_queues(place, name, peek or not place.is_on_aws)
+        if not env:
+            show_local_deployment(name)
     return 0
 
 
-def counts(place: Place, url: str) -> dict[str, int]:
-    """Return how many messages a queue holds, by the names of `COUNTS`."""
+def show_queues(place: Environment, func: str, peek: bool) -> None:
+    """Print the counts of a function's queues and, on request, a waiting message."""
+    for kind in KINDS:
+        url = place.queue_url(func, kind)
+        counts = count_messages(place, url)
+        print(f"{place.resource_name(func, kind)}: {describe_counts(counts)}")
+        is_visible = counts["ApproximateNumberOfMessages"]
+        if is_visible and (peek or kind == "dead-letter"):
+            print_newest(place, url)
+
+
+def show_local_deployment(func: str) -> None:
+    """Print the queues that `make deploy ENV=local` created, if it did."""
+    local = Environment("local")
+    sqs = local.client("sqs")
+    name = local.resource_name(func, "pending")
+    if sqs.list_queues(QueueNamePrefix=name).get("QueueUrls"):
+        show_queues(local, func, peek=True)
+
+
+def count_messages(place: Environment, url: str) -> dict[str, int]:
+    """Return how many messages a queue holds, with the keys of `COUNTS`."""
     found = place.client("sqs").get_queue_attributes(
         QueueUrl=url, AttributeNames=list(COUNTS)
     )["Attributes"]
     return {name: int(found[name]) for name in COUNTS}
 
 
-def peek(place: Place, url: str) -> None:
-    """Print the newest of up to ten messages; all ten can be received again at once."""
+def describe_counts(counts: dict[str, int]) -> str:
+    """Return the counts as text, such as `3 waiting, 1 in flight, 0 delayed`."""
+    return ", ".join(f"{counts[name]} {label}" for name, label in COUNTS.items())
+
+
+def print_newest(place: Environment, url: str) -> None:
+    """Print the newest of up to ten messages, which stay visible."""
     found = place.client("sqs").receive_message(
         QueueUrl=url,
         MaxNumberOfMessages=10,
         VisibilityTimeout=0,
-        WaitTimeSeconds=1,  # else only some of SQS's servers are asked
+        WaitTimeSeconds=1,  # long polling asks all of SQS's servers
         MessageSystemAttributeNames=["SentTimestamp", "ApproximateReceiveCount"],
     )
     messages = found.get("Messages", [])
     if not messages:
         return
     newest = max(messages, key=lambda each: int(each["Attributes"]["SentTimestamp"]))
-    about, body = newest["Attributes"], newest["Body"]
-    sent = datetime.fromtimestamp(int(about["SentTimestamp"]) / 1000).astimezone()
+    attributes, body = newest["Attributes"], newest["Body"]
+    sent = datetime.fromtimestamp(int(attributes["SentTimestamp"]) / 1000).astimezone()
     print(
-        f"  the newest of {len(messages)}: sent {sent:%Y-%m-%d %H:%M:%S}, received "
-        f"{about['ApproximateReceiveCount']} times, with this one\n"
+        f"  the newest of {len(messages)}: sent {sent:%Y-%m-%d %H:%M:%S}, receive "
+        f"count {attributes['ApproximateReceiveCount']}, this one included\n"
         f"  {body[:BODY_LIMIT]}{'…' if len(body) > BODY_LIMIT else ''}"
     )
 
 
-def redrive(place: Place, options: argparse.Namespace) -> int:
-    """Move the dead letters of a function back to its queue; return the exit code.
+def redrive(func: str, env: str) -> int:
+    """Move a function's dead letters back to its queue; return 0.
 
-    SQS itself moves them, and counts their receives anew. An emulator that cannot is
-    helped by hand.
+    SQS moves them itself and resets their receive counts. Where an emulator cannot,
+    each message is sent again and then deleted.
+
+    Raises:
+        UserError: a queue does not exist, or SQS stopped moving.
     """
+    require_function(func)
+    place = environment.enter(env)
+    if not env:
+        shim_resources.create_missing(func)
     sqs = place.client("sqs")
-    dead = place.queue(options.function, "dead-letter")
-    pending = place.queue(options.function, "pending")
-    count = counts(place, dead)["ApproximateNumberOfMessages"]
-    name = place.named(options.function, "dead-letter")
+    source, target = (place.queue_url(func, kind) for kind in reversed(KINDS))
+    count = count_messages(place, source)["ApproximateNumberOfMessages"]
     if not count:
-        print(f"{name} has no messages.")
+        print(f"{place.resource_name(func, 'dead-letter')} has no messages.")
         return 0
-    arn = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])
+    found = sqs.get_queue_attributes(QueueUrl=source, AttributeNames=["QueueArn"])
+    arn = found["Attributes"]["QueueArn"]
     try:
-        sqs.start_message_move_task(SourceArn=arn["Attributes"]["QueueArn"])
+        sqs.start_message_move_task(SourceArn=arn)
     except ClientError as error:
         if error.response["Error"]["Code"] != "InvalidAction":
             raise
-        print("This SQS has no redrive of its own: each is sent, then deleted.")
-        steps = move(sqs, dead, pending, count)
+        progress = move_messages(sqs, source, target, count)
     else:
-        steps = progress(sqs, arn["Attributes"]["QueueArn"])
-    for moved in steps:
+        progress = watch_move_task(sqs, arn)
+    for moved in progress:
         print(f"moved {moved} of {count}", flush=True)
     return 0
 
 
-def progress(sqs: Any, arn: str) -> Iterator[int]:
-    """Yield how many messages the newest task of a queue has moved, until it ends.
+def watch_move_task(sqs: Any, arn: str) -> Iterator[int]:
+    """Yield how many messages a queue's newest move task has moved, until it ends.
 
     Raises:
-        Refusal: the task has failed; what it has not moved is where it was.
+        UserError: the task failed; the rest of the messages is where it was.
     """
     before = -1
     while True:
@@ -118,71 +156,72 @@ def progress(sqs: Any, arn: str) -> Iterator[int]:
         if task["Status"] == "COMPLETED":
             return
         if task["Status"] in ("FAILED", "CANCELLED"):
-            reason = task.get("FailureReason", "somebody has ended it")
-            raise Refusal(f"SQS has stopped after {moved} messages: {reason}")
-        threading.Event().wait(TASK_SECONDS)
+            reason = task.get("FailureReason", "the task was cancelled")
+            raise UserError(f"SQS stopped after {moved} messages: {reason}")
+        threading.Event().wait(POLL_SECONDS)
 
 
-def move(sqs: Any, source: str, target: str, count: int) -> Iterator[int]:
-    """Move messages, at most so many; yield how many have been moved.
+def move_messages(sqs: Any, source: str, target: str, count: int) -> Iterator[int]:
+    """Move up to `count` messages; yield how many have been moved so far.
 
-    Each is sent before it is deleted: one that is moved at a bad moment is there
-    twice, none is lost.
+    A message is sent before it is deleted, so an interruption can duplicate one but
+    never lose it.
     """
     moved = 0
     while moved < count:
         messages = sqs.receive_message(
             QueueUrl=source,
             MaxNumberOfMessages=min(10, count - moved),
-            VisibilityTimeout=HIDDEN_SECONDS,
+            VisibilityTimeout=MOVE_VISIBILITY_SECONDS,
             WaitTimeSeconds=1,
             MessageAttributeNames=["All"],
         ).get("Messages", [])
         if not messages:
             return
         for each in messages:
-            attributes = each.get("MessageAttributes", {})
             sqs.send_message(
-                QueueUrl=target, MessageBody=each["Body"], MessageAttributes=attributes
+                QueueUrl=target,
+                MessageBody=each["Body"],
+                MessageAttributes=each.get("MessageAttributes", {}),
             )
             sqs.delete_message(QueueUrl=source, ReceiptHandle=each["ReceiptHandle"])
         moved += len(messages)
         yield moved
 
 
-def purge(place: Place, options: argparse.Namespace) -> int:
-    """Delete all messages of a queue, if that is confirmed; return the exit code."""
-    name = place.named(options.function, options.queue)
-    url = place.queue(options.function, options.queue)
-    found = counts(place, url)
-    told = ", ".join(f"{found[each]} {COUNTS[each]}" for each in COUNTS)
-    asked = f"This deletes for good all messages of {name}: {told}."
-    if not options.confirm:
+def purge(func: str, env: str, queue: str, confirm: str) -> int:
+    """Delete all messages of a queue after a confirmation; return 0.
+
+    Args:
+        func: the function.
+        env: the environment; empty for the shim.
+        queue: "pending" or "dead-letter".
+        confirm: the function's name, or empty to ask on the terminal.
+
+    Raises:
+        UserError: it is not confirmed, or the queue does not exist.
+    """
+    require_function(func)
+    place = environment.enter(env)
+    if not env:
+        shim_resources.create_missing(func)
+    name, url = place.resource_name(func, queue), place.queue_url(func, queue)
+    counts = describe_counts(count_messages(place, url))
+    question = f"This permanently deletes all messages of {name}: {counts}."
+    if not confirm:
         if not sys.stdin.isatty():
-            raise Refusal(
-                f"{asked} Nothing is deleted: no terminal can be asked; say "
-                f"CONFIRM={options.function}"
+            raise UserError(
+                f"{question} Without a terminal, confirm with CONFIRM={func}"
             )
-        options.confirm = input(f"{asked}\nThe function's name, if that is wanted: ")
-    if options.confirm.strip() != options.function:
-        raise Refusal(f"that is not {options.function}: nothing is deleted")
+        confirm = input(f"{question}\nType the function's name to confirm: ").strip()
+    if confirm != func:
+        raise UserError(f"{confirm!r} is not {func}: nothing was deleted")
     sqs = place.client("sqs")
     try:
         sqs.purge_queue(QueueUrl=url)
     except sqs.exceptions.PurgeQueueInProgress:
-        raise Refusal(f"{name} is purged already: SQS wants 60 s between two") from None
-    print(f"All messages of {name} are deleted, within a minute.")
+        raise UserError(
+            f"{name} is being purged already: SQS allows it once in 60 s"
+        ) from None
+    print(f"SQS deletes all messages of {name} within a minute.")
     return 0
-
-
-WORDS = {"show": show, "redrive": redrive, "purge": purge}
-
-
-if __name__ == "__main__":
-    words = parser(__doc__, *WORDS)
-    words.add_argument("--function", default="")
-    words.add_argument("--peek", action="store_true", help="show a waiting message")
-    words.add_argument("--queue", choices=KINDS, default="pending")
-    words.add_argument("--confirm", default="")
-    given = words.parse_args()
-    sys.exit(answer(given, WORDS[given.word]))

@@ -1,62 +1,67 @@
-"""The scenario end to end: a file into the bucket, its rows out of the table."""
+"""Checks the whole path in the shim: a file into the bucket, its rows in the table."""
 
-import argparse
 import os
 import subprocess
 import sys
-from pathlib import Path
 
-from context import CustomContext, is_outage
+from context import CustomContext
 from lib.events import S3Object
+from tools import build, environment, shim_resources
+from tools.errors import UserError
+from tools.project import ROOT
 
-FUNCTION = "worker"
+FUNC = "worker"
+FILE = ROOT / "tests" / "data" / "sanity.csv"
 
 
-def main() -> int:
-    """Drop a file, let a worker empty the queue, count; return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("file", type=Path)
-    parser.add_argument("--build", type=Path, required=True)
-    options = parser.parse_args()
-    config = f"--const_path={options.build / 'config.yml'}"
-    expected = len(options.file.read_text(encoding="utf-8").splitlines())
-    with CustomContext(args=[config]) as context:
+def check() -> int:
+    """Put a file, let a poller empty the queue, count the rows; return 0.
+
+    Raises:
+        UserError: the shim is not running, or rows are missing.
+    """
+    environment.enter("")
+    shim_resources.create_missing(FUNC)
+    directory = build.build_local(FUNC)
+    expected = len(FILE.read_text(encoding="utf-8").splitlines())
+    with CustomContext(args=[f"--const_path={directory / 'config.yml'}"]) as context:
         table = context.var.table
-        before = count(context, table)
-        found = S3Object(os.environ["BUCKET"], f"{FUNCTION}/sanity_check.csv")
-        with options.file.open("rb") as body:
-            answer = context.s3.put_object(
-                Bucket=found.bucket, Key=found.key, Body=body
-            )
-        found = found._replace(version=answer["VersionId"])
-        words = [sys.executable, options.build / "local_wrapper.py", "--drain"]
-        if code := subprocess.run(words).returncode:
-            return code  # it has said why
+        before = count_rows(context, table)
+        found = put_file(context)
+        drain_queue(directory / "local_wrapper.py")
         ledger = context.rds.query(
             "SELECT loaded, rejected FROM loads WHERE object_id = %s AND target = %s",
             (found.id, table),
         )
-        added = count(context, table) - before
+        added = count_rows(context, table) - before
     if ledger != [(expected, 0)] or added < expected:
-        print(
-            f"{expected} rows in, but {added} more in {table}; the ledger says "
-            f"{ledger or 'nothing'}",
-            file=sys.stderr,
+        raise UserError(
+            f"{expected} rows in, but {table} has {added} more; the ledger has "
+            f"{ledger or 'no entry'}"
         )
-        return 1
     print(f"{expected} rows in, {expected} rows out: {table} has {before + added}")
     return 0
 
 
-def count(context: CustomContext, table: str) -> int:
+def put_file(context: CustomContext) -> S3Object:
+    """Put the file into the bucket; return the new version of the object."""
+    bucket, key = os.environ["BUCKET"], f"{FUNC}/sanity_check.csv"
+    with FILE.open("rb") as body:
+        answer = context.s3.put_object(Bucket=bucket, Key=key, Body=body)
+    return S3Object(bucket, key, version=answer["VersionId"])
+
+
+def drain_queue(wrapper: str | os.PathLike[str]) -> None:
+    """Run a poller until the function's queue is empty.
+
+    Raises:
+        UserError: it failed, and has said why.
+    """
+    command = [sys.executable, wrapper, "--drain", f"--read_queue={FUNC}-pending"]
+    if subprocess.run(command).returncode != 0:
+        raise UserError("the poller failed, see above")
+
+
+def count_rows(context: CustomContext, table: str) -> int:
     """Return the number of rows of a table."""
     return int(context.rds.query(f"SELECT count(*) FROM {table}")[0][0])
-
-
-if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except Exception as error:
-        if not is_outage(error):
-            raise
-        sys.exit("The shim does not answer: start it anew by 'make shim'.")

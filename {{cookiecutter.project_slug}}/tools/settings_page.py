@@ -1,42 +1,43 @@
-"""Writes docs/settings.md from the one declaration of settings."""
-
-from pathlib import Path
+"""Writes docs/settings.md from the declarations in src/common/settings.py."""
 
 from settings import SETTINGS, Setting
+from tools.project import ROOT
 
-PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
+PAGE = ROOT / "docs" / "settings.md"
 HEAD = """\
 # Settings
 
-Each comes from the command line (`--poll_interval=10`), else from the environment
-(`POLL_INTERVAL=10`), else from `config/<function>.yml` (`poll_interval: 10`), else it
-is the default. An empty variable counts as absent. They are declared in
-`src/common/settings.py`, of which `make settings` makes this page.
+A setting comes from the command line (`--poll_interval=10`), else from the environment
+(`POLL_INTERVAL=10`), else from `config/<function>.yml` (`poll_interval: 10`), else from its
+default. An empty variable counts as absent. `make settings` generates this page from
+`src/common/settings.py`.
 """
 TABLE = """
 ## {title}
 
-| setting | variable | default | what it is |
+| setting | variable | default | meaning |
 |---|---|---|---|
 """
 
 
+def write() -> int:
+    """Write the page; return 0."""
+    PAGE.write_text(page(), encoding="utf-8")
+    return 0
+
+
 def page() -> str:
-    """Return the page."""
+    """Return the page in Markdown."""
     parts = [HEAD]
     for title, settings in SETTINGS.items():
-        parts += [TABLE.format(title=title), *map(line, settings)]
+        parts += [TABLE.format(title=title), *map(table_row, settings)]
     return "".join(parts)
 
 
-def line(setting: Setting) -> str:
-    """Return a setting's line of the table."""
+def table_row(setting: Setting) -> str:
+    """Return the row of the table for a setting."""
     name, _, default, text, env, words = setting
     shown = "" if default in (None, "", False) else f"`{default}`"
-    chosen = words.get("choices")
-    among = f"; one of {', '.join(f'`{each}`' for each in chosen)}" if chosen else ""
-    return f"| `{name}` | `{env or name.upper()}` | {shown} | {text}{among} |\n"
-
-
-if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")
+    choices = [f"`{each}`" for each in words.get("choices", ())]
+    suffix = f"; one of {', '.join(choices)}" if choices else ""
+    return f"| `{name}` | `{env or name.upper()}` | {shown} | {text}{suffix} |\n"

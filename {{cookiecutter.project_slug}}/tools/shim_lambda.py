@@ -1,68 +1,67 @@
-"""Deploys a built function into the shim, as a Lambda behind its queue."""
+"""Runs a built function in the shim as a Lambda that is fed by a queue."""
 
-import argparse
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import boto3
 
-FUNCTION = "worker"
 PASSED_ON = ("DB_HOST", "DB_PORT", "DB_NAME", "DB_USER", "DB_PASS", "DB_TLS")
+TIMEOUT_SECONDS = 30
 
 
-def deploy(build: Path, queue: str, name: str = FUNCTION, **settings: str) -> None:
-    """Publish the layer, make the function, and map the queue to it.
+@contextmanager
+def deployed(
+    name: str, function_zip: Path, layer_zip: Path, queue_arn: str, **settings: str
+) -> Iterator[None]:
+    """Deploy a Lambda for the length of a `with` block, then remove it and its logs.
 
     Args:
-        build: folder with the zips of layer and function.
-        queue: its name.
-        name: what the Lambda is called.
-        settings: more of the function's environment.
+        name: of the Lambda and of its layer.
+        function_zip: what `make build` made of the function.
+        layer_zip: what it made of the layer.
+        queue_arn: the queue that feeds it.
+        settings: more environment variables of the function.
     """
-    client, sqs = boto3.client("lambda"), boto3.client("sqs")
-    url = sqs.get_queue_url(QueueName=queue)["QueueUrl"]
-    found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
-    layer = client.publish_layer_version(
-        LayerName=name, Content={"ZipFile": (build / "layer/local.zip").read_bytes()}
-    )
-    variables = {name: os.environ[name] for name in PASSED_ON} | settings
-    client.create_function(
+    client = boto3.client("lambda")
+    create(client, name, function_zip, layer_zip, settings)
+    mapping = client.create_event_source_mapping(
         FunctionName=name,
-        Runtime="python3.13",
-        Role="arn:aws:iam::000000000000:role/worker",
-        Handler="lambda_wrapper.handler",
-        Code={"ZipFile": (build / f"lambda/{FUNCTION}.zip").read_bytes()},
-        Layers=[layer["LayerVersionArn"]],
-        Timeout=30,
-        Environment={"Variables": variables},
-    )
-    client.create_event_source_mapping(
-        FunctionName=name,
-        EventSourceArn=found["Attributes"]["QueueArn"],
+        EventSourceArn=queue_arn,
         BatchSize=10,
         FunctionResponseTypes=["ReportBatchItemFailures"],
     )
-
-
-def remove(name: str = FUNCTION) -> None:
-    """Take mapping, function and logs away."""
-    client = boto3.client("lambda")
-    found = client.list_event_source_mappings(FunctionName=name)
-    for mapping in found["EventSourceMappings"]:
+    try:
+        yield
+    finally:
         client.delete_event_source_mapping(UUID=mapping["UUID"])
-    client.delete_function(FunctionName=name)
-    logs = boto3.client("logs")
-    with suppress(logs.exceptions.ResourceNotFoundException):  # it has never run
-        logs.delete_log_group(logGroupName=f"/aws/lambda/{name}")
+        client.delete_function(FunctionName=name)
+        logs = boto3.client("logs")
+        with suppress(logs.exceptions.ResourceNotFoundException):  # it never ran
+            logs.delete_log_group(logGroupName=f"/aws/lambda/{name}")
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("build", type=Path, nargs="?")
-    parser.add_argument("--remove", action="store_true")
-    options = parser.parse_args()
-    if options.remove:
-        remove()
-    else:
-        deploy(options.build, f"{FUNCTION}-pending")
+def create(
+    client: Any,
+    name: str,
+    function_zip: Path,
+    layer_zip: Path,
+    settings: dict[str, str],
+) -> None:
+    """Publish the layer and create the Lambda."""
+    layer = client.publish_layer_version(
+        LayerName=name, Content={"ZipFile": layer_zip.read_bytes()}
+    )
+    database = {variable: os.environ[variable] for variable in PASSED_ON}
+    client.create_function(
+        FunctionName=name,
+        Runtime="python3.13",
+        Role=f"arn:aws:iam::000000000000:role/{name}",
+        Handler="lambda_wrapper.handler",
+        Code={"ZipFile": function_zip.read_bytes()},
+        Layers=[layer["LayerVersionArn"]],
+        Timeout=TIMEOUT_SECONDS,
+        Environment={"Variables": database | settings},
+    )

@@ -1,11 +1,10 @@
-"""A prompt of the database, or the rows of one statement.
+"""A database prompt, or the rows of one statement.
 
-The shim's database is reached by its driver. One on AWS is in a network that lets
-nobody in, so there the statements go through RDS's Data API: IAM says who may, and the
-password never comes here.
+The shim's database is reached through its driver. A database on AWS is in a private
+network, so statements go through the RDS Data API: IAM decides who may use it, and the
+password never reaches this machine.
 """
 
-import argparse
 import base64
 import contextlib
 import sys
@@ -17,21 +16,22 @@ from botocore.exceptions import ClientError
 
 from context import CustomContext
 from lib.loads import DatabaseAwayError
-from place import Place, answer, parser
-from sizes import Refusal
+from tools import environment
+from tools.environment import Environment
+from tools.errors import UserError
 
 DATABASE = "main"
-WAKING_SECONDS = 60
-# of a statement, not of the call; see the errors of
+RESUME_SECONDS = 60
+# Errors of the statement rather than of the call, see
 # https://docs.aws.amazon.com/rdsdataservice/latest/APIReference/API_ExecuteStatement.html
-REFUSALS = (
+STATEMENT_ERRORS = (
     *("BadRequestException", "DatabaseErrorException"),
     *("StatementTimeoutException", "UnsupportedResultException"),
 )
 
 
 class Result(NamedTuple):
-    """What a statement yields: names of columns, none where there are no rows."""
+    """The result of a statement; without columns it returned no rows."""
 
     columns: list[str]
     rows: list[tuple[Any, ...]]
@@ -41,47 +41,50 @@ class Result(NamedTuple):
 Execute = Callable[[str], Result]
 
 
-def run(place: Place, options: argparse.Namespace) -> int:
-    """Print the rows of the statement, or ask for statements; return the exit code.
+def run(statement: str, env: str) -> int:
+    """Print the rows of a statement, or prompt for statements; return 0.
+
+    Args:
+        statement: the SQL, or empty for a prompt.
+        env: the environment; empty for the shim.
 
     Raises:
-        Refusal: the statement fails, or the database cannot be reached.
+        UserError: the statement failed, or the database cannot be reached.
     """
-    is_far = place.name not in ("", "local")
+    place = environment.enter(env)
     with contextlib.ExitStack() as stack:
-        if is_far:
-            execute = by_data_api(place)
+        if place.is_on_aws:
+            execute = data_api(place)
         else:
-            execute = by_driver(stack.enter_context(CustomContext()))
-        if options.statement:
-            tell(execute(options.statement))
-            return 0
-        return prompt(place, execute)
+            execute = driver(stack.enter_context(CustomContext()))
+        if statement:
+            print_result(execute(statement))
+        else:
+            prompt(place, execute)
+    return 0
 
 
-def prompt(place: Place, execute: Execute) -> int:
-    """Take statements until the end of what is typed; return the exit code.
+def prompt(place: Environment, execute: Execute) -> None:
+    """Run statements from standard input until its end.
 
-    On a terminal a statement that fails is told, and the next one is taken. Elsewhere
-    it is the last.
+    On a terminal, an error is printed and the prompt goes on. Elsewhere it is raised.
     """
     is_terminal = sys.stdin.isatty()
     if is_terminal:
         with contextlib.suppress(ImportError):
-            import readline  # noqa: F401 - makes lines that can be edited
-        print(f"{place}: a statement ends with ; and the prompt by Ctrl-D")
-    for statement in statements(is_terminal):
+            import readline  # noqa: F401 - makes the input line editable
+        print(f"{place}: end a statement with ; and the prompt with Ctrl-D")
+    for statement in read_statements(is_terminal):
         try:
-            tell(execute(statement))
-        except Refusal as error:
+            print_result(execute(statement))
+        except UserError as error:
             if not is_terminal:
                 raise
             print(f"{error}.")
-    return 0
 
 
-def statements(is_terminal: bool) -> Iterator[str]:
-    """Yield what is typed, statement by statement; Ctrl-C drops one that is begun."""
+def read_statements(is_terminal: bool) -> Iterator[str]:
+    """Yield the statements of standard input; Ctrl-C discards a half-typed one."""
     lines: list[str] = []
     while True:
         try:
@@ -101,8 +104,8 @@ def statements(is_terminal: bool) -> Iterator[str]:
         yield "\n".join(lines)
 
 
-def by_driver(context: CustomContext) -> Execute:
-    """Return what executes statements by the database's driver, each on its own."""
+def driver(context: CustomContext) -> Execute:
+    """Return a function that runs each statement in a transaction of its own."""
 
     def execute(statement: str) -> Result:
         try:
@@ -113,76 +116,85 @@ def by_driver(context: CustomContext) -> Execute:
                 names = [each[0] for each in cursor.description]
                 return Result(names, list(cursor.fetchall()), 0)
         except DatabaseAwayError as error:
-            raise Refusal(f"{error}: start the shim anew by 'make shim'") from None
+            raise UserError(f"{error}: restart the shim with 'make shim'") from None
         except context.rds.driver.Error as error:
-            said = str(error.args[-1] if error.args else error)
-            raise Refusal(f"the database refuses: {said.splitlines()[0]}") from None
+            message = str(error.args[-1] if error.args else error)
+            raise UserError(
+                f"the database refuses: {message.splitlines()[0]}"
+            ) from None
 
     return execute
 
 
-def by_data_api(place: Place) -> Execute:
-    """Return what executes statements on a cluster by its Data API.
+def data_api(place: Environment) -> Execute:
+    """Return a function that runs statements on an Aurora cluster by its Data API.
 
     Raises:
-        Refusal: there is no cluster, or it has no Data API.
+        UserError: there is no cluster, or its Data API is off.
     """
     rds, data = place.client("rds"), place.client("rds-data")
     name = place.prefix
     try:
         [cluster] = rds.describe_db_clusters(DBClusterIdentifier=name)["DBClusters"]
     except rds.exceptions.DBClusterNotFoundFault:
-        raise Refusal(place.lacks(f"database {name}")) from None
+        raise place.not_deployed(f"database {name}") from None
     if not cluster.get("HttpEndpointEnabled"):
-        raise Refusal(
-            f"the database {name} has no Data API, the one way in from outside of its "
-            f"network: 'make deploy TARGET=aurora ENV={place.name}' turns it on"
+        raise UserError(
+            f"the Data API of {name} is off, and it is the only way in from outside "
+            f"its network: 'make deploy TARGET=aurora ENV={place.name}' turns it on"
         )
-    where = {
+    target = {
         "resourceArn": cluster["DBClusterArn"],
         "secretArn": cluster["MasterUserSecret"]["SecretArn"],
         "database": DATABASE,
     }
 
     def execute(statement: str) -> Result:
-        for second in range(WAKING_SECONDS):
-            try:
-                found = data.execute_statement(
-                    **where, sql=statement, includeResultMetadata=True
-                )
-                break
-            except data.exceptions.DatabaseResumingException:
-                if not second:
-                    print("The database wakes up.", file=sys.stderr)
-                threading.Event().wait(1)
-            except ClientError as error:
-                if error.response["Error"]["Code"] not in REFUSALS:
-                    raise
-                said = error.response["Error"]["Message"]
-                raise Refusal(f"the database refuses: {said}") from None
-        else:
-            raise Refusal(f"{name} is not awake after {WAKING_SECONDS} s: try again")
+        request = {**target, "sql": statement, "includeResultMetadata": True}
+        try:
+            found = call_when_resumed(data, request, name)
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in STATEMENT_ERRORS:
+                raise
+            message = error.response["Error"]["Message"]
+            raise UserError(f"the database refuses: {message}") from None
         names = [each["label"] for each in found.get("columnMetadata", [])]
-        rows = [tuple(map(value, row)) for row in found.get("records", [])]
+        rows = [tuple(map(field_value, row)) for row in found.get("records", [])]
         return Result(names, rows, found.get("numberOfRecordsUpdated", 0))
 
     return execute
 
 
-def value(field: dict[str, Any]) -> Any:
-    """Return a value as the Data API tells it, None for NULL."""
-    [(kind, found)] = field.items()
+def call_when_resumed(data: Any, request: dict[str, Any], name: str) -> dict[str, Any]:
+    """Execute a statement; wait for a cluster that was paused.
+
+    Raises:
+        UserError: it is not available after `RESUME_SECONDS`.
+    """
+    for second in range(RESUME_SECONDS):
+        try:
+            return dict(data.execute_statement(**request))
+        except data.exceptions.DatabaseResumingException:
+            if not second:
+                print("The database is resuming.", file=sys.stderr)
+            threading.Event().wait(1)
+    raise UserError(f"{name} has not resumed after {RESUME_SECONDS} s: try again")
+
+
+def field_value(field: dict[str, Any]) -> Any:
+    """Return the value of a field of the Data API, None for NULL."""
+    [(kind, value)] = field.items()
     if kind == "isNull":
         return None
-    return base64.b64encode(found) if kind == "blobValue" else found
+    return base64.b64encode(value) if kind == "blobValue" else value
 
 
-def tell(result: Result) -> None:
-    """Print rows as a table, or how many were changed."""
+def print_result(result: Result) -> None:
+    """Print rows as a table, or how many rows were changed."""
     if not result.columns and not result.rows:
         print(f"{max(result.changed, 0)} rows changed")
         return
-    cells = [result.columns, *(list(map(shown, row)) for row in result.rows)]
+    cells = [result.columns, *(list(map(format_value, row)) for row in result.rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = [" | ".join(map(str.ljust, row, widths)).rstrip() for row in cells]
     lines.insert(1, "-+-".join("-" * width for width in widths))
@@ -190,14 +202,6 @@ def tell(result: Result) -> None:
     print(f"{len(result.rows)} {'row' if len(result.rows) == 1 else 'rows'}")
 
 
-def shown(value: Any) -> str:
-    """Return a value on one line; NULL is what SQL calls it."""
-    if value is None:
-        return "NULL"
-    return str(value).replace("\n", "\\n")
-
-
-if __name__ == "__main__":
-    words = parser(__doc__)
-    words.add_argument("--statement", default="")
-    sys.exit(answer(words.parse_args(), run))
+def format_value(value: Any) -> str:
+    """Return a value on one line, NULL for None."""
+    return "NULL" if value is None else str(value).replace("\n", "\\n")

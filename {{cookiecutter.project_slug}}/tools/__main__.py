@@ -1,0 +1,266 @@
+"""The command line: `.venv/bin/python -m tools COMMAND [OPTIONS]`.
+
+Each make target is one of these commands. An option with an empty value counts as
+absent, so that make can pass on variables that you did not set. The exit code is 0 for
+success, 1 for an error and 2 for wrong usage; `plan` returns 2 if there are changes.
+"""
+
+import os
+import re
+import sys
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
+
+from tools.errors import UserError
+
+
+class Option(NamedTuple):
+    """An option of a command: its name, and arguments of `add_argument`."""
+
+    name: str
+    help: str
+    type: Any = str
+    default: Any = ""
+    choices: Sequence[str] | None = None
+    is_flag: bool = False
+
+
+class Command(NamedTuple):
+    """A command: the function that runs it, as `module:function`, and its options."""
+
+    name: str
+    function: str
+    help: str
+    options: tuple[Option, ...] = ()
+
+
+FUNC = Option("func", "name of a function in src/func/")
+WORKER = FUNC._replace(default="worker")
+ENV = Option("env", "environment of config/deploy.yml; without it, the shim")
+LOCAL = Option("env", "environment of config/deploy.yml", default="local")
+TARGET = Option("target", "one stack of infra/; without it, all of them")
+RUN_ARGS = Option("args", "settings of the function, as in '--poll_interval=10'")
+DOCKER_ARGS = Option("docker-args", "more arguments of Docker's command")
+
+# No command imports a package before it runs: the first two work without any.
+COMMANDS = (
+    Command(
+        "doctor",
+        "doctor:check",
+        "Check this machine, and print how to install what is missing.",
+        (Option("env", "environment whose needs count as required"),),
+    ),
+    Command(
+        "install",
+        "install:install",
+        "Create a virtual environment from its lock file.",
+        (
+            Option(
+                "venv",
+                "which one",
+                default=".venv",
+            ),
+        ),
+    ),
+    Command("new", "new:create", "Create a function from tools/starter/.", (FUNC,)),
+    Command(
+        "test",
+        "run:test",
+        "Run all unit tests, or those of a stack.",
+        (TARGET, Option("args", "arguments of pytest")),
+    ),
+    Command("watch", "run:watch", "Run the unit tests whenever you save a file."),
+    Command(
+        "check_functions",
+        "check_functions:check",
+        "Check that functions take their I/O from the context.",
+    ),
+    Command("lint_containers", "images:lint", "Lint Dockerfile and Compose file."),
+    Command("lint_infra", "iac:validate", "Check the stacks without an account."),
+    Command("format_infra", "iac:format", "Format the stacks."),
+    Command("cockpit", "run:cockpit", "Open the terminals in tmux.", (WORKER,)),
+    Command(
+        "run",
+        "run:poll",
+        "Poll a function's queue in the shim.",
+        (FUNC, RUN_ARGS),
+    ),
+    Command(
+        "invoke",
+        "run:invoke",
+        "Run a function once on an event.",
+        (
+            FUNC,
+            Option("event", "file with a message", Path, Path("tests/data/event.json")),
+            RUN_ARGS,
+        ),
+    ),
+    Command(
+        "event",
+        "event:put",
+        "Put a file into the bucket.",
+        (
+            Option("file", "the file", Path, Path()),
+            WORKER,
+            ENV,
+            Option("bucket", "another bucket than the environment's"),
+        ),
+    ),
+    Command("sanity_check", "sanity_check:check", "Load a file end to end and count."),
+    Command("parity", "parity:compare", "Compare the four environments."),
+    Command(
+        "queue",
+        "queues:show",
+        "Show how many messages the queues hold.",
+        (FUNC, ENV, Option("peek", "look at a waiting message", is_flag=True)),
+    ),
+    Command(
+        "sql",
+        "sql:run",
+        "Run a statement, or open a prompt.",
+        (Option("statement", "the SQL; without it, a prompt"), ENV),
+    ),
+    Command(
+        "logs",
+        "logs:show",
+        "Print what a deployed function has logged.",
+        (
+            FUNC,
+            ENV,
+            Option("since", "how many minutes to go back", int, 60),
+            Option("follow", "go on until Ctrl-C", is_flag=True),
+        ),
+    ),
+    Command(
+        "redrive", "queues:redrive", "Move dead letters back to the queue.", (FUNC, ENV)
+    ),
+    Command(
+        "purge",
+        "queues:purge",
+        "Delete all messages of a queue.",
+        (
+            FUNC,
+            ENV,
+            Option(
+                "queue", "which one", str, "pending", choices=("pending", "dead-letter")
+            ),
+            Option("confirm", "the function's name, instead of asking"),
+        ),
+    ),
+    Command("build", "build:build", "Build what is deployed.", (TARGET, ENV)),
+    Command(
+        "image",
+        "images:image",
+        "Build a function's container image.",
+        (FUNC, Option("arch", "processor, such as arm64"), DOCKER_ARGS),
+    ),
+    Command(
+        "container",
+        "images:container",
+        "Run a function's image against the shim.",
+        (FUNC, RUN_ARGS, DOCKER_ARGS),
+    ),
+    Command("bootstrap", "iac:bootstrap", "Prepare an account, once.", (LOCAL,)),
+    Command(
+        "plan",
+        "deploy:plan",
+        "Show what deploy would change.",
+        (TARGET, LOCAL, Option("report", "file to write the plan to")),
+    ),
+    Command("deploy", "deploy:deploy", "Deploy all stacks or one.", (TARGET, LOCAL)),
+    Command("destroy", "deploy:destroy", "Destroy what was deployed.", (TARGET, LOCAL)),
+    Command("whoami", "environment:print_identity", "Print the AWS identity.", (ENV,)),
+    Command("settings", "settings_page:write", "Write docs/settings.md."),
+    Command("lock", "lock:lock", "Lock all packages again."),
+    Command("audit", "audit:audit", "Check packages for known vulnerabilities."),
+    Command("sbom", "audit:sbom", "Write CycloneDX SBOMs below .build/."),
+    Command(
+        "plan_comment",
+        "plan_comment:post",
+        "Post a plan to the pull request that CI checks.",
+        (Option("report", "file that plan wrote", Path, Path()),),
+    ),
+    Command("ci_setup", "iac:install_ci", "Install what a CI machine lacks."),
+)
+
+
+class Parser(ArgumentParser):
+    """A parser whose errors are one line: who typed `make` needs no usage page."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the message and exit with 2."""
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def make_parser() -> ArgumentParser:
+    """Return the parser of all commands."""
+    parser = Parser(
+        prog="tools", description=__doc__, formatter_class=RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        options = commands.add_parser(
+            command.name, help=command.help, description=command.help
+        )
+        options.set_defaults(function=command.function)
+        for option in command.options:
+            add_option(options, option)
+    return parser
+
+
+def add_option(parser: ArgumentParser, option: Option) -> None:
+    """Add an option to the parser of a command."""
+    if option.is_flag:
+        parser.add_argument(
+            f"--{option.name}", help=option.help, nargs="?", const=True, default=False
+        )
+        return
+    parser.add_argument(
+        f"--{option.name}",
+        help=option.help,
+        type=option.type,
+        default=option.default,
+        choices=option.choices,
+    )
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run a command; return the exit code.
+
+    A `UserError` and the errors of AWS are printed as a sentence. Any other error is a
+    bug, with its traceback.
+    """
+    given = [each for each in arguments if not re.fullmatch("--[a-z-]+=", each)]
+    options = vars(make_parser().parse_args(given))
+    module, _, name = options.pop("function").partition(":")
+    try:
+        return int(getattr(import_module(f"tools.{module}"), name)(**options))
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # as of `make logs | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        sentence = explain(error, options.get("env", ""))
+        if not sentence:
+            raise
+        print(f"{sentence[0].upper()}{sentence[1:]}.", file=sys.stderr)
+        return 1
+
+
+def explain(error: Exception, env: str) -> str | None:
+    """Return the sentence that a user needs, or None where the error is a bug."""
+    if isinstance(error, UserError):
+        return str(error)
+    if "botocore" in sys.modules:
+        from tools import environment
+
+        return environment.explain(error, env)
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

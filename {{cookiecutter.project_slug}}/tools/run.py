@@ -1,0 +1,110 @@
+"""Runs functions on this machine: the poller, one invocation, the unit tests."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tools import build, environment, shim_resources
+from tools.errors import UserError
+from tools.project import ROOT, require_file, require_function, split_arguments
+
+WATCHED = (".py", ".yml", ".json", ".csv", ".sql")
+COCKPIT = ROOT / "tools" / "cockpit.yml"
+
+
+def poll(func: str, args: str) -> int:
+    """Poll a function's queue in the shim as the container does, until Ctrl-C.
+
+    Args:
+        func: the function.
+        args: its settings, as in `--poll_interval=10`; `--help` lists them.
+
+    Raises:
+        UserError: there is no such function, or the shim is not running.
+    """
+    require_function(func)
+    settings = split_arguments("RUN_ARGS", args)
+    if "--help" not in settings:
+        environment.enter("")
+        shim_resources.create_missing(func)
+    os.environ.setdefault("READ_QUEUE", f"{func}-pending")
+    return start_wrapper(func, settings)
+
+
+def invoke(func: str, event: Path, args: str) -> int:
+    """Run a function once on an event, against the shim.
+
+    Args:
+        func: the function.
+        event: a file with the body of a message.
+        args: the function's settings.
+
+    Raises:
+        UserError: there is no such function or file, or the shim is not running.
+    """
+    require_function(func)
+    require_file("EVENT", event, "tests/data/event.json")
+    settings = split_arguments("RUN_ARGS", args)
+    environment.enter("")
+    shim_resources.create_missing(func)
+    return start_wrapper(func, [f"--event={event}", *settings])
+
+
+def start_wrapper(func: str, settings: list[str]) -> int:
+    """Replace this process by a function's local wrapper."""
+    wrapper = build.build_local(func) / "local_wrapper.py"
+    os.execv(sys.executable, [sys.executable, str(wrapper), *settings])  # noqa: S606 - no shell
+
+
+def test(target: str, args: str) -> int:
+    """Run all unit tests, or the tests of a stack; return the exit code.
+
+    Args:
+        target: a stack of `infra/`, or empty for the unit tests.
+        args: arguments of pytest.
+
+    Raises:
+        UserError: there is no such stack.
+    """
+    if target:
+        from tools import deploy_config, iac
+
+        deploy_config.require_stack(target)
+        return iac.test(target)
+    arguments = split_arguments("TEST_ARGS", args)
+    # pytest starts in half the time from compiled modules
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    command = [sys.executable, "-m", "pytest", *arguments]
+    os.execv(sys.executable, command)  # noqa: S606 - no shell
+
+
+def watch() -> int:
+    """Run the unit tests again whenever you save code, settings or data; return 0."""
+    from pytest_watch.watcher import watch as watch_files
+
+    directories = [str(ROOT / name) for name in ("src", "tests", "config")]
+    watch_files(directories, extensions=WATCHED, runner="make test")
+    return 0
+
+
+def cockpit(func: str) -> int:
+    """Open shim, poller, watch and a free terminal in tmux; return tmuxp's exit code.
+
+    Raises:
+        UserError: there is no such function, or no tmux.
+    """
+    require_function(func)
+    if not shutil.which("tmux"):
+        raise UserError(
+            "tmux is missing, see 'make doctor'; or open terminals yourself for "
+            f"make shim, make run FUNC={func}, make watch and make event FILE=…"
+        )
+    session = ROOT.name.replace(".", "_").replace(":", "_")
+    variables = {"SESSION": session, "FUNC": func, "PROJECT": str(ROOT)}
+    command = [sys.executable, "-m", "tmuxp", "load", "--yes", str(COCKPIT)]
+    if not sys.stdout.isatty():
+        command.append("-d")
+        print(f"Attach to it with: tmux attach -t {session}")
+    return subprocess.run(command, env=os.environ | variables).returncode
