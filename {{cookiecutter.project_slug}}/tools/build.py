@@ -185,7 +185,7 @@ def check_name(func: str) -> None:
 
 
 def is_same(left: Path, right: Path) -> bool:
-    """Return whether two directories hold the same files; Python's caches do not count."""
+    """Return whether two directories hold the same files, Python's caches aside."""
     names = [path.relative_to(left) for path in list_files(left)]
     others = [path.relative_to(right) for path in list_files(right)]
     return names == others and all(

@@ -29,9 +29,7 @@ from tools.errors import UserError
 from tools.project import ROOT, answers
 
 SHIM_FILE = ROOT / ".shim" / "shim.env"
-SHIM_STOPPED = (
-    "the shim is not running: start it in another terminal with 'make shim'"
-)
+SHIM_STOPPED = "the shim is not running: start it in another terminal with 'make shim'"
 SHIM_SILENT = "the shim does not answer: restart it with 'make shim'"
 CLIENT_CONFIG = Config(connect_timeout=5, retries={"mode": "standard"})
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/CommonErrors.html
@@ -105,9 +103,7 @@ class Environment:
     def not_deployed(self, resource: str) -> UserError:
         """Return the error for a resource that does not exist yet."""
         if not self.name:
-            return UserError(
-                f"the shim has no {resource}: restart it with 'make shim'"
-            )
+            return UserError(f"the shim has no {resource}: restart it with 'make shim'")
         hint = "; without ENV you work on the shim's own resources"
         return UserError(
             f"there is no {resource}: create it with 'make deploy ENV={self.name}'"

@@ -199,9 +199,7 @@ def run_unit_context() -> EndState:
                         ledger.setdefault(key, counts)
                     break
         rows = context.rds.tables[context.var.table]
-        return make_end_state(
-            ledger, rows, context.rds.rejects, failures, dead_letters
-        )
+        return make_end_state(ledger, rows, context.rds.rejects, failures, dead_letters)
 
 
 class InShim:

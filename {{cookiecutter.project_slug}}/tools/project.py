@@ -1,4 +1,4 @@
-"""The project: its root directory, its functions, and the answers it was generated with."""
+"""The project: its root directory, its functions and its answers."""
 
 import json
 import shlex

@@ -8,9 +8,9 @@ HEAD = """\
 # Settings
 
 A setting comes from the command line (`--poll_interval=10`), else from the environment
-(`POLL_INTERVAL=10`), else from `config/<function>.yml` (`poll_interval: 10`), else from its
-default. An empty variable counts as absent. `make settings` generates this page from
-`src/common/settings.py`.
+(`POLL_INTERVAL=10`), else from `config/<function>.yml` (`poll_interval: 10`), else it
+has its default. An empty variable counts as absent. `make settings` generates this page
+from `src/common/settings.py`.
 """
 TABLE = """
 ## {title}
