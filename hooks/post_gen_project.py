@@ -1,33 +1,34 @@
-"""Lays what the answers chose over the project, and says what to do next."""
+"""Copy the files of the chosen answers over the project and print the next steps."""
 
 import json
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
-# tojson writes every apostrophe as \u0027, so nothing in an answer ends this string
+# tojson writes every apostrophe as \u0027, so no answer can end this string.
 ANSWERS = json.loads(r"""{{ cookiecutter | tojson }}""")
 
 CHOICES = Path(".choices")
 RECORD = Path(".portable.json")
 
 
-def lay_over(answers: dict[str, str], choices: Path, project: Path) -> None:
+def apply_choices(answers: dict[str, str], choices: Path, project: Path) -> None:
     """Copy the tree `<variable>/<value>/` of each answer over the project.
 
-    An answer that adds nothing has no tree. The trees are gone afterwards.
+    An answer that adds nothing has no tree. Deletes the trees afterwards.
     """
     if not choices.is_dir():
         return
-    for variable in choices.iterdir():
-        chosen = variable / answers[variable.name]
-        if chosen.is_dir():
-            shutil.copytree(chosen, project, dirs_exist_ok=True)
+    for variable in filter(Path.is_dir, choices.iterdir()):
+        tree = variable / answers[variable.name]
+        if tree.is_dir():
+            shutil.copytree(tree, project, dirs_exist_ok=True)
     shutil.rmtree(choices)
 
 
 def record(answers: dict[str, str], path: Path) -> None:
-    """Write the version of the template and the answers, for updates."""
+    """Write the template's version and the answers, for updates."""
     kept = {
         name: answer
         for name, answer in answers.items()
@@ -37,26 +38,61 @@ def record(answers: dict[str, str], path: Path) -> None:
     path.write_text(f"{text}\n", encoding="utf-8")
 
 
-def make_repository(project: Path) -> bool:
-    """Make the project a git repository, if git is there and it is in none yet."""
+def find_ci_files(answers: dict[str, str], choices: Path) -> list[Path]:
+    """Return the files of the CI answer that a service reads at a repository's root."""
+    tree = choices / "ci" / answers["ci"]
+    files = (path.relative_to(tree) for path in tree.rglob("*") if path.is_file())
+    return sorted(path for path in files if path.parts[0] != "docs")
+
+
+def find_repository(project: Path) -> Path | None:
+    """Return the root of the repository, worktree or submodule around the project."""
     git = shutil.which("git")
     if not git:
-        return False
-    inside = [git, "-C", str(project), "rev-parse", "--is-inside-work-tree"]
-    if subprocess.run(inside, capture_output=True).returncode == 0:
-        return False
-    new = [git, "init", "--quiet", "--initial-branch=main", str(project)]
-    return subprocess.run(new, capture_output=True).returncode == 0
+        return None
+    command = [git, "-C", str(project), "rev-parse", "--show-toplevel"]
+    result = subprocess.run(command, capture_output=True, text=True)
+    return Path(result.stdout.rstrip("\n")) if result.returncode == 0 else None
+
+
+def create_repository(project: Path) -> None:
+    """Run `git init` in the project, if git is installed."""
+    if git := shutil.which("git"):
+        command = [git, "init", "--quiet", "--initial-branch=main", str(project)]
+        subprocess.run(command, capture_output=True)
+
+
+def next_steps(slug: str) -> str:
+    """Return the message about the first commands."""
+    return (
+        f"\n{slug} is ready. Next:\n"
+        f"  cd {slug}\n"
+        "  make test     run the unit tests\n"
+        "  make shim     start local S3, SQS and a database, until Ctrl-C\n"
+        "  make          list all targets\n"
+    )
+
+
+def ci_note(files: Sequence[Path], project: Path, repository: Path) -> str:
+    """Return which CI files of a project in a subdirectory have to move, and where."""
+    below = project.relative_to(repository)
+    moves = "".join(f"  {below / path} -> {path}\n" for path in files)
+    return (
+        f"This project is a subdirectory of the repository {repository}.\n"
+        "CI services read their files only at the root of a repository. Move these:\n"
+        f"{moves}"
+        f"and run their commands in {below}: see docs/ci.md.\n"
+    )
 
 
 if __name__ == "__main__":
-    lay_over(ANSWERS, CHOICES, Path())
+    project = Path.cwd().resolve()
+    ci_files = find_ci_files(ANSWERS, CHOICES)
+    apply_choices(ANSWERS, CHOICES, project)
     record(ANSWERS, RECORD)
-    make_repository(Path())
-    print(
-        f"\n{ANSWERS['project_slug']} is ready. Next:\n"
-        f"  cd {ANSWERS['project_slug']}\n"
-        "  make test     the unit tests\n"
-        "  make shim     a private S3, SQS and database, until Ctrl-C\n"
-        "  make          all there is\n"
-    )
+    print(next_steps(ANSWERS["project_slug"]))
+    repository = find_repository(project)
+    if repository is None:
+        create_repository(project)
+    elif repository != project and ci_files:
+        print(ci_note(ci_files, project, repository))

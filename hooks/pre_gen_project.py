@@ -1,4 +1,4 @@
-"""Refuses answers that make no working project, in one sentence each."""
+"""Reject answers that cannot make a working project, with one sentence each."""
 
 import json
 import re
@@ -7,12 +7,18 @@ import unicodedata
 from contextlib import suppress
 from pathlib import Path
 
-# tojson writes every apostrophe as \u0027, so nothing in an answer ends this string
+# tojson writes every apostrophe as \u0027, so no answer can end this string.
 ANSWERS = json.loads(r"""{{ cookiecutter | tojson }}""")
 
+RECORD = Path(".portable.json")
 TEXTS = ("project_name", "description", "author")
 
-# An IAM role's name has at most 64 characters, and the longest made from a slug is
+# Control, format, separator and surrogate characters are invisible or reorder the
+# text around them, such as U+202E. Persian, Indic scripts and emoji need the joiners.
+CONTROLS = ("Cc", "Cf", "Cs", "Zl", "Zp")
+JOINERS = "\u200c\u200d"
+
+# An IAM role name has at most 64 characters, and the longest name made from a slug is
 # <slug>-<environment>-<function>-execution, with 8 and 20 characters for the two.
 ROLE_LIMIT = 64
 SLUG_LIMIT = ROLE_LIMIT - len("-") - 8 - len("-") - 20 - len("-execution")
@@ -28,44 +34,88 @@ eusc-de-east-1
 """.split()
 
 
-def refusal(answers: dict[str, str]) -> str | None:
-    """Return what is wrong with the answers, or nothing."""
-    for name in TEXTS:
-        if not answers[name].strip():
-            return f"{name} is empty: give it at least one letter"
-        for character in answers[name]:
-            if unicodedata.category(character) in ("Cc", "Zl", "Zp", "Cs"):
-                return f"{name} has the control character {character!r}: leave it out"
-    slug = answers["project_slug"]
+def find_problem(answers: dict[str, str]) -> str | None:
+    """Return a sentence about the first wrong answer, or None if all are fine."""
+    texts = (find_text_problem(name, answers[name]) for name in TEXTS)
+    return (
+        next(filter(None, texts), None)
+        or find_slug_problem(answers["project_slug"])
+        or find_region_problem(answers["aws_region"])
+    )
+
+
+def find_text_problem(name: str, text: str) -> str | None:
+    """Return what is wrong with a free text, or None."""
+    if not text.strip():
+        return f"{name} is empty: enter at least one letter"
+    for character in text:
+        is_control = unicodedata.category(character) in CONTROLS
+        if is_control and character not in JOINERS:
+            return (
+                f"{name} {text!r} contains the control character {character!r}: "
+                "remove it"
+            )
+    return None
+
+
+def find_slug_problem(slug: str) -> str | None:
+    """Return what is wrong with the slug, or None."""
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", slug):
         return (
-            f"project_slug {slug!r} is no DNS label that a Python package and a bucket "
-            "may have: use a-z and 0-9, begin with a letter, part words by one hyphen"
+            f"project_slug {slug!r} is not a valid name for packages and buckets: use "
+            "a-z, 0-9 and single hyphens, start with a letter, end without a hyphen"
         )
     if not 2 <= len(slug) <= SLUG_LIMIT:
         return (
             f"project_slug {slug!r} has {len(slug)} characters: use 2 to {SLUG_LIMIT}, "
-            f"so that the longest name made from it, the IAM role <slug>-<environment>-"
-            f"<function>-execution, stays within {ROLE_LIMIT}"
-        )
-    if answers["aws_region"] not in REGIONS:
-        return (
-            f"aws_region {answers['aws_region']!r} is none of AWS's: name one such as "
-            "eu-west-1, or add a newer one to REGIONS in hooks/pre_gen_project.py"
+            f"because the name of the IAM role <slug>-<environment>-<function>-"
+            f"execution must stay within {ROLE_LIMIT}"
         )
     return None
 
 
-def remove_empty_folders(slug: str, project: Path) -> None:
-    """Remove the folders of a slug such as `a/b`: cookiecutter removes `b` only."""
+def find_region_problem(region: str) -> str | None:
+    """Return what is wrong with the region, or None."""
+    if region in REGIONS:
+        return None
+    return (
+        f"aws_region {region!r} is not an AWS region: enter one such as eu-west-1, or "
+        "add a newer region to REGIONS in hooks/pre_gen_project.py"
+    )
+
+
+def find_conflict(answers: dict[str, str], record: Path) -> str | None:
+    """Return how answers differ from those of the project that they would overwrite.
+
+    `cookiecutter -f` deletes nothing, so the files of both answers would remain. Free
+    texts bring no files and may differ.
+    """
+    try:
+        recorded = json.loads(record.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        return f"{record} of the existing project is not valid: restore it ({error})"
+    for name, answer in recorded.items():
+        is_choice = name in answers and name not in TEXTS and not name.startswith("_")
+        if is_choice and answer != answers[name]:
+            return (
+                f"{name} is {answers[name]!r}, but the existing project was generated "
+                f"with {answer!r}: see its docs/updating.md for how to change an answer"
+            )
+    return None
+
+
+def remove_empty_directories(slug: str, project: Path) -> None:
+    """Remove the directories of a slug such as `a/b`; cookiecutter removes only `b`."""
     parts = Path(slug).parts
     if len(parts) > 1 and ".." not in parts and not Path(slug).is_absolute():
-        with suppress(OSError):  # a folder that is not empty was there before
+        with suppress(OSError):  # a directory that is not empty existed before
             for folder in (project, *project.parents)[: len(parts)]:
                 folder.rmdir()
 
 
 if __name__ == "__main__":
-    if reason := refusal(ANSWERS):
-        remove_empty_folders(ANSWERS["project_slug"], Path.cwd())
-        sys.exit(f"portable: {reason}.")
+    if problem := find_problem(ANSWERS) or find_conflict(ANSWERS, RECORD):
+        remove_empty_directories(ANSWERS["project_slug"], Path.cwd())
+        sys.exit(f"portable: {problem}.")

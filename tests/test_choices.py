@@ -1,4 +1,4 @@
-"""An answer is a folder: what the trees below `.choices/` may hold."""
+"""An answer is a directory: rules for the trees below `.choices/`."""
 
 import json
 import shutil
@@ -11,6 +11,7 @@ from baking import ROOT, TEMPLATE, Project, bake, cookiecutter
 
 ANSWERS = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
 CHOICES = TEMPLATE / ".choices"
+VARIABLES = [path for path in CHOICES.iterdir() if path.is_dir()]
 PROMPTS = [name for name in ANSWERS if not name.startswith("_")]
 
 
@@ -21,37 +22,35 @@ def files(folder: Path) -> set[str]:
 
 
 def trees(variable: str) -> dict[str, set[str]]:
-    """Return what each value of a variable brings."""
+    """Return the files that each value of a variable adds."""
     return {value.name: files(value) for value in (CHOICES / variable).iterdir()}
 
 
-def test_every_tree_belongs_to_an_answer() -> None:
-    for variable in CHOICES.iterdir():
+def test_each_tree_is_an_answer() -> None:
+    for variable in VARIABLES:
         assert set(trees(variable.name)) <= set(ANSWERS[variable.name]) - {"none"}
 
 
 @pytest.mark.parametrize(
     "name", [name for name in PROMPTS if isinstance(ANSWERS[name], list)]
 )
-def test_every_value_that_adds_something_has_a_tree(name: str) -> None:
+def test_each_value_has_a_tree(name: str) -> None:
     assert set(ANSWERS[name]) - {"none"} == set(trees(name))
 
 
-def test_no_tree_overwrites_what_is_common_or_what_another_answer_brings() -> None:
-    brought = [
-        set().union(*trees(variable.name).values()) for variable in CHOICES.iterdir()
-    ]
+def test_trees_of_different_answers_do_not_overlap() -> None:
+    brought = [set().union(*trees(variable.name).values()) for variable in VARIABLES]
     for one, other in combinations([files(TEMPLATE), *brought], 2):
         assert not one & other
 
 
-def test_both_databases_bring_the_same_files() -> None:
+def test_databases_have_the_same_files() -> None:
     mysql, postgres = trees("database").values()
     assert mysql == postgres
 
 
 @pytest.mark.parametrize("name", PROMPTS)
-def test_every_prompt_has_a_label_and_so_has_every_value(name: str) -> None:
+def test_each_prompt_and_value_has_a_label(name: str) -> None:
     label = ANSWERS["__prompts__"][name]
     if isinstance(ANSWERS[name], list):
         assert set(label) == {"__prompt__", *ANSWERS[name]}
@@ -60,7 +59,7 @@ def test_every_prompt_has_a_label_and_so_has_every_value(name: str) -> None:
 
 
 @pytest.mark.parametrize("pattern", ["*.py", "*.tf", "*.yml", "*.json", "*.sql"])
-def test_code_holds_no_jinja(pattern: str) -> None:
+def test_code_has_no_jinja(pattern: str) -> None:
     assert pattern in ANSWERS["_copy_without_render"]
     for path in TEMPLATE.rglob(pattern):
         text = path.read_text(encoding="utf-8").replace("${{", "")  # of GitHub
@@ -79,9 +78,7 @@ def bakes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Project]:
     }
 
 
-def test_functions_are_the_same_bytes_whatever_the_answers(
-    bakes: dict[str, Project],
-) -> None:
+def test_functions_are_identical_for_all_answers(bakes: dict[str, Project]) -> None:
     one, *others = (
         {
             path.name: path.read_bytes()
@@ -93,9 +90,7 @@ def test_functions_are_the_same_bytes_whatever_the_answers(
     assert all(one == other for other in others)
 
 
-def test_nothing_of_the_template_is_left_in_a_project(
-    bakes: dict[str, Project],
-) -> None:
+def test_project_has_no_template_leftovers(bakes: dict[str, Project]) -> None:
     for project in bakes.values():
         assert not (project.path / ".choices").exists()
         for name in files(project.path):
@@ -104,7 +99,7 @@ def test_nothing_of_the_template_is_left_in_a_project(
             assert "{{" not in text.replace("${{", ""), name
 
 
-def test_choice_is_added_by_a_folder_a_word_and_a_label(tmp_path: Path) -> None:
+def test_value_needs_a_tree_a_word_and_a_label(tmp_path: Path) -> None:
     template = tmp_path / "template"
     for name in (TEMPLATE.name, "hooks"):
         shutil.copytree(ROOT / name, template / name)
@@ -113,7 +108,7 @@ def test_choice_is_added_by_a_folder_a_word_and_a_label(tmp_path: Path) -> None:
     (folder / "docs" / "ci.md").write_text("# Throw-away CI\n", encoding="utf-8")
     answers = json.loads(json.dumps(ANSWERS))
     answers["ci"].append("throwaway")
-    answers["__prompts__"]["ci"]["throwaway"] = "Nothing that lasts"
+    answers["__prompts__"]["ci"]["throwaway"] = "Throw-away CI"
     (template / "cookiecutter.json").write_text(json.dumps(answers), encoding="utf-8")
     for value in ("throwaway", "github", "none"):
         out = tmp_path / value
@@ -121,6 +116,6 @@ def test_choice_is_added_by_a_folder_a_word_and_a_label(tmp_path: Path) -> None:
         result = cookiecutter(out, f"ci={value}", source=template)
         assert result.returncode == 0, result.stderr
         page = out / "click-loader" / "docs" / "ci.md"
-        told = page.read_text(encoding="utf-8") if page.exists() else ""
-        assert (told == "# Throw-away CI\n") is (value == "throwaway")
+        text = page.read_text(encoding="utf-8") if page.exists() else ""
+        assert (text == "# Throw-away CI\n") is (value == "throwaway")
         assert page.exists() is (value != "none")

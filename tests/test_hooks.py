@@ -1,7 +1,8 @@
-"""The hooks: what they refuse, and what they lay out."""
+"""The hooks: which answers they reject and which files they copy."""
 
 import json
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 from types import ModuleType
@@ -11,7 +12,7 @@ import botocore.session
 import pytest
 from jinja2 import Environment
 
-from baking import ROOT, Lint, bake, cookiecutter
+from baking import ROOT, Lint, Project, bake, clean_environment, cookiecutter
 
 GOOD: dict[str, Any] = {
     "project_name": "Click Loader",
@@ -19,9 +20,13 @@ GOOD: dict[str, Any] = {
     "description": "Loads clicks.",
     "author": "Anna",
     "aws_region": "eu-west-1",
+    "iac": "terraform",
     "database": "mysql",
+    "ci": "github",
     "license": "MIT",
 }
+# Persian and Hindi with a joiner, a family and a flag of emoji
+JOINED = "می\u200cخواهم क्\u200dष \U0001f468\u200d\U0001f467 \U0001f1e6\U0001f1f9"
 ODD = 'O\'Neil "x" \\ \\n $HOME ${x} #1 <b>&amp;</b> `id` %s Ünïcode 数据 😀'
 
 
@@ -34,44 +39,67 @@ def load_hook(name: str, **answers: Any) -> ModuleType:
     return hook
 
 
+def controls(*ranges: tuple[int, int]) -> list[str]:
+    """Return the characters of some ranges, which include their ends."""
+    return [chr(code) for first, last in ranges for code in range(first, last + 1)]
+
+
 @pytest.mark.parametrize(
-    ("answers", "told"),
+    ("answers", "message"),
     [
         pytest.param(
-            {"project_slug": "Clicks"}, "'Clicks' is no DNS label", id="capital"
+            {"project_slug": "Clicks"}, "'Clicks' is not a valid name", id="capital"
         ),
         pytest.param(
-            {"project_slug": "my_clicks"}, "'my_clicks' is no", id="underscore"
+            {"project_slug": "my_clicks"}, "'my_clicks' is not", id="underscore"
         ),
-        pytest.param({"project_slug": "1clicks"}, "'1clicks' is no", id="digit first"),
-        pytest.param({"project_slug": "a--b"}, "'a--b' is no", id="two hyphens"),
-        pytest.param({"project_slug": "clicks-"}, "'clicks-' is no", id="hyphen last"),
+        pytest.param({"project_slug": "1clicks"}, "'1clicks' is not", id="digit first"),
+        pytest.param({"project_slug": "a--b"}, "'a--b' is not", id="two hyphens"),
+        pytest.param({"project_slug": "clicks-"}, "'clicks-' is not", id="hyphen last"),
         pytest.param({"project_slug": "a"}, "has 1 characters", id="slug too short"),
         pytest.param({"project_slug": "c" * 25}, "within 64", id="slug too long"),
-        pytest.param({"aws_region": "eu-west-9"}, "'eu-west-9' is none", id="region"),
+        pytest.param({"aws_region": "eu-west-9"}, "'eu-west-9' is not", id="region"),
         pytest.param({"project_name": " "}, "project_name is empty", id="empty name"),
         pytest.param({"author": ""}, "author is empty", id="empty author"),
         pytest.param({"author": "a\nb"}, r"control character '\n'", id="newline"),
         pytest.param({"description": "a\x1b[1m"}, r"character '\x1b'", id="escape"),
         pytest.param({"project_name": "a\u2028b"}, r"'\u2028'", id="line separator"),
+        pytest.param(
+            {"project_name": "a\u202eb"},
+            r"project_name 'a\u202eb' contains the control character '\u202e': remove",
+            id="right-to-left override",
+        ),
     ],
 )
-def test_wrong_answer_is_refused_in_one_sentence(
-    answers: dict[str, str], told: str
-) -> None:
-    reason = load_hook("pre_gen_project", **answers).refusal(GOOD | answers)
-    assert told in reason
-    assert "\n" not in reason
+def test_wrong_answer_gets_one_sentence(answers: dict[str, str], message: str) -> None:
+    problem = load_hook("pre_gen_project", **answers).find_problem(GOOD | answers)
+    assert message in problem
+    assert "\n" not in problem
 
 
-def test_longest_slug_makes_the_longest_name_that_iam_takes() -> None:
+@pytest.mark.parametrize("name", ["project_name", "description", "author"])
+def test_bidirectional_controls_are_rejected(name: str) -> None:
+    find_problem = load_hook("pre_gen_project").find_problem
+    bidirectional = controls((0x202A, 0x202E), (0x2066, 0x2069), (0x200E, 0x200F))
+    for character in [*bidirectional, "\u061c", "\u200b", "\ufeff", "\U000e0041"]:
+        problem = find_problem(GOOD | {name: f"abc{character}def"})
+        assert f"{name} " in problem
+        assert f"control character {character!r}" in problem
+
+
+def test_joiners_of_scripts_and_emoji_are_accepted() -> None:
+    answers = GOOD | {"project_name": JOINED, "description": JOINED, "author": JOINED}
+    assert load_hook("pre_gen_project").find_problem(answers) is None
+
+
+def test_longest_slug_makes_longest_role_name() -> None:
     hook = load_hook("pre_gen_project")
     longest = "c" * hook.SLUG_LIMIT
-    assert hook.refusal(GOOD | {"project_slug": longest}) is None
+    assert hook.find_problem(GOOD | {"project_slug": longest}) is None
     assert len(f"{longest}-{'e' * 8}-{'f' * 20}-execution") == 64
 
 
-def test_regions_are_those_that_botocore_knows() -> None:
+def test_regions_are_those_of_botocore() -> None:
     session = botocore.session.get_session()
     known = {
         region
@@ -92,16 +120,14 @@ def test_regions_are_those_that_botocore_knows() -> None:
         "author=a\nb",
     ],
 )
-def test_refusal_ends_cookiecutter_with_an_error_and_leaves_nothing(
-    answer: str, tmp_path: Path
-) -> None:
+def test_wrong_answer_leaves_no_directory(answer: str, tmp_path: Path) -> None:
     result = cookiecutter(tmp_path, answer)
     assert result.returncode != 0
     assert "portable: " in result.stderr
     assert not list(tmp_path.iterdir())
 
 
-def test_odd_answers_arrive_as_they_were_given(tmp_path: Path, lint: Lint) -> None:
+def test_odd_answers_stay_as_typed(tmp_path: Path, lint: Lint) -> None:
     project = bake(tmp_path, project_name=ODD, description=ODD, author=ODD)
     text = (project.path / "pyproject.toml").read_text(encoding="utf-8")
     metadata = tomllib.loads(text)["project"]
@@ -113,9 +139,7 @@ def test_odd_answers_arrive_as_they_were_given(tmp_path: Path, lint: Lint) -> No
     lint(project)
 
 
-def test_choice_is_laid_over_the_project_and_the_others_are_gone(
-    tmp_path: Path,
-) -> None:
+def test_only_the_chosen_tree_is_copied(tmp_path: Path) -> None:
     choices = tmp_path / ".choices"
     for value in ("mysql", "postgres"):
         (choices / "database" / value / "src").mkdir(parents=True)
@@ -123,15 +147,14 @@ def test_choice_is_laid_over_the_project_and_the_others_are_gone(
     hook = load_hook("post_gen_project")
     answers = GOOD | {"ci": "none"}
     (choices / "ci" / "github").mkdir(parents=True)
+    (choices / "README.md").write_text("about the trees")
     for _ in ("once", "again, as an update does"):
-        hook.lay_over(answers, choices, tmp_path)
+        hook.apply_choices(answers, choices, tmp_path)
         assert (tmp_path / "src" / "rds.py").read_text() == "mysql"
         assert not choices.exists()
 
 
-def test_record_has_the_version_and_the_answers_as_they_were_given(
-    tmp_path: Path,
-) -> None:
+def test_record_has_version_and_answers(tmp_path: Path) -> None:
     hook = load_hook("post_gen_project")
     path = tmp_path / "record.json"
     private = {"_version": "1.2.3", "_template": "/home/anna", "__author_toml": "x"}
@@ -140,15 +163,145 @@ def test_record_has_the_version_and_the_answers_as_they_were_given(
     assert kept == GOOD | {"author": ODD, "_version": "1.2.3"}
 
 
-def test_project_is_a_repository_unless_it_is_in_one(tmp_path: Path) -> None:
-    outer = bake(tmp_path)
-    assert (outer.path / ".git").is_dir()
-    cookiecutter(outer.path, "project_slug=inner")
-    assert (outer.path / "inner" / "Makefile").exists()
-    assert not (outer.path / "inner" / ".git").exists()
+def files_of(folder: Path) -> dict[Path, bytes]:
+    """Return the content of all files below a folder."""
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_hooks_take_any_answer_without_breaking() -> None:
+@pytest.mark.parametrize(
+    "answer",
+    ["iac=cdk", "database=mysql", "ci=gitlab", "ci=none", "license=Proprietary"],
+)
+def test_overwriting_with_other_answer_fails(answer: str, tmp_path: Path) -> None:
+    project = bake(tmp_path)
+    (project.path / "src/func/worker.py").write_text("# mine\n", encoding="utf-8")
+    before = files_of(project.path)
+    result = cookiecutter(tmp_path, "--overwrite-if-exists", answer)
+    name, _, value = answer.partition("=")
+    assert result.returncode != 0
+    assert f"portable: {name} is '{value}', but the existing project" in result.stderr
+    assert "docs/updating.md" in result.stderr
+    assert files_of(project.path) == before
+
+
+def test_overwriting_with_same_answers_works(tmp_path: Path) -> None:
+    project = bake(tmp_path, ci="none")
+    (project.path / "Makefile").unlink()
+    options = ["--overwrite-if-exists", "ci=none", "description=Counts clicks."]
+    result = cookiecutter(tmp_path, *options)
+    assert result.returncode == 0, result.stderr
+    assert (project.path / "Makefile").exists()
+    record = json.loads((project.path / ".portable.json").read_text(encoding="utf-8"))
+    assert record["description"] == "Counts clicks."
+
+
+def test_overwriting_broken_record_fails(tmp_path: Path) -> None:
+    project = bake(tmp_path)
+    (project.path / ".portable.json").write_text("<<<<<<< ours", encoding="utf-8")
+    result = cookiecutter(tmp_path, "--overwrite-if-exists")
+    assert result.returncode != 0
+    assert "portable: .portable.json of the existing project" in result.stderr
+
+
+def git(folder: Path, *words: str | Path) -> None:
+    """Run git in a folder, as somebody."""
+    identity = ["-c", "user.name=Anna", "-c", "user.email=anna@example.org"]
+    allowed = ["-c", "protocol.file.allow=always"]  # for a submodule from a folder
+    subprocess.run(
+        ["git", *identity, *allowed, *words],
+        cwd=folder,
+        env=clean_environment(),
+        capture_output=True,
+        check=True,
+    )
+
+
+def new_repository(folder: Path) -> Path:
+    """Return a new repository with one commit."""
+    folder.mkdir()
+    git(folder, "init", "--quiet")
+    git(folder, "commit", "--quiet", "--allow-empty", "--message", "Begin")
+    return folder
+
+
+def repository_around(kind: str, folder: Path) -> Path:
+    """Return the root of a repository, a worktree or a submodule."""
+    outer = new_repository(folder / "outer")
+    if kind == "worktree":
+        git(outer, "worktree", "add", "--quiet", "../tree")
+        return folder / "tree"
+    if kind == "submodule":
+        inner = new_repository(folder / "library")
+        git(outer, "submodule", "--quiet", "add", inner, "library")
+        return outer / "library"
+    return outer
+
+
+def test_project_becomes_a_repository(tmp_path: Path) -> None:
+    result = cookiecutter(tmp_path)
+    assert (tmp_path / "click-loader" / ".git").is_dir()
+    assert "make test" in result.stdout
+    assert "CI services" not in result.stdout
+
+
+@pytest.mark.parametrize("kind", ["repository", "worktree", "submodule"])
+def test_project_in_repository_is_not_nested(kind: str, tmp_path: Path) -> None:
+    root = repository_around(kind, tmp_path)
+    cookiecutter(root, "project_slug=inner")
+    assert (root / "inner" / "Makefile").exists()
+    assert not (root / "inner" / ".git").exists()
+
+
+@pytest.mark.parametrize(
+    ("ci", "name"),
+    [
+        ("github", ".github/workflows/ci.yml"),
+        ("gitlab", ".gitlab-ci.yml"),
+        ("circleci", ".circleci/config.yml"),
+    ],
+)
+def test_project_in_repository_names_ci_files(
+    ci: str, name: str, tmp_path: Path
+) -> None:
+    root = repository_around("repository", tmp_path)
+    (root / "services").mkdir()
+    result = cookiecutter(root / "services", "project_slug=inner", f"ci={ci}")
+    assert f"services/inner/{name} -> {name}\n" in result.stdout
+    assert "run their commands in services/inner: see docs/ci.md" in result.stdout
+    page = (root / "services/inner/docs/ci.md").read_text(encoding="utf-8")
+    assert "\n## In a subdirectory of a repository\n" in page
+
+
+def test_project_in_repository_without_ci_has_no_note(tmp_path: Path) -> None:
+    root = repository_around("repository", tmp_path)
+    result = cookiecutter(root, "project_slug=inner", "ci=none")
+    assert "make test" in result.stdout
+    assert "CI services" not in result.stdout
+
+
+@pytest.mark.parametrize("ci", ["gitlab", "none"])
+def test_project_without_hooks_says_how_to_finish(ci: str, tmp_path: Path) -> None:
+    answers = {"author": ODD, "description": JOINED, "ci": ci}
+    words = [f"{name}={value}" for name, value in answers.items()]
+    result = cookiecutter(tmp_path, "--accept-hooks=no", *words)
+    assert result.returncode == 0, result.stderr
+    project = Project(tmp_path / "click-loader")
+    page = (project.path / ".choices/README.md").read_text(encoding="utf-8")
+    [commands] = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
+    project.run("sh", "-e", "-c", commands)
+    hooked = bake(tmp_path / "hooked", **answers)
+    finished, expected = (
+        {path.relative_to(one.path): text for path, text in files_of(one.path).items()}
+        for one in (project, hooked)
+    )
+    record = Path(".portable.json")
+    assert json.loads(finished.pop(record)) == json.loads(expected.pop(record))
+    assert finished == {
+        path: text for path, text in expected.items() if path.parts[0] != ".git"
+    }
+
+
+def test_hooks_read_odd_answers() -> None:
     for name in ("pre_gen_project", "post_gen_project"):
         assert json.dumps(
             load_hook(name, author=ODD * 9).ANSWERS["author"]

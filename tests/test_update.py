@@ -12,7 +12,7 @@ import pytest
 from baking import ROOT, TEMPLATE, Project, clean_environment, cookiecutter
 
 ANSWERS = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
-CHOICES = [path.name for path in sorted((TEMPLATE / ".choices").iterdir())]
+CHOICES = [path.name for path in sorted((TEMPLATE / ".choices").glob("*/"))]
 GIT = {
     **{f"GIT_{who}_NAME": "Anna" for who in ("AUTHOR", "COMMITTER")},
     **{f"GIT_{who}_EMAIL": "anna@example.org" for who in ("AUTHOR", "COMMITTER")},
