@@ -1,5 +1,6 @@
-"""Every combination of the answers that change code passes its own tests."""
+"""Generated projects pass their own tests: all answers, Pythons, offline, Windows."""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 
 from baking import Lint, Project, bake, skip
 
-# every value of the other answers occurs once
+# each value of the other answers occurs once
 COMBINATIONS = [
     pytest.param(
         {"database": "mysql", "ci": "gitlab", "license": "MIT"}, id="mysql-gitlab-MIT"
@@ -31,11 +32,12 @@ COMBINATIONS = [
         id="cdk-postgres-none-Proprietary",
     ),
 ]
+PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 OFFLINE = ["unshare", "--user", "--map-root-user", "--net"]
 
 
 @pytest.mark.parametrize("answers", COMBINATIONS)
-def test_fresh_project_passes_its_own_tests_and_checks(
+def test_fresh_project_passes_its_checks(
     answers: dict[str, str], tmp_path: Path, lint: Lint
 ) -> None:
     project = bake(tmp_path, **answers).share_installs().share_layer()
@@ -46,20 +48,51 @@ def test_fresh_project_passes_its_own_tests_and_checks(
     )
 
 
+def find_python(version: str) -> Path | None:
+    """Return a working interpreter of a version, from PATH or from pyenv.
+
+    pyenv puts launchers of all its versions on PATH. One fails unless its version is
+    selected, so it does not count.
+    """
+    root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    folders = [*map(Path, os.get_exec_path()), *root.glob(f"versions/{version}.*/bin")]
+    for path in (folder / f"python{version}" for folder in folders):
+        if path.exists() and is_working(path):
+            return path
+    return None
+
+
+def is_working(python: Path) -> bool:
+    """Return whether an interpreter is more than the launcher of a missing one."""
+    return subprocess.run([python, "-V"], capture_output=True).returncode == 0
+
+
+@pytest.mark.parametrize("version", PYTHONS)
+def test_project_passes_on_each_python(version: str, tmp_path: Path) -> None:
+    python = find_python(version)
+    if not python:
+        # never refused: no machine has to have all versions
+        pytest.skip(f"this machine has no Python {version}")
+    project = bake(tmp_path)
+    assert "passed" in project.make("test", f"PYTHON={python}").stdout
+    used = project.run(".venv/bin/python", "-V").stdout
+    assert used.startswith(f"Python {version}.")
+
+
 def is_offline_possible() -> bool:
-    """Tell whether a command can be run without the network."""
+    """Return whether this machine can run a command without network."""
     has_unshare = shutil.which("unshare") is not None
     return has_unshare and subprocess.run([*OFFLINE, "true"]).returncode == 0
 
 
 def test_unit_tests_need_no_network(tmp_path: Path) -> None:
     if not is_offline_possible():
-        skip("this machine lets nobody leave the network")
+        skip("this machine cannot run a command without network")
     project = bake(tmp_path).share_installs()
     assert "passed" in project.run(*OFFLINE, "make", "test").stdout
 
 
-def test_checkout_with_windows_line_ends_runs(tmp_path: Path) -> None:
+def test_checkout_with_crlf_runs(tmp_path: Path) -> None:
     made = bake(tmp_path / "made")
     identity = ["-c", "user.name=Anna", "-c", "user.email=anna@example.org"]
     made.run("git", "add", "--all")

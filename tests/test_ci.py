@@ -1,4 +1,4 @@
-"""What CI does: valid by its schema, the same on each forge, and make words only."""
+"""CI: files valid by their schemas, the same jobs everywhere, make targets only."""
 
 import json
 import os
@@ -33,21 +33,21 @@ SCHEMAS = [
     ("circleci/.circleci/config.yml", ["vendor.circle-ci"]),
     *((f"{forge}/renovate.json", ["vendor.renovate"]) for forge in FILES),
 ]
-# The one command that is no make word: the SDKs of AWS read a token from a file.
+# The one command that is no make target: AWS SDKs read the token from a file.
 TOKEN = re.compile(r'printenv \w+ > "\$AWS_WEB_IDENTITY_TOKEN_FILE"')
 PLAN = "make plan ENV=dev REPORT=.build/plan.txt"
 JOBS = {
-    "lint": ["make tools", "make lint"],
+    "lint": ["make ci_setup", "make lint", "make audit"],
     "test": ["make test"],
-    "parity": ["make tools", "make shim SHIM=process FOR=parity"],
-    "plan": ["make tools", PLAN, "make comment REPORT=.build/plan.txt"],
-    "deploy-dev": ["make tools", "make deploy ENV=dev"],
-    "deploy-prod": ["make tools", "make deploy ENV=prod"],
+    "parity": ["make ci_setup", "make shim SHIM=process FOR=parity"],
+    "plan": ["make ci_setup", PLAN, "make comment REPORT=.build/plan.txt"],
+    "deploy-dev": ["make ci_setup", "make deploy ENV=dev"],
+    "deploy-prod": ["make ci_setup", "make deploy ENV=prod"],
 }
 
 
 def read(forge: str) -> Any:
-    """Return what a forge reads."""
+    """Return the configuration of a forge."""
     return yaml.safe_load((CHOICES / forge / FILES[forge]).read_text(encoding="utf-8"))
 
 
@@ -92,7 +92,7 @@ COMMANDS: dict[str, Callable[[Any], dict[str, list[str]]]] = {
 
 
 @pytest.mark.parametrize(("name", "schema"), SCHEMAS)
-def test_file_is_valid_by_its_own_schema(name: str, schema: list[str]) -> None:
+def test_file_matches_its_schema(name: str, schema: list[str]) -> None:
     program = Path(sys.executable).with_name("check-jsonschema")
     options = ["--no-cache", "--builtin-schema", *schema]
     words: list[str | Path] = [program, *options, CHOICES / name]
@@ -101,7 +101,7 @@ def test_file_is_valid_by_its_own_schema(name: str, schema: list[str]) -> None:
 
 
 @pytest.mark.parametrize("forge", FILES)
-def test_jobs_are_the_same_make_words_on_each_forge(forge: str) -> None:
+def test_jobs_run_the_same_targets_on_each_forge(forge: str) -> None:
     found = COMMANDS[forge](read(forge))
     for name, commands in found.items():
         gets_token = forge != "github" and job_asks_aws(name)
@@ -113,12 +113,12 @@ def test_jobs_are_the_same_make_words_on_each_forge(forge: str) -> None:
 
 
 @pytest.mark.parametrize("forge", FILES)
-def test_forge_keeps_no_keys_of_aws(forge: str) -> None:
+def test_forge_stores_no_aws_keys(forge: str) -> None:
     text = (CHOICES / forge / FILES[forge]).read_text(encoding="utf-8")
     assert not re.search("ACCESS_KEY|SECRET", text, re.IGNORECASE)
 
 
-def test_actions_are_pinned_and_jobs_may_do_what_they_need() -> None:
+def test_actions_are_pinned_and_permissions_minimal() -> None:
     text = (CHOICES / "github" / FILES["github"]).read_text(encoding="utf-8")
     for action in re.findall("uses: (.+)", text):
         assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action)
@@ -126,20 +126,20 @@ def test_actions_are_pinned_and_jobs_may_do_what_they_need() -> None:
     assert config["permissions"] == {}
     for name, job in config["jobs"].items():
         asks_aws = {"id-token": "write"} if job_asks_aws(name) else {}
-        tells = {"pull-requests": "write"} if name == "plan" else {}
-        assert job["permissions"] == {"contents": "read", **asks_aws, **tells}
+        comments = {"pull-requests": "write"} if name == "plan" else {}
+        assert job["permissions"] == {"contents": "read", **asks_aws, **comments}
         assert job.get("environment") == (name[7:] if "deploy" in name else None)
 
 
 def job_asks_aws(name: str) -> bool:
-    """Tell whether a job needs an account."""
+    """Return whether a job needs an AWS account."""
     return not {"plan", "deploy"}.isdisjoint(name.split("-"))
 
 
-def test_commands_that_need_no_account_pass_in_a_project(
+def test_commands_without_aws_pass_in_a_project(
     tmp_path: Path, checked_once: CheckedOnce
 ) -> None:
-    project = bake(tmp_path, ci="github", database="postgres").share_installs()
+    project = bake(tmp_path, ci="github").share_installs()
     project.share_layer()
     ports = {"AWS_PORT": str(free_port()), "DB_PORT": str(free_port())}
     found = github_commands(
@@ -148,13 +148,13 @@ def test_commands_that_need_no_account_pass_in_a_project(
     for name in ("lint", "test", "parity"):
         with checked_once(project) if name == "lint" else nullcontext():
             for command in found[name]:
-                if command != "make tools":  # installs on the machine: see below
+                if command != "make ci_setup":  # it installs on the machine
                     said = project.run("sh", "-c", command, env=ports).stdout
     assert "All are equal." in said
     assert not (project.path / ".shim/shim.env").exists()
 
 
-def test_shim_ends_with_the_words_that_it_runs_for(baked: Project) -> None:
+def test_shim_fails_when_its_target_fails(baked: Project) -> None:
     ports = {"AWS_PORT": str(free_port()), "DB_PORT": str(free_port())}
     worker = baked.path / "config/worker.yml"
     worker.write_text("no_such_setting: 1\n", encoding="utf-8")
@@ -172,10 +172,10 @@ cp "$DOWNLOAD" "$2"
 
 
 @pytest.mark.parametrize("is_genuine", [True, False])
-def test_tools_installs_terraform_if_it_is_the_one_that_was_meant(
+def test_ci_setup_installs_only_the_pinned_terraform(
     is_genuine: bool, tmp_path: Path
 ) -> None:
-    project = bake(tmp_path, iac="terraform", database="postgres")
+    project = bake(tmp_path, iac="terraform")
     programs, download = tmp_path / "bin", tmp_path / "terraform.zip"
     programs.mkdir()
     for name in ("make sh uname mktemp sha256sum install id env cp").split():
@@ -193,7 +193,7 @@ def test_tools_installs_terraform_if_it_is_the_one_that_was_meant(
     into = tmp_path / "into"
     into.mkdir()
     env = {"PATH": str(programs), "INTO": str(into), "DOWNLOAD": str(download)}
-    result = project.make("tools", "AS_ROOT=", env=env, check=False)
+    result = project.make("ci_setup", env=env, check=False)
     assert (result.returncode == 0) is is_genuine, result.stdout
     assert [path.name for path in into.iterdir()] == ["terraform"] * is_genuine
     if is_genuine:
@@ -207,8 +207,8 @@ case "$2" in plan) echo "1 to add"; exit "$ENDS";; esac
 """
 
 
-def test_report_has_the_plan_and_only_a_failure_fails(tmp_path: Path) -> None:
-    project = bake(tmp_path, iac="terraform", database="postgres").share_installs()
+def test_report_has_plans_and_only_errors_fail(tmp_path: Path) -> None:
+    project = bake(tmp_path, iac="terraform").share_installs()
     program = tmp_path / "bin" / "terraform"
     program.parent.mkdir()
     program.write_text(TERRAFORM)
@@ -218,7 +218,7 @@ def test_report_has_the_plan_and_only_a_failure_fails(tmp_path: Path) -> None:
         project.make("bootstrap", "ENV=dev", env=far)
         for code, plans in {"0": 9, "2": 9, "1": 1}.items():
             env = far | {"PATH": path, "ENDS": code}
-            result = project.run("sh", "-c", f"{PLAN} NEEDS_=", env=env, check=False)
+            result = project.run("sh", "-c", PLAN, env=env, check=False)
             assert (result.returncode == 0) is (plans == 9), result.stdout
             report = (project.path / ".build/plan.txt").read_text(encoding="utf-8")
             assert report.count("1 to add") == plans
@@ -226,7 +226,7 @@ def test_report_has_the_plan_and_only_a_failure_fails(tmp_path: Path) -> None:
 
 
 class Forge(HTTPServer):
-    """The part of a forge's API that keeps the comments of one request."""
+    """A stub of a forge's API for the comments of one pull request."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Answers)
@@ -236,12 +236,12 @@ class Forge(HTTPServer):
 
     @property
     def url(self) -> str:
-        """Where it answers."""
+        """URL of the API."""
         return f"http://127.0.0.1:{self.server_port}"
 
 
 class Answers(BaseHTTPRequestHandler):
-    """Lists, adds and changes comments."""
+    """List, create and update comments."""
 
     server: Forge
 
@@ -250,33 +250,34 @@ class Answers(BaseHTTPRequestHandler):
         self._answer(self.server.comments if "page=1" in self.path[-6:] else [])
 
     def do_POST(self) -> None:
-        """Add a comment."""
-        self.server.comments.append({"id": 8, **self._content()})
+        """Create a comment."""
+        number = 7 + len(self.server.comments)
+        self.server.comments.append({"id": number, **self._content()})
         self._answer({})
 
     def do_PATCH(self) -> None:
-        """Change a comment."""
+        """Update a comment."""
         number = int(self.path.rpartition("/")[2])
         for comment in self.server.comments:
             if comment["id"] == number:
                 comment.update(self._content())
         self._answer({})
 
-    do_PUT = do_PATCH  # noqa: N815 - as http.server wants it
+    do_PUT = do_PATCH  # noqa: N815 - http.server looks for this name
 
     def _content(self) -> Any:
         return json.loads(self.rfile.read(int(self.headers["Content-Length"])))
 
     def _answer(self, content: Any) -> None:
-        given = self.headers.get("PRIVATE-TOKEN") or self.headers["Authorization"]
-        is_known = given.rpartition(" ")[2] == self.server.token
+        sent = self.headers.get("PRIVATE-TOKEN") or self.headers["Authorization"]
+        is_known = sent.rpartition(" ")[2] == self.server.token
         self.server.paths.add(self.path.partition("?")[0])
         self.send_response(200 if is_known else 403)
         self.end_headers()
         self.wfile.write(json.dumps(content if is_known else {}).encode())
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
@@ -290,22 +291,25 @@ def forge() -> Iterator[Forge]:
         thread.join()
 
 
-def of_request(name: str, forge: Forge) -> dict[str, str]:
-    """Return the environment of a job that is about request 12."""
+def request_environment(name: str, forge: Forge) -> dict[str, str]:
+    """Return the environment of a CI job for pull request 12."""
     return {
         "github": {
+            "GITHUB_ACTIONS": "true",
             "GITHUB_API_URL": forge.url,
             "GITHUB_REPOSITORY": "anna/clicks",
             "GITHUB_REF": "refs/pull/12/merge",
             "GITHUB_TOKEN": forge.token,
         },
         "gitlab": {
+            "GITLAB_CI": "true",
             "CI_API_V4_URL": forge.url,
             "CI_PROJECT_ID": "34",
             "CI_MERGE_REQUEST_IID": "12",
             "GITLAB_TOKEN": forge.token,
         },
         "circleci": {
+            "CIRCLECI": "true",
             "GITHUB_API_URL": forge.url,
             "CIRCLE_PULL_REQUEST": "https://github.com/anna/clicks/pull/12",
             "GITHUB_TOKEN": forge.token,
@@ -325,26 +329,86 @@ PATHS = {
 }
 
 
+@pytest.fixture
+def outside_ci(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide the CI job that may run these tests."""
+    for name in ("GITHUB_ACTIONS", "GITLAB_CI", "CIRCLECI"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.usefixtures("outside_ci")
 @pytest.mark.parametrize("name", FILES)
-def test_plan_is_told_in_one_comment(name: str, forge: Forge, tmp_path: Path) -> None:
-    project = bake(tmp_path, ci=name, database="postgres").share_installs()
+def test_plan_becomes_one_comment(name: str, forge: Forge, tmp_path: Path) -> None:
+    project = bake(tmp_path, ci=name).share_installs()
     plan = tmp_path / "plan.txt"
 
-    def tell(**more: str) -> subprocess.CompletedProcess[str]:
-        environment = of_request(name, forge) | more
+    def comment(**more: str) -> subprocess.CompletedProcess[str]:
+        environment = request_environment(name, forge) | more
         return project.make("comment", f"REPORT={plan}", env=environment, check=False)
 
     for text in ("1 to add", "x" * 10**6 + "the end"):
         plan.write_text(text)
-        assert tell().returncode == 0
+        assert comment().returncode == 0
         assert PATHS[name] in forge.paths
-        people, told = forge.comments
-        assert people["body"] == "Looks good."
-        assert text[-7:] in told["body"]
-        assert len(told["body"]) < 10**6
-    assert "There is no" in tell(**NO_REQUEST[name]).stdout
+        by_a_person, by_ci = forge.comments
+        assert by_a_person["body"] == "Looks good."
+        assert "click-loader" in by_ci["body"]
+        assert text[-7:] in by_ci["body"]
+        assert len(by_ci["body"]) < 10**6
+    result = comment(**NO_REQUEST[name])
+    assert result.returncode == 0
+    assert "There is no" in result.stdout
     token = forge.token
     forge.token = "another"
-    result = tell(GITHUB_TOKEN=token, GITLAB_TOKEN=token)
+    result = comment(GITHUB_TOKEN=token, GITLAB_TOKEN=token)
     assert result.returncode != 0
-    assert re.search("^Git[HL][ua]b refuses to GET .*: 403 ", result.stdout, re.M)
+    assert re.search("^Git[HL][ua]b rejects GET .* with 403 ", result.stdout, re.M)
+
+
+@pytest.mark.usefixtures("outside_ci")
+def test_two_projects_keep_a_comment_each(forge: Forge, tmp_path: Path) -> None:
+    plan = tmp_path / "plan.txt"
+    plan.write_text("1 to add")
+    env = request_environment("github", forge)
+    slugs = ("one", "two")
+    projects = [bake(tmp_path, project_slug=each).share_installs() for each in slugs]
+    for project in (*projects, projects[0]):
+        project.make("comment", f"REPORT={plan}", env=env)
+    titles = [each["body"].partition("\n")[0] for each in forge.comments[1:]]
+    assert titles == ["### Planned changes of one", "### Planned changes of two"]
+
+
+@pytest.mark.usefixtures("outside_ci")
+@pytest.mark.parametrize(
+    ("env", "report", "message"),
+    [
+        pytest.param({}, "plan.txt", "this is no job of GitHub Actions", id="no CI"),
+        pytest.param({}, "absent.txt", "REPORT=absent.txt is no file", id="no plan"),
+        pytest.param(
+            {"GITHUB_ACTIONS": "true", "GITHUB_TOKEN": ""},
+            "plan.txt",
+            "GITHUB_TOKEN is not set: see docs/ci.md",
+            id="no token",
+        ),
+        pytest.param(
+            {"GITHUB_ACTIONS": "true", "GITHUB_TOKEN": "t0ken"},
+            "plan.txt",
+            "GitHub cannot be reached",
+            id="no network",
+        ),
+    ],
+)
+def test_comment_explains_what_it_lacks(
+    env: dict[str, str], report: str, message: str, baked: Project
+) -> None:
+    (baked.path / "plan.txt").write_text("1 to add")
+    job = {
+        "GITHUB_API_URL": f"http://127.0.0.1:{free_port()}",
+        "GITHUB_REPOSITORY": "anna/clicks",
+        "GITHUB_REF": "refs/pull/12/merge",
+    }
+    words = ("comment", f"REPORT={report}")
+    result = baked.make(*words, env=job | env, check=False)
+    assert result.returncode != 0
+    assert message in result.stdout
+    assert "Traceback" not in result.stdout

@@ -25,8 +25,11 @@ GOOD: dict[str, Any] = {
     "ci": "github",
     "license": "MIT",
 }
-# Persian and Hindi with a joiner, a family and a flag of emoji
-JOINED = "می\u200cخواهم क्\u200dष \U0001f468\u200d\U0001f467 \U0001f1e6\U0001f1f9"
+# Persian and Hindi with joiners, and a family and a flag as emoji
+JOINED = (
+    "\u0645\u06cc\u200c\u0631\u0648\u0645 क्\u200dष "
+    "\U0001f468\u200d\U0001f467 \U0001f1e6\U0001f1f9"
+)
 ODD = 'O\'Neil "x" \\ \\n $HOME ${x} #1 <b>&amp;</b> `id` %s Ünïcode 数据 😀'
 
 
