@@ -169,20 +169,25 @@ CURL = """\
 while [ "$1" != --output ]; do shift; done
 cp "$DOWNLOAD" "$2"
 """
+SUDO = """\
+#!/bin/sh
+exec "$@"
+"""
 
 
 @pytest.mark.parametrize("is_genuine", [True, False])
 def test_ci_setup_installs_only_the_pinned_terraform(
     is_genuine: bool, tmp_path: Path
 ) -> None:
-    project = bake(tmp_path, iac="terraform")
+    project = bake(tmp_path, iac="terraform").share_installs()
     programs, download = tmp_path / "bin", tmp_path / "terraform.zip"
     programs.mkdir()
     for name in ("make sh uname mktemp sha256sum install id env cp").split():
         (programs / name).symlink_to(str(shutil.which(name)))
     (programs / "python3").symlink_to(sys.executable)
-    (programs / "curl").write_text(CURL)
-    (programs / "curl").chmod(0o755)
+    for name, text in {"curl": CURL, "sudo": SUDO}.items():
+        (programs / name).write_text(text)
+        (programs / name).chmod(0o755)
     with zipfile.ZipFile(download, "w") as archive:
         archive.writestr("terraform", "#!/bin/sh\necho pretended\n")
     script = project.path / "infra/install.sh"
@@ -195,6 +200,7 @@ def test_ci_setup_installs_only_the_pinned_terraform(
     env = {"PATH": str(programs), "INTO": str(into), "DOWNLOAD": str(download)}
     result = project.make("ci_setup", env=env, check=False)
     assert (result.returncode == 0) is is_genuine, result.stdout
+    assert (": FAILED" in result.stdout) is not is_genuine  # by sha256sum
     assert [path.name for path in into.iterdir()] == ["terraform"] * is_genuine
     if is_genuine:
         answer = subprocess.run([into / "terraform"], capture_output=True, text=True)
@@ -382,7 +388,7 @@ def test_two_projects_keep_a_comment_each(forge: Forge, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("env", "report", "message"),
     [
-        pytest.param({}, "plan.txt", "this is no job of GitHub Actions", id="no CI"),
+        pytest.param({}, "plan.txt", "is no job of GitHub Actions", id="no CI"),
         pytest.param({}, "absent.txt", "REPORT=absent.txt is no file", id="no plan"),
         pytest.param(
             {"GITHUB_ACTIONS": "true", "GITHUB_TOKEN": ""},

@@ -84,7 +84,7 @@ def post(report: Path) -> int:
     """
     if not report.is_file():
         raise UserError(
-            f"REPORT={report} is no file: write it with make plan REPORT={report}"
+            f"REPORT={report} is no file: make plan REPORT=.build/plan.txt writes one"
         )
     comments = find_comments()
     if comments is None:
