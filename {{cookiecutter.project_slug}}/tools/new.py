@@ -93,7 +93,7 @@ def with_entry(text: str, func: str) -> str:
     if func in known:
         return text
     lines = f"{text.rstrip()}\n".splitlines(keepends=True)
-    lines.insert(end_of_functions(lines), f"  {func}: {{}}\n")
+    lines.insert(end_of_functions(lines), f"  {func}: " + "{}\n")
     result = re.sub(r"(?m)^functions: *\{ *\}", "functions:", "".join(lines))
     expected["functions"] = {**known, func: {}}
     try:
