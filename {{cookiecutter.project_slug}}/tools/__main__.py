@@ -237,7 +237,8 @@ def main(arguments: Sequence[str]) -> int:
     options = vars(make_parser().parse_args(given))
     module, _, name = options.pop("function").partition(":")
     try:
-        return int(getattr(import_module(f"tools.{module}"), name)(**options))
+        run = getattr(import_module(f"tools.{module}"), name)
+        return int(run(**options) or 0)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # as of `make logs | head`

@@ -23,8 +23,15 @@ class Answers(NamedTuple):
 
 @cache
 def answers() -> Answers:
-    """Return the answers that the project was generated with."""
-    found = json.loads((ROOT / ".portable.json").read_text(encoding="utf-8"))
+    """Return the answers that the project was generated with.
+
+    Raises:
+        UserError: it was generated without the template's hooks.
+    """
+    record = ROOT / ".portable.json"
+    if not record.exists():
+        raise UserError("the project is incomplete: see .choices/README.md")
+    found = json.loads(record.read_text(encoding="utf-8"))
     return Answers(**{name: found[name] for name in Answers._fields})
 
 
