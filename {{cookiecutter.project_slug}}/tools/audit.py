@@ -24,28 +24,25 @@ UNREACHABLE = re.compile("ConnectionError|ConnectTimeout|ReadTimeout|ServiceErro
 def audit() -> None:
     """Compare the packages of all locks with the vulnerabilities that PyPI knows.
 
-    Without a network, and for packages that PyPI does not know, print that they were not
-    checked. That is no error: it says nothing about the packages.
+    Packages that PyPI does not know, and all of them without a network, are reported as
+    not checked. That is no error.
 
     Raises:
         UserError: a package has known vulnerabilities.
     """
-    packages: dict[tuple[str, str], dict[str, Any]] = {}
-    for lock in LOCKS:
-        found = ask(lock)
-        if found is None:
-            print("Locks are not checked: PyPI cannot be reached", file=sys.stderr)
-            return
-        packages |= {(each["name"], each.get("version", "")): each for each in found}
-    skipped = sorted(
-        name for name, each in packages if "skip_reason" in packages[name, each]
-    )
-    if skipped:
-        print(f"Not checked, unknown to PyPI: {', '.join(skipped)}", file=sys.stderr)
-    vulnerable = [line for each in packages.values() for line in findings(each)]
-    if vulnerable:
-        raise UserError("Known vulnerabilities:\n" + "\n".join(vulnerable))
-    print(f"{len(packages) - len(skipped)} packages have no known vulnerability")
+    answers = [ask(lock) for lock in LOCKS]
+    packages = [each for answer in answers for each in answer or ()]
+    unknown = {each["name"] for each in packages if "skip_reason" in each}
+    checked = {each["name"] for each in packages} - unknown
+    if None in answers or not checked:
+        print("The locks are not checked: PyPI cannot be reached", file=sys.stderr)
+        return
+    if unknown:
+        names = ", ".join(sorted(unknown))
+        print(f"Not checked, unknown to PyPI: {names}", file=sys.stderr)
+    if vulnerable := {line for each in packages for line in findings(each)}:
+        raise UserError("\n".join(["Known vulnerabilities:", *sorted(vulnerable)]))
+    print(f"{len(checked)} packages have no known vulnerabilities")
 
 
 def ask(lock: str) -> list[dict[str, Any]] | None:
@@ -95,7 +92,7 @@ def sbom(python: str = "3.13") -> None:
 
 
 def shipped(lock: str, python: str) -> str:
-    """Return those parts of a lock that are installed on Linux by a version of Python."""
+    """Return the parts of a lock that Linux and a version of Python install."""
     environment = {
         "implementation_name": "cpython",
         "python_full_version": f"{python}.0",

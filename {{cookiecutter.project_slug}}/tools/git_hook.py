@@ -18,8 +18,8 @@ def install_hook() -> None:
     """Have git run `tools/pre-commit.sh` before each commit.
 
     The hook may belong to a repository above the project, and to all of its worktrees.
-    Without git, and where git ignores the project, there is nothing to do. If git's hook
-    is the user's own or cannot be written, print a line that says so.
+    Without git, and where git ignores the project, there is nothing to do. If the hook is
+    the user's own or cannot be written, print a line that says so.
     """
     found = git("rev-parse", "--git-path", "hooks/pre-commit", "--show-prefix")
     if found is None or git("check-ignore", "--quiet", ".") is not None:
@@ -60,7 +60,7 @@ def write_hook(hook: Path, script: str) -> None:
 def git(*arguments: str) -> str | None:
     """Return the output of a git command in the project, or None if it fails.
 
-    A hook gets variables that lead git to one repository; here, the project's own counts.
+    Inside a hook, variables lead git to one repository. Here the project's own counts.
     """
     program = shutil.which("git")
     if not program:

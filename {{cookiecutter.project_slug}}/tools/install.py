@@ -1,8 +1,8 @@
 """Create the project's virtual environments from their locks.
 
-Runs on a bare Python 3.11 or later. pip installs uv into `.venv` from a lock of its own,
-and uv installs everything else, several times faster than pip would. Where uv cannot be
-had, pip does its work: a lock is a requirements file with hashes, which both read.
+Runs on a bare Python 3.11 or later. pip installs uv into `.venv` from a lock of its
+own, and uv installs everything else, several times faster than pip would. If uv is not
+available, pip takes over: a lock is a requirements file with hashes, which both read.
 """
 
 import ast
@@ -47,8 +47,8 @@ UV_VARIABLES = {
 COMMA_SEPARATED = ("find-links",)
 PIP_ONLY = ("keyring-provider", "no-binary")
 
-# Lambda's Python 3.11 runs on Amazon Linux 2 with glibc 2.26, later ones on 2.34. Wheels
-# for `manylinux2014` need 2.17; some for arm64 exist only for 2.28.
+# Lambda's Python 3.11 runs on Amazon Linux 2 with glibc 2.26, later ones on 2.34.
+# Wheels for `manylinux2014` need 2.17; some for arm64 exist only for 2.28.
 OLD_GLIBC_PYTHON = "3.11"
 MACHINES = {"x86_64": "x86_64", "arm64": "aarch64"}
 
@@ -56,8 +56,8 @@ MACHINES = {"x86_64": "x86_64", "arm64": "aarch64"}
 def install(venv: str = ".venv") -> None:
     """Create a virtual environment or update it to its lock.
 
-    While this is under way, `pyvenv.cfg` is as old as a file can be, and afterwards it is
-    the newest file: make takes it for the environment's time stamp.
+    `pyvenv.cfg` is the environment's time stamp for make: as old as a file can be while
+    this is under way, and the newest file afterwards.
 
     Args:
         venv: name of the environment, a key of `LOCKS`.
@@ -119,7 +119,8 @@ def is_usable(folder: Path) -> bool:
 def prepare(folder: Path) -> None:
     """Make sure that an environment exists; mark it as incomplete.
 
-    An environment whose Python is gone or too old is created anew. Only `.venv` gets pip.
+    An environment whose Python is gone or too old is created anew. Only `.venv` gets
+    pip.
 
     Args:
         folder: the environment, or a link to the directory that it shares.
@@ -170,7 +171,7 @@ def pip() -> list[str | Path]:
 
 
 def find_uv() -> Path | None:
-    """Return the path of `.venv`'s uv if it runs and understands pip's configuration."""
+    """Return the path of `.venv`'s uv if it runs and can replace pip here."""
     program = MAIN / "bin" / "uv"
     if not program.exists() or pip_only_settings():
         return None
