@@ -18,8 +18,8 @@ def install_hook() -> None:
     """Have git run `tools/pre-commit.sh` before each commit.
 
     The hook may belong to a repository above the project, and to all of its worktrees.
-    Without git, and where git ignores the project, there is nothing to do. If the hook is
-    the user's own or cannot be written, print a line that says so.
+    Without git, and where git ignores the project, there is nothing to do. If the hook
+    is the user's own or cannot be written, print a line that says so.
     """
     found = git("rev-parse", "--git-path", "hooks/pre-commit", "--show-prefix")
     if found is None or git("check-ignore", "--quiet", ".") is not None:

@@ -156,10 +156,8 @@ def install_uv() -> None:
     if settings := pip_only_settings():
         print(f"pip is configured with {settings}: using pip", file=sys.stderr)
         return
-    options = ["--require-hashes", "--only-binary=:all:", "--requirement", UV_LOCK]
-    done = subprocess.run(
-        [*pip(), "install", "--quiet", *options], capture_output=True, text=True
-    )
+    command = [*pip(), "install", "--only-binary=:all:", *locked(UV_LOCK)]
+    done = subprocess.run(command, capture_output=True)
     if done.returncode != 0 or find_uv() is None:
         print("uv has no wheel for this machine: using pip", file=sys.stderr)
 

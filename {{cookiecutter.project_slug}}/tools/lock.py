@@ -160,7 +160,7 @@ def read_lock(path: Path) -> list[Package]:
 
 def read_input(path: Path) -> dict[str, str]:
     """Return the versions that an input pins, with those of the inputs it includes."""
-    pinned = {}
+    pinned: dict[str, str] = {}
     for line in path.read_text(encoding="utf-8").splitlines():
         text = line.partition("#")[0].strip()
         if text.startswith("-r "):
