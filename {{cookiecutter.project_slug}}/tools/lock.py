@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tools import install
 from tools.errors import UserError
+from tools.packages import find_uv, run, variables
 from tools.project import ROOT
 
 # In this order: an input may name an earlier lock as a constraint.
@@ -61,12 +61,12 @@ def lock(check: bool = False, upgrade: bool = False) -> None:
     if check:
         check_locks(ROOT, LOCKS)
         return
-    program = install.find_uv()
+    program = find_uv()
     if not program:
         raise UserError(
             "Only uv writes locks, and it is not in .venv: run make install"
         )
-    write_locks(program, ROOT, LOCKS, install.variables(), upgrade)
+    write_locks(program, ROOT, LOCKS, variables(), upgrade)
     if (ROOT / "infra" / "package.json").exists():
         lock_node_packages(ROOT)
 
@@ -94,7 +94,7 @@ def write_locks(
         command: list[str | Path] = [uv, "pip", "compile", "--quiet", *OPTIONS]
         command += ["--upgrade"] if upgrade else []
         command += [f"--output-file={name}", str(Path(name).with_suffix(".in"))]
-        install.run(command, environment, cwd=root)
+        run(command, environment, cwd=root)
 
 
 def lock_node_packages(root: Path) -> None:
@@ -103,12 +103,11 @@ def lock_node_packages(root: Path) -> None:
     Raises:
         UserError: npm fails or is not there.
     """
-    npm = shutil.which(
-        "npm", path=f"{ROOT}/.venv-infra/bin{os.pathsep}{os.environ['PATH']}"
-    )
+    directories = f"{ROOT / '.venv-infra' / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    npm = shutil.which("npm", path=directories)
     if npm is None:
         raise UserError("npm is in .venv-infra, which does not exist: run make lint")
-    install.run([npm, "install", "--silent", *NODE_OPTIONS], os.environ, root / "infra")
+    run([npm, "install", "--silent", *NODE_OPTIONS], os.environ, root / "infra")
 
 
 def check_locks(root: Path, locks: Sequence[str]) -> None:
@@ -120,8 +119,7 @@ def check_locks(root: Path, locks: Sequence[str]) -> None:
     problems = [f"{name}: {fault}" for name in locks for fault in faults(root / name)]
     if problems:
         raise UserError(
-            "Locks do not fit their inputs, make lock writes them anew:\n"
-            + ("\n".join(problems))
+            "\n".join(["Run make lock, because locks do not fit their inputs:", *problems])
         )
 
 
