@@ -15,10 +15,13 @@ from baking import ROOT, TEMPLATE, bake
 
 sys.path.insert(0, str(TEMPLATE))
 
-from tools.lock import LOCKS, lock_node_packages, write_locks
+from tools.lock import LOCKS, Lock, lock_node_packages, write_locks
 
 UV = Path(sys.executable).with_name("uv")
-OWN = ("requirements.txt", "bench/requirements.txt")
+OWN = (
+    Lock("requirements.txt", ("requirements.in",)),
+    Lock("bench/requirements.txt", ("bench/requirements.in",), "requirements.txt"),
+)
 # Together, these have every value of the choices that bring requirements.
 ANSWERS = (
     {"database": "postgres", "iac": "terraform"},
@@ -41,7 +44,7 @@ def main() -> None:
             write_locks(UV, project, LOCKS, os.environ, options.upgrade)
             if (project / "infra" / "package.json").exists():
                 lock_node_packages(project)
-            for name in (*LOCKS, NODE_LOCK):
+            for name in (*(lock.path for lock in LOCKS), NODE_LOCK):
                 if (project / name).exists():
                     shutil.copyfile(project / name, source(name, answers))
 

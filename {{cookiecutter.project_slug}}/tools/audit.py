@@ -30,7 +30,7 @@ def audit() -> None:
     Raises:
         UserError: a package has known vulnerabilities.
     """
-    answers = [ask(lock) for lock in LOCKS]
+    answers = [ask(lock.path) for lock in LOCKS]
     packages = [each for answer in answers for each in answer or ()]
     unknown = {each["name"] for each in packages if "skip_reason" in each}
     checked = {each["name"] for each in packages} - unknown

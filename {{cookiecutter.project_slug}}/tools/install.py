@@ -107,10 +107,9 @@ def prepare(folder: Path) -> None:
     if is_usable(folder):
         mark_incomplete(folder / "pyvenv.cfg")
         return
-    folder.resolve().mkdir(parents=True, exist_ok=True)  # a link may lead nowhere yet
     builder = Builder(clear=True, symlinks=True, with_pip=folder == VENV)
     try:
-        builder.create(folder)
+        builder.create(folder.resolve())
     except subprocess.CalledProcessError as error:
         output = (error.output or b"").decode(errors="replace").strip()
         raise UserError(f"Python cannot create {folder}:\n{output}") from error

@@ -1,8 +1,7 @@
 """Write the locks: every package that runs or ships, by version and hash.
 
-A lock `requirements.txt` lies beside its input, `requirements.in`, which lists the
-direct dependencies. It holds for Python 3.11 and later on Linux and macOS, for x86_64
-and arm64.
+Inputs, `*.in`, list direct dependencies, and locks, `*.txt`, all of them. Locks hold for
+Python 3.11 and later on Linux and macOS, for x86_64 and arm64.
 """
 
 import os
@@ -16,17 +15,34 @@ from tools.errors import UserError
 from tools.packages import find_uv, run, variables
 from tools.project import ROOT
 
-# In this order: an input may name an earlier lock as a constraint.
+
+class Lock(NamedTuple):
+    """A lock, the inputs that it is written from, and a lock whose versions it takes."""
+
+    path: str
+    inputs: tuple[str, ...]
+    constraint: str = ""
+
+
+LAYER = ("src/common/requirements-database.in", "src/common/requirements-layer.in")
+IMAGE = (*LAYER, "src/common/requirements.in")
+SHIM = ("tests/shim/requirements-database.in", "tests/shim/requirements.in")
+# Each one follows its constraint.
 LOCKS = (
-    "src/common/requirements-layer.txt",
-    "src/common/requirements.txt",
-    "tests/requirements.txt",
-    "tests/shim/requirements.txt",
-    "infra/requirements.txt",
-    "tools/requirements.txt",
-    "tools/requirements-audit.txt",
+    Lock("src/common/requirements-layer.txt", LAYER),
+    Lock("src/common/requirements.txt", IMAGE, "src/common/requirements-layer.txt"),
+    Lock(
+        "tests/requirements.txt",
+        (*IMAGE, "tests/requirements.in"),
+        "src/common/requirements.txt",
+    ),
+    Lock("tests/shim/requirements.txt", SHIM),
+    Lock("infra/requirements.txt", ("infra/requirements.in",)),
+    Lock("tools/requirements.txt", ("tools/requirements.in",)),
+    Lock("tools/requirements-audit.txt", ("tools/requirements-audit.in",)),
 )
-# Renovate reads the command in a lock's header and wants `=` in its options.
+# Renovate repeats the command in a lock's header. It wants `=` in options, and inputs
+# that it can find there rather than in other inputs.
 OPTIONS = ("--universal", "--generate-hashes", "--python-version=3.11")
 NODE_OPTIONS = ("--package-lock-only", "--omit-lockfile-registry-resolved")
 
@@ -74,7 +90,7 @@ def lock(check: bool = False, upgrade: bool = False) -> None:
 def write_locks(
     uv: Path,
     root: Path,
-    locks: Sequence[str],
+    locks: Sequence[Lock],
     environment: Mapping[str, str],
     upgrade: bool = False,
 ) -> None:
@@ -90,11 +106,11 @@ def write_locks(
     Raises:
         UserError: an input's packages do not go together.
     """
-    for name in locks:
+    for path, inputs, constraint in locks:
         command: list[str | Path] = [uv, "pip", "compile", "--quiet", *OPTIONS]
         command += ["--upgrade"] if upgrade else []
-        command += [f"--output-file={name}", str(Path(name).with_suffix(".in"))]
-        run(command, environment, cwd=root)
+        command += [f"--constraints={constraint}"] if constraint else []
+        run([*command, f"--output-file={path}", *inputs], environment, cwd=root)
 
 
 def lock_node_packages(root: Path) -> None:
@@ -110,35 +126,39 @@ def lock_node_packages(root: Path) -> None:
     run([npm, "install", "--silent", *NODE_OPTIONS], os.environ, root / "infra")
 
 
-def check_locks(root: Path, locks: Sequence[str]) -> None:
+def check_locks(root: Path, locks: Sequence[Lock]) -> None:
     """Check that locks fit their inputs.
 
     Raises:
         UserError: some do not.
     """
-    problems = [f"{name}: {fault}" for name in locks for fault in faults(root / name)]
+    problems = [
+        f"{lock.path}: {fault}" for lock in locks for fault in faults(root, lock)
+    ]
     if problems:
         raise UserError(
-            "\n".join(["Run make lock, because locks do not fit their inputs:", *problems])
+            "\n".join(
+                ["Run make lock, because locks do not fit their inputs:", *problems]
+            )
         )
 
 
-def faults(path: Path) -> list[str]:
-    """Return why a lock does not fit its input, nothing if it does."""
-    source = path.with_suffix(".in")
+def faults(root: Path, lock: Lock) -> list[str]:
+    """Return why a lock does not fit its inputs, nothing if it does."""
+    path = root / lock.path
     if not path.exists():
         return ["does not exist"]
     packages = read_lock(path)
-    wanted = read_input(source)
+    wanted: dict[str, str] = {}
+    for name in lock.inputs:
+        wanted |= read_input(root / name)
     direct = {each.name: each.version for each in packages if each.is_direct}
     found = [
-        f"{name} is {direct.get(name, 'missing')}, {source.name} says {version}"
+        f"{name} is {direct.get(name, 'missing')}, its input says {version}"
         for name, version in wanted.items()
         if direct.get(name) != version
     ]
-    found += [
-        f"{name} is not in {source.name}" for name in direct if name not in wanted
-    ]
+    found += [f"{name} is in no input" for name in direct if name not in wanted]
     found += [f"{each.name} has no hash" for each in packages if not each.has_hashes]
     return found
 
@@ -157,13 +177,10 @@ def read_lock(path: Path) -> list[Package]:
 
 
 def read_input(path: Path) -> dict[str, str]:
-    """Return the versions that an input pins, with those of the inputs it includes."""
-    pinned: dict[str, str] = {}
+    """Return the versions that an input pins."""
+    pinned = {}
     for line in path.read_text(encoding="utf-8").splitlines():
-        text = line.partition("#")[0].strip()
-        if text.startswith("-r "):
-            pinned |= read_input(path.parent / text.removeprefix("-r "))
-        elif text and not text.startswith("-c "):
+        if text := line.partition("#")[0].strip():
             name, _, version = text.partition(";")[0].partition("==")
             pinned[normalized(name.partition("[")[0])] = version.strip()
     return pinned
