@@ -1,7 +1,7 @@
 """Write the locks: every package that runs or ships, by version and hash.
 
-Inputs, `*.in`, list direct dependencies, and locks, `*.txt`, all of them. Locks hold for
-Python 3.11 and later on Linux and macOS, for x86_64 and arm64.
+Inputs, `*.in`, list direct dependencies, and locks, `*.txt`, all of them. Locks hold
+for Python 3.11 and later on Linux and macOS, for x86_64 and arm64.
 """
 
 import os
@@ -17,7 +17,7 @@ from tools.project import ROOT
 
 
 class Lock(NamedTuple):
-    """A lock, the inputs that it is written from, and a lock whose versions it takes."""
+    """A lock, its inputs, and another lock whose versions it takes."""
 
     path: str
     inputs: tuple[str, ...]
@@ -136,11 +136,8 @@ def check_locks(root: Path, locks: Sequence[Lock]) -> None:
         f"{lock.path}: {fault}" for lock in locks for fault in faults(root, lock)
     ]
     if problems:
-        raise UserError(
-            "\n".join(
-                ["Run make lock, because locks do not fit their inputs:", *problems]
-            )
-        )
+        title = "Run make lock, because locks do not fit their inputs:"
+        raise UserError("\n".join([title, *problems]))
 
 
 def faults(root: Path, lock: Lock) -> list[str]:
