@@ -52,7 +52,7 @@ def variables(options: Options) -> dict[str, str]:
         "DB_USER": "worker",
         "DB_PASS": "shim",
         "DB_TLS": "prefer",
-        "no_proxy": os.environ["no_proxy"],  # noqa: SIM112 - its usual spelling
+        "no_proxy": os.environ["no_proxy"],
         "NO_PROXY": os.environ["NO_PROXY"],
     }
 

@@ -71,7 +71,7 @@ def _targets(text: str) -> list[str]:
     try:
         words = shlex.split(text)
     except ValueError as error:
-        raise ShimError(f"FOR={text} cannot be read ({error}): fix its quotes") from None
+        raise ShimError(f"FOR={text} has {error}: fix its quotes") from None
     for word in words:
         if not (TARGET.fullmatch(word) or ASSIGNMENT.fullmatch(word)):
             raise ShimError(

@@ -181,7 +181,7 @@ def check_free(name: str, port: int) -> None:
 
 
 def _is_running(pid: str, command: list[str]) -> bool:
-    """Return whether a process exists and still runs the command it was started with."""
+    """Return whether a process still runs the command it was started with."""
     words = ["ps", "-o", "args=", "-ww", "-p", pid]
     found = subprocess.run(words, capture_output=True, text=True).stdout.strip()
     return bool(found) and " ".join(command).endswith(found)

@@ -55,10 +55,11 @@ def _supervise(options: Options, stop: threading.Event) -> int:
             else run_local_servers(options, processes)
         )
         with servers, published(options):
+            seconds = monotonic() - began
             print(
-                f"Ready after {monotonic() - began:.1f} s. Ctrl-C stops the shim.\n"
+                f"Ready after {seconds:.1f} s. Ctrl-C stops the shim.\n"
                 f"  S3 and SQS  http://127.0.0.1:{options.aws_port}  bucket {BUCKET}\n"
-                f"  database    127.0.0.1:{options.db_port}  database main, user worker",
+                f"  database    127.0.0.1:{options.db_port}  main, user worker",
                 flush=True,
             )
             if options.targets:

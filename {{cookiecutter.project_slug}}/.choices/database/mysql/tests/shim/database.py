@@ -60,10 +60,14 @@ def require_server(stop: threading.Event) -> None:
 
 def create(folder: Path) -> None:
     """Create the database `data` in a folder."""
-    (folder / "temporary").mkdir()
-    # the path of the folder may contain what the script's shell interprets
-    places = ["--datadir=data", "--tmpdir=temporary"]
-    run_logged("database-setup", [*_installer(), *places, *_as_root()], folder)
+    temporary = folder / "temporary"
+    temporary.mkdir()
+    run_logged(
+        "database-setup",
+        [*_installer(), "--datadir=./data", *_as_root()],
+        folder,  # its path may contain characters that the script's shell interprets
+        os.environ | {"TMPDIR": str(temporary)},
+    )
 
 
 def command(folder: Path, port: int) -> list[str]:

@@ -67,10 +67,10 @@ def download(stop: threading.Event) -> None:
         DownloadError: apt failed, or `stop` was set.
     """
     target = root()
-    with _locked(target.with_suffix(".lock"), stop):
+    with _locked(target.with_name(f"{target.name}.lock"), stop):
         if _is_usable():
             return
-        print(f"Downloading MariaDB's server into {target}, once.", flush=True)
+        print(f"Downloading MariaDB (about 15 MB, once) to {target}", flush=True)
         shutil.rmtree(target, ignore_errors=True)
         with tempfile.TemporaryDirectory(dir=target.parent) as work:
             new = Path(work) / "root"
@@ -168,8 +168,9 @@ class _Apt:
         """Run apt-get in the directory of the packages, with a progress bar."""
         reader, writer = os.pipe()
         with (self._work / "log").open("w+", encoding="utf-8") as log:
+            options = [f"-oAPT::Status-Fd={writer}", *self._options]
             process = subprocess.Popen(
-                ["apt-get", "-qq", f"-oAPT::Status-Fd={writer}", *self._options, *words],
+                ["apt-get", "-qq", *options, *words],
                 env=os.environ | APT,
                 cwd=self._work / "packages",
                 pass_fds=[writer],

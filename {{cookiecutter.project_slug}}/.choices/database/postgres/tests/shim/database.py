@@ -92,11 +92,12 @@ def _unprivileged() -> list[str]:
     """Return the prefix of commands that PostgreSQL refuses to root.
 
     They run as `nobody`. The capability lets that user read a checkout which only root
-    may enter.
+    may enter, and the secure bit lets access(2), which initdb calls, honour it.
     """
     if os.geteuid() != 0:
         return []
     if not shutil.which("setpriv"):
         raise ShimError("PostgreSQL does not run as root: run make as another user")
-    reading = ("--inh-caps=+dac_override", "--ambient-caps=+dac_override")
-    return ["setpriv", "--reuid=nobody", "--clear-groups", *reading]
+    capability = ("--inh-caps=+dac_override", "--ambient-caps=+dac_override")
+    secure_bit = "--securebits=+no_setuid_fixup"
+    return ["setpriv", "--reuid=nobody", "--clear-groups", *capability, secure_bit]
