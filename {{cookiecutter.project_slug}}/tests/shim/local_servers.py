@@ -16,6 +16,7 @@ from processes import ROOT, STATE, VENV, Processes, ShimError, run_logged
 
 DATABASE = STATE / "database"
 TEMPORARY = STATE / "tmp"
+LOCK = ROOT / "tests" / "shim" / "requirements.txt"
 SPACE = 250  # MB, for the database's first files and the emulator
 
 
@@ -61,11 +62,14 @@ def check_space() -> None:
 
 
 def install() -> None:
-    """Install the servers' packages into `.venv-shim` unless they are there.
+    """Install the servers into `.venv-shim`, unless it is newer than its lock.
 
     Raises:
-        ShimError: the installation failed, and has said why.
+        ShimError: the installation failed; it has printed why.
     """
+    installed = VENV / "pyvenv.cfg"
+    if installed.exists() and installed.stat().st_mtime >= LOCK.stat().st_mtime:
+        return
     words = [sys.executable, "-m", "tools", "install", "--venv", VENV.name]
     if subprocess.run(words, cwd=ROOT).returncode != 0:
         raise ShimError(f"{VENV.name} could not be installed; see above")
