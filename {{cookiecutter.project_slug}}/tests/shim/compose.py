@@ -7,8 +7,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from options import Options
-from processes import ROOT, ShimError
+from tests.shim.options import Options
+from tests.shim.processes import ROOT, ShimError
 
 COMPOSE = ["docker", "compose", "--file", "tests/docker-compose.yml"]
 

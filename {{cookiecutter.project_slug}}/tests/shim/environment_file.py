@@ -5,9 +5,9 @@ import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from bootstrap import BUCKET
-from options import Options
-from processes import STATE
+from tests.shim.bootstrap import BUCKET
+from tests.shim.options import Options
+from tests.shim.processes import STATE
 
 FILE = STATE / "shim.env"
 LOOPBACK = ("127.0.0.1", "localhost")

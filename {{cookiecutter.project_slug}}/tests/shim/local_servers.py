@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import database
-from environment_file import variables
-from options import Options
-from processes import ROOT, STATE, VENV, Processes, ShimError, run_logged
+from tests.shim import database
+from tests.shim.environment_file import variables
+from tests.shim.options import Options
+from tests.shim.processes import ROOT, STATE, VENV, Processes, ShimError, run_logged
 
 DATABASE = STATE / "database"
 TEMPORARY = STATE / "tmp"

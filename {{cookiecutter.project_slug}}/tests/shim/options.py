@@ -8,8 +8,8 @@ import shlex
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import database
-from processes import ROOT, ShimError
+from tests.shim import database
+from tests.shim.processes import ROOT, ShimError
 
 AWS_PORT = 4566
 MODES = ("auto", "docker", "process")

@@ -7,6 +7,7 @@ as local processes on the loopback interface.
 import signal
 import sys
 import threading
+from pathlib import Path
 
 
 def main() -> int:
@@ -14,8 +15,9 @@ def main() -> int:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
+    sys.path[0] = str(Path(__file__).resolve().parents[2])  # as for `python -m tools`
     # Imported only now: Ctrl-C during an import would print a traceback.
-    from supervisor import run
+    from tests.shim.supervisor import run
 
     return run(sys.argv[1:], stop)
 

@@ -7,12 +7,12 @@ import threading
 from collections.abc import Callable, Sequence
 from time import monotonic
 
-from bootstrap import BUCKET
-from compose import engine_answers, run_containers
-from environment_file import FILE, bypass_proxies, published
-from local_servers import run_local_servers
-from options import Options, parse_options
-from processes import STATE, Processes, ShimError, check_free
+from tests.shim.bootstrap import BUCKET
+from tests.shim.compose import engine_answers, run_containers
+from tests.shim.environment_file import FILE, bypass_proxies, published
+from tests.shim.local_servers import run_local_servers
+from tests.shim.options import Options, parse_options
+from tests.shim.processes import STATE, Processes, ShimError, check_free
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 

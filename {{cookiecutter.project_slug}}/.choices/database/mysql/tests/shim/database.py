@@ -8,8 +8,8 @@ import socket
 import threading
 from pathlib import Path
 
-import mariadb_packages
-from processes import ShimError, run_logged
+from tests.shim import mariadb_packages
+from tests.shim.processes import ShimError, run_logged
 
 PORT = 13306
 SCHEMA = Path(__file__).with_name("schema.sql")

@@ -18,7 +18,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from processes import STATE
+from tests.shim.processes import STATE
 
 APT = {"LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
 # Package lists that are of no use here.

@@ -7,7 +7,7 @@ import subprocess
 import threading
 from pathlib import Path
 
-from processes import ROOT, VENV, ShimError, run_logged
+from tests.shim.processes import ROOT, VENV, ShimError, run_logged
 
 PORT = 15432
 SCHEMA = Path(__file__).with_name("schema.sql")
