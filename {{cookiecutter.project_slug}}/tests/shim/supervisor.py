@@ -1,6 +1,8 @@
 """Starts the shim's servers, publishes their addresses, and stops them."""
 
 import errno
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -76,11 +78,20 @@ def _wait(check: Callable[[], None], stop: threading.Event) -> None:
 
 
 def _run_make(targets: list[str], stop: threading.Event) -> int:
-    """Run make; return its exit code."""
-    process = subprocess.Popen(["make", "--no-print-directory", *targets])
+    """Run make; return its exit code.
+
+    On a terminal, make stays in its foreground, where Ctrl-C and prompts reach it.
+    Elsewhere it has a process group, so that a signal reaches all that it has started.
+    """
+    group = None if sys.stdin.isatty() else 0
+    command = ["make", "--no-print-directory", *targets]
+    process = subprocess.Popen(command, process_group=group)
     while process.poll() is None:
         if stop.wait(0.05):
-            process.terminate()
+            if group is None:
+                process.terminate()
+            else:
+                os.killpg(process.pid, signal.SIGTERM)
             process.wait()
     code = process.returncode
     return code if code >= 0 else 128 - code
