@@ -191,19 +191,19 @@ class OwnDatabase(Project):
         super().__init__(project.path)
         self.port = free_port()
         program = (
-            "import json, sys; sys.path.insert(0, 'tests/shim')\n"
-            "import database, servers\n"
+            "import json, sys\n"
             "from pathlib import Path\n"
+            "from tests.shim import database\n"
             "folder = Path(sys.argv[1])\n"
-            "servers.make_database(folder)\n"
+            "database.create(folder)\n"
             "print(json.dumps(database.command(folder, int(sys.argv[2]))))"
         )
         self._words = (str(folder), str(self.port))
         self._command = json.loads(self._run(program))
         self.process = self._start()
         self._run(
-            "import sys; sys.path.insert(0, 'tests/shim'); import database\n"
-            "database.prepare(int(sys.argv[2]))"
+            "import sys; from tests.shim import database\n"
+            "database.create_tables(int(sys.argv[2]))"
         )
 
     def shim_environment(self) -> dict[str, str]:
@@ -239,7 +239,7 @@ class OwnDatabase(Project):
 
     def _is_ready(self) -> bool:
         program = (
-            "import sys; sys.path.insert(0, 'tests/shim'); import database\n"
+            "import sys; from tests.shim import database\n"
             "print(database.is_ready(int(sys.argv[2])))"
         )
         return self._run(program).strip() == "True"

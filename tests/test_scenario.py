@@ -1,18 +1,15 @@
 """The main job on real servers: a file into the bucket, its rows in the table."""
 
 import json
-import os
 import signal
-import socket
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from baking import DEADLINE, Project, bake, free_port, need_server, wait_until
+from baking import DEADLINE, Project, wait_until
 from playground import (
-    DATABASES,
     OwnDatabase,
     clicks,
     drop,
@@ -154,99 +151,3 @@ def test_lambda_behind_the_queue_loads_what_is_dropped(shimmed: Project) -> None
     finally:
         words = (".venv/bin/python", program, "--remove")
         shimmed.run(*words, env=shimmed.shim_environment())
-
-
-@pytest.fixture(params=DATABASES)
-def still(request: pytest.FixtureRequest, tmp_path: Path) -> Project:
-    """A project for each database, whose shim does not run yet."""
-    need_server(request.param)
-    return bake(tmp_path, database=request.param).share_installs()
-
-
-def listens(port: str) -> bool:
-    """Tell whether somebody listens on a port."""
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", int(port))) == 0
-
-
-def ports_of(environment: dict[str, Any]) -> list[str]:
-    """Return the ports of a shim."""
-    return [environment["AWS_ENDPOINT_URL"].rpartition(":")[2], environment["DB_PORT"]]
-
-
-def test_ctrl_c_ends_everything_and_the_shim_starts_anew(still: Project) -> None:
-    for _ in ("once", "again"):
-        with still.shim() as environment:
-            ports = ports_of(environment)
-            assert all(map(listens, ports))
-            assert "10 rows in, 10 rows out" in still.make("sanity_check").stdout
-        assert not any(map(listens, ports))
-        assert not (still.path / ".shim" / "shim.env").exists()
-
-
-@on_each_database
-def test_shims_of_two_checkouts_run_side_by_side(
-    shimmed: Project, tmp_path: Path
-) -> None:
-    other = bake(tmp_path, project_slug="other", database="postgres").share_installs()
-    with other.shim():
-        shimmed.make("sanity_check")
-        assert other.query("SELECT count(*) FROM clicks") == [[0]]
-
-
-@pytest.mark.parametrize("shimmed", ["mysql"], indirect=True)
-def test_mysql_server_keeps_its_temporary_files_to_itself(shimmed: Project) -> None:
-    [[folder]] = shimmed.query("SELECT @@tmpdir")
-    assert Path(folder).is_relative_to(shimmed.path)
-
-
-@pytest.mark.parametrize("variable", ["AWS_PORT", "DB_PORT"])
-def test_port_in_use_is_named(still: Project, variable: str) -> None:
-    words = {"AWS_PORT": str(free_port()), "DB_PORT": str(free_port())}
-    with socket.create_server(("127.0.0.1", int(words[variable]))):
-        pairs = [f"{name}={value}" for name, value in words.items()]
-        result = still.make("shim", "SHIM=process", *pairs, check=False)
-    assert result.returncode != 0
-    assert f"port {words[variable]} of 127.0.0.1 is in use" in result.stdout
-    assert f"make shim {variable}=" in result.stdout
-
-
-@on_each_database
-def test_second_shim_of_a_checkout_is_refused_and_the_first_goes_on(
-    shimmed: Project,
-) -> None:
-    result = shimmed.make("shim", "SHIM=process", check=False)
-    assert result.returncode != 0
-    assert "this checkout's shim runs already" in result.stdout
-    assert all(map(listens, ports_of(shimmed.shim_environment())))
-    shimmed.make("sanity_check")
-
-
-def test_servers_of_a_shim_that_was_killed_are_ended_by_the_next(
-    still: Project,
-) -> None:
-    port_words = [f"AWS_PORT={free_port()}", f"DB_PORT={free_port()}"]
-    file = still.path / ".shim" / "shim.env"
-    with still.start("shim", "SHIM=process", *port_words) as shim:
-        shim.wait_until(file.exists)
-        os.killpg(shim.process.pid, signal.SIGKILL)
-    file.unlink()
-    with still.start("shim", "SHIM=process", *port_words) as shim:
-        shim.wait_until(file.exists)
-        still.make("sanity_check")
-
-
-def test_missing_mysql_server_is_told_with_the_remedy(tmp_path: Path) -> None:
-    project = bake(tmp_path, database="mysql").share_installs()
-    code = (
-        "import sys; sys.path.insert(0, 'tests/shim'); import database\n"
-        "database._program = lambda *names: None\n"
-        "import shim; sys.argv = ['shim', '--mode=process', "
-        f"'--aws_port={free_port()}', '--db_port={free_port()}']; sys.exit(shim.main())"
-    )
-    result = project.run(".venv-shim/bin/python", "-c", code, check=False)
-    assert result.returncode == 1
-    assert result.stdout.startswith(
-        "shim: no MySQL or MariaDB server on this machine; get"
-    )
-    assert result.stdout.count("\n") == 1
