@@ -4,20 +4,20 @@ import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from tools import build, deploy_config, iac, images
+from tools import build, deploy_config, environment, iac, images
 from tools.deployer import step, stop_at
 from tools.errors import UserError
 
 CHANGES = 2  # exit code of a plan that would change something
 
 
-def plan(environment: str, target: str | None, report: str | None = None) -> int:
+def plan(target: str, env: str, report: str) -> int:
     """Print the plan of the targets.
 
     Args:
-        environment: a key of `environments` in `config/deploy.yml`.
-        target: one target, or None for all.
-        report: file to write the plan to, for CI; changes are no error then.
+        target: one target, or empty for all.
+        env: an environment of `config/deploy.yml`.
+        report: file to write the plan to, for CI; then changes are no error.
 
     Returns:
         0 if nothing would change or there is a report, else 2.
@@ -25,7 +25,7 @@ def plan(environment: str, target: str | None, report: str | None = None) -> int
     Raises:
         UserError: the request cannot be met, or the tool failed.
     """
-    tool = _prepare(environment, target)
+    tool = _prepare(target, env)
     if not report:
         return CHANGES if tool.plan() else 0
     file = Path(report)
@@ -40,16 +40,16 @@ def plan(environment: str, target: str | None, report: str | None = None) -> int
     return 0
 
 
-def deploy(environment: str, target: str | None) -> int:
+def deploy(target: str, env: str) -> int:
     """Deploy the targets in order, and push images between `ecr` and `ecs`; return 0.
 
-    A function that moves from Lambda to containers keeps its Lambda until the containers
-    run: if all targets are deployed, `lambda` is deployed again after `ecs`.
+    A function that moves from Lambda to containers keeps its Lambda until the
+    containers run: if all targets are deployed, `lambda` is deployed again after `ecs`.
 
     Raises:
         UserError: the request cannot be met, or a target failed.
     """
-    tool = _prepare(environment, target)
+    tool = _prepare(target, env)
     targets = list(tool.targets)
     moving: list[str] = []
     if {"lambda", "ecs"} <= set(targets):
@@ -68,37 +68,39 @@ def deploy(environment: str, target: str | None) -> int:
     return 0
 
 
-def destroy(environment: str, target: str | None) -> int:
+def destroy(target: str, env: str) -> int:
     """Destroy the targets, the last one first; return 0.
 
     Raises:
         UserError: the environment is protected, or a target failed. AWS would refuse
             only after the functions and the database's instances are gone.
     """
-    if deploy_config.is_protected(environment):
+    if deploy_config.is_protected(env):
         raise UserError(
-            f"{environment} is protected: set is_protected: false for it in "
-            f"config/deploy.yml, run 'make deploy ENV={environment}', then destroy it"
+            f"{env} is protected: set is_protected: false for it in config/deploy.yml, "
+            f"run 'make deploy ENV={env}', then destroy it"
         )
-    _prepare(environment, target).destroy()
+    _prepare(target, env).destroy()
     return 0
 
 
-def push(environment: str) -> int:
+def push(env: str) -> int:
     """Build and push the images of all containers; return 0.
 
     Raises:
         UserError: the target `ecr` is not deployed, or Docker failed.
     """
-    _push_images(_prepare(environment, "ecr"))
+    _push_images(_prepare("ecr", env))
     return 0
 
 
-def _prepare(environment: str, target: str | None) -> iac.Iac:
-    """Check the request, then build what the targets deploy."""
-    targets = deploy_config.targets(environment, target)
-    tool = iac.Iac(environment, targets)
-    build.build_for(target, "local" if tool.is_local else "aws")
+def _prepare(target: str, env: str) -> iac.Iac:
+    """Check the request, set the environment's variables, build what is deployed."""
+    targets = deploy_config.targets(env, target)
+    environment.enter(env)
+    tool = iac.Iac(env, targets)
+    for artifact in build.build_for(target, "local" if tool.is_local else "aws"):
+        print(artifact.describe(), flush=True)
     return tool
 
 
@@ -107,8 +109,7 @@ def _push_images(tool: iac.Iac) -> None:
         found = tool.output("ecr", "images")
         if found is None:
             raise UserError(
-                f"ecr is not deployed: run 'make deploy TARGET=ecr "
-                f"ENV={tool.environment}'"
+                f"ecr is not deployed: run 'make deploy TARGET=ecr ENV={tool.env}'"
             )
         for function, image in found.items():
             images.push(function, image)

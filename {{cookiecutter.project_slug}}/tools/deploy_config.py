@@ -10,7 +10,7 @@ from tools import project
 from tools.errors import UserError
 
 CONFIG = "config/deploy.yml"
-# In the order of deployment. The role is destroyed last: Lambda needs it to leave the VPC.
+# In the order of deployment. `role` is destroyed last: Lambda leaves the VPC with it.
 TARGETS = (
     *("role", "network", "queue", "bucket", "aurora"),
     *("layer", "lambda", "ecr", "ecs"),
@@ -113,8 +113,12 @@ def is_protected(environment: str) -> bool:
     return bool((own.get("database") or {}).get("is_protected"))
 
 
-def targets(environment: str, chosen: str | None) -> tuple[str, ...]:
+def targets(environment: str, chosen: str) -> tuple[str, ...]:
     """Return the chosen target, or all targets of an environment in their order.
+
+    Args:
+        environment: a key of `environments`.
+        chosen: a target, or empty for all.
 
     Raises:
         UserError: the target is unknown, or the shim does not emulate it.
@@ -128,19 +132,31 @@ def targets(environment: str, chosen: str | None) -> tuple[str, ...]:
         )
     if not chosen:
         skipped = ", ".join(each for each in TARGETS if each not in EMULATED)
-        print(f"Skipped, because the shim does not emulate them: {skipped}.", flush=True)
+        print(
+            f"Skipped, because the shim does not emulate them: {skipped}.", flush=True
+        )
     return known_target(chosen, EMULATED)
 
 
-def known_target(chosen: str | None, known: tuple[str, ...]) -> tuple[str, ...]:
+def known_target(chosen: str, known: tuple[str, ...]) -> tuple[str, ...]:
     """Return the chosen target alone, or all known ones if none is chosen.
 
     Raises:
         UserError: the target is unknown.
     """
-    if chosen and chosen not in known:
-        raise UserError(f"TARGET={chosen} is unknown: choose one of {', '.join(known)}")
+    if chosen:
+        require_stack(chosen, known)
     return (chosen,) if chosen else known
+
+
+def require_stack(chosen: str, known: tuple[str, ...] = TARGETS) -> None:
+    """Check that a target is a stack of `infra/`.
+
+    Raises:
+        UserError: it is not.
+    """
+    if chosen not in known:
+        raise UserError(f"TARGET={chosen} is unknown: choose one of {', '.join(known)}")
 
 
 def _parse(file: str) -> Config:

@@ -1,5 +1,6 @@
 """The interface of an IaC tool, and the steps that Terraform and CDK share."""
 
+import os
 import subprocess
 import sys
 from abc import ABC, abstractmethod
@@ -16,22 +17,22 @@ class Deployer(ABC):
     """An IaC tool in one environment.
 
     Args:
-        environment: a key of `environments` in `config/deploy.yml`. Names of resources
-            begin with `<project>-<environment>-`.
+        env: an environment of `config/deploy.yml`. The names of its resources begin
+            with `<project>-<env>-`.
         targets: the stacks to plan, deploy or destroy, in their order.
 
     Raises:
         UserError: `config/deploy.yml` lacks the environment, or is wrong.
     """
 
-    def __init__(self, environment: str, targets: Sequence[str]) -> None:
+    def __init__(self, env: str, targets: Sequence[str]) -> None:
         answers = project.answers()
         self.project = answers.project_slug
         self.database = answers.database
-        self.environment = environment
+        self.env = env
         self.targets = targets
-        self.is_local = environment == "local"
-        self.functions = deploy_config.function_settings(environment)
+        self.is_local = env == "local"
+        self.functions = deploy_config.function_settings(env)
 
     @abstractmethod
     def plan(self) -> bool:
@@ -104,7 +105,7 @@ def run(
     command: Sequence[str | Path],
     *,
     cwd: Path = project.ROOT,
-    env: Mapping[str, str] | None = None,
+    variables: Mapping[str, str] | None = None,
     is_quiet: bool = False,
 ) -> str:
     """Run a command, print its output line by line, and return the output.
@@ -112,7 +113,7 @@ def run(
     Args:
         command: program and arguments.
         cwd: directory to run it in.
-        env: its whole environment; by default this process's.
+        variables: environment variables that override this process's.
         is_quiet: print the output only if the command fails.
 
     Raises:
@@ -124,7 +125,7 @@ def run(
         process = subprocess.Popen(
             command,
             cwd=cwd,
-            env=env,
+            env={**os.environ, **(variables or {})},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -2,9 +2,10 @@
 
 Context, all of it optional, as in `cdk synth -c environment=dev queue`:
 
-- `environment`: a key of `environments` in `config/deploy.yml`, or several, separated by
-  spaces, whose stacks are then named `<environment>-<target>`; by default `local`.
-- `targets`: the stacks to synthesise, separated by spaces; by default all.
+- `environment`: an environment of `config/deploy.yml`, by default `local`; or several,
+  separated by spaces, whose stacks are then named `<environment>-<target>`.
+- `targets`: the stacks to synthesise, separated by spaces; by default all, and
+  for `local` those that the shim emulates.
 - `still_mapped`: containers whose queue still feeds their Lambda.
 - `project`: the first part of all names; by default the project's.
 - `config`: another file of the form of `config/deploy.yml`, for tests.
@@ -20,7 +21,7 @@ from aws_cdk import App, Stack, Tags, Validations
 
 from infra.deployment import Deployment
 from tools import project
-from tools.deploy_config import CONFIG, TARGETS
+from tools.deploy_config import CONFIG, EMULATED, TARGETS
 from tools.errors import UserError
 
 
@@ -78,7 +79,8 @@ def synthesise() -> None:
             config=context("config", CONFIG),
             alarm_topic=os.environ.get("ALARM_TOPIC", ""),
         )
-        targets = context("targets").split() or TARGETS
+        stacks = EMULATED if deployment.is_local else TARGETS
+        targets = context("targets").split() or stacks
         prefix = f"{environment}-" if len(environments) > 1 else ""
         make_stacks(app, deployment, targets, prefix)
     app.synth()

@@ -100,6 +100,18 @@ class Deployment:
         registry = f"{Aws.ACCOUNT_ID}.dkr.ecr.{Aws.REGION}.{Aws.URL_SUFFIX}"
         return f"{registry}/{self.prefix}-{function}:{tag}"
 
+    def zip_path(self, *parts: str) -> str:
+        """Return the path of a zip below `.build/`.
+
+        Raises:
+            UserError: it is not built.
+        """
+        path = Path(BUILD, *parts)
+        if not path.exists():
+            name, env = path.relative_to(ROOT), self.environment_name
+            raise UserError(f"{name} is missing: run 'make build ENV={env}'")
+        return str(path)
+
     def database_settings(self, stack: Stack, ca_bundle: str) -> dict[str, str]:
         """Return the environment variables that lead a function to the database.
 
@@ -172,25 +184,13 @@ def add_output(stack: Stack, name: str, description: str, value: Any) -> None:
     CfnOutput(stack, name, description=description, value=text)
 
 
-def built_zip(*parts: str) -> str:
-    """Return the path of a zip below `.build/`.
-
-    Raises:
-        UserError: it is not built.
-    """
-    path = Path(BUILD, *parts)
-    if not path.exists():
-        name = path.relative_to(ROOT)
-        raise UserError(f"{name} is missing: run 'make build', for AWS with ENV=")
-    return str(path)
-
-
 def image_tag(function: str, architecture: str) -> str:
     """Return a tag made of the image's content: the same code is no new deployment."""
     build = BUILD / "local" / function
     common = ROOT / "src" / "common"
+    kinds = ("py", "yml", "pem")
     files = [
-        *sorted(path for kind in ("py", "yml", "pem") for path in build.rglob(f"*.{kind}")),
+        *sorted(path for kind in kinds for path in build.rglob(f"*.{kind}")),
         *sorted((common / "docker_wrapper", *common.glob("requirements*.txt"))),
     ]
     sums = (hashlib.sha256(path.read_bytes()).hexdigest() for path in files)

@@ -23,7 +23,7 @@ QUALIFIER = "hnb659fds"
 def run(
     *arguments: str | Path,
     cwd: Path = ROOT / "infra",
-    env: Mapping[str, str] | None = None,
+    variables: Mapping[str, str] | None = None,
     is_quiet: bool = False,
 ) -> str:
     """Run CDK's command line and return its output.
@@ -31,7 +31,7 @@ def run(
     Args:
         arguments: of the command line.
         cwd: directory to run it in; the app is in the default one.
-        env: environment variables besides this process's.
+        variables: environment variables that override this process's.
         is_quiet: print the output only if CDK fails.
 
     Raises:
@@ -39,7 +39,7 @@ def run(
     """
     color = [] if sys.stdout.isatty() else ["--no-color"]
     return run_installed(
-        [CDK, *arguments, *color], cwd=cwd, env=env, is_quiet=is_quiet
+        [CDK, *arguments, *color], cwd=cwd, variables=variables, is_quiet=is_quiet
     )
 
 
@@ -47,7 +47,7 @@ def run_installed(
     command: Sequence[str | Path],
     *,
     cwd: Path = ROOT,
-    env: Mapping[str, str] | None = None,
+    variables: Mapping[str, str] | None = None,
     is_quiet: bool = False,
 ) -> str:
     """Run a program of `.venv-infra`, with the Node of that environment on its PATH.
@@ -56,8 +56,8 @@ def run_installed(
     """
     install.ensure(VENV)
     path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
-    whole = {**os.environ, "PATH": path, **(env or {})}
-    return deployer.run(command, cwd=cwd, env=whole, is_quiet=is_quiet)
+    with_node = {"PATH": path, **(variables or {})}
+    return deployer.run(command, cwd=cwd, variables=with_node, is_quiet=is_quiet)
 
 
 def is_bootstrapped() -> bool:

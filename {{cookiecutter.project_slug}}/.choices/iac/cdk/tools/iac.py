@@ -17,7 +17,7 @@ from typing import Any
 import boto3
 from botocore.exceptions import ClientError
 
-from tools import build, cdk_cli, deploy_config, deployer
+from tools import build, cdk_cli, deploy_config, deployer, environment
 from tools.errors import UserError
 from tools.project import BUILD
 
@@ -36,8 +36,8 @@ class Iac(deployer.Deployer):
         UserError: `ALARM_TOPIC` is no ARN of an SNS topic, or see `Deployer`.
     """
 
-    def __init__(self, environment: str, targets: Sequence[str]) -> None:
-        super().__init__(environment, targets)
+    def __init__(self, env: str, targets: Sequence[str]) -> None:
+        super().__init__(env, targets)
         self._synthesised: set[Path] = set()
         topic = os.environ.get("ALARM_TOPIC", "")
         if topic and not re.match("arn:[^:]+:sns:", topic):
@@ -63,9 +63,11 @@ class Iac(deployer.Deployer):
             self._remove_policies_of_deleted_functions()
         options = ["--require-approval=never", "--progress=events"]
         if "network" in targets:
-            stack = f"{self.project}-{self.environment}-network"
+            stack = f"{self.project}-{self.env}-network"
             parameters = network_parameters().items()
-            options += [f"--parameters={stack}:{key}={text}" for key, text in parameters]
+            options += [
+                f"--parameters={stack}:{key}={text}" for key, text in parameters
+            ]
         self._run("deploy", targets, app, *options)
 
     def destroy(self) -> None:
@@ -84,7 +86,7 @@ class Iac(deployer.Deployer):
 
     def output(self, target: str, name: str) -> Any:
         """Return an output of a target, or None before the target is deployed."""
-        stack = f"{self.project}-{self.environment}-{target}"
+        stack = f"{self.project}-{self.env}-{target}"
         try:
             found = boto3.client("cloudformation").describe_stacks(StackName=stack)
         except ClientError as error:
@@ -119,7 +121,7 @@ class Iac(deployer.Deployer):
         deployed = self.output("role", "execution") or {}
         for name in deployed.keys() - self.functions:
             for kind in ("execution", "task"):
-                role = f"{self.project}-{self.environment}-{name}-{kind}"
+                role = f"{self.project}-{self.env}-{name}-{kind}"
                 with suppress(iam.exceptions.NoSuchEntityException):
                     iam.delete_role_policy(RoleName=role, PolicyName="secret")
 
@@ -129,12 +131,12 @@ class Iac(deployer.Deployer):
         Raises:
             UserError: the account is not bootstrapped, or the app failed.
         """
-        folder = WORK / self.environment / ("moving" if still_mapped else "all")
+        folder = WORK / self.env / ("moving" if still_mapped else "all")
         if folder not in self._synthesised:
             self._require_bootstrap()
             synthesise(
                 folder,
-                environment=self.environment,
+                environment=self.env,
                 targets=" ".join(self.targets),
                 still_mapped=" ".join(still_mapped),
             )
@@ -146,20 +148,20 @@ class Iac(deployer.Deployer):
             return
         if not self.is_local:
             raise UserError(
-                f"the account and region of {self.environment} are not prepared for "
-                f"CDK: run 'make bootstrap ENV={self.environment}'"
+                f"the account and region of {self.env} are not prepared for "
+                f"CDK: run 'make bootstrap ENV={self.env}'"
             )
         cdk_cli.bootstrap(is_local=True)
 
 
-def bootstrap(environment: str) -> int:
+def bootstrap(env: str) -> int:
     """Create CDK's bucket and roles in an account and region; return 0.
 
     Raises:
-        UserError: the environment is not in `config/deploy.yml`, or CDK failed.
+        UserError: there is no such environment, or CDK failed.
     """
-    deploy_config.read(environment)
-    destination = cdk_cli.bootstrap(is_local=environment == "local")
+    environment.enter(env)
+    destination = cdk_cli.bootstrap(is_local=env == "local")
     print(f"CDK can deploy to {destination}.")
     return 0
 
@@ -170,7 +172,7 @@ def validate() -> int:
     Raises:
         UserError: a stack breaks a rule.
     """
-    build.build_for(None, "local")
+    build.build_for("", "local")
     folder = WORK / ".validate"
     synthesise(
         folder,
@@ -187,7 +189,7 @@ def validate() -> int:
     return 0
 
 
-def test(target: str | None) -> int:
+def test(target: str) -> int:
     """Run the tests of a target's stack, or of all stacks; return 0.
 
     Raises:
@@ -223,15 +225,16 @@ def synthesise(folder: Path, **context: str) -> None:
     """
     shutil.rmtree(folder, ignore_errors=True)
     options = [f"--context={name}={value}" for name, value in context.items()]
-    env = {}
+    variables = {}
     if "is_checked" in context:
         options.append(STRICT)
     else:
-        env["CDK_VALIDATION"] = "false"  # 'make lint' checks; it doubles the time here
+        # these rules would only warn, and take a second to load; 'make lint' has them
+        variables["CDK_VALIDATION"] = "false"
     try:
         cdk_cli.run(
             *("synth", "--quiet", "--no-lookups", f"--output={folder}", *options),
-            env=env,
+            variables=variables,
             is_quiet=True,
         )
     except subprocess.CalledProcessError as error:

@@ -14,7 +14,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tools import build, deploy_config, deployer, install, state_bucket
+from tools import (
+    build,
+    deploy_config,
+    deployer,
+    environment,
+    install,
+    state_bucket,
+)
 from tools.errors import UserError
 from tools.project import BUILD, ROOT
 
@@ -34,12 +41,12 @@ class ProviderUnavailableError(UserError):
 class Iac(deployer.Deployer):
     """Terraform in one environment; see `deployer.Deployer`."""
 
-    def __init__(self, environment: str, targets: Sequence[str]) -> None:
-        super().__init__(environment, targets)
+    def __init__(self, env: str, targets: Sequence[str]) -> None:
+        super().__init__(env, targets)
         self._initialized: set[str] = set()
         self._variables = {
             "TF_VAR_project": self.project,
-            "TF_VAR_environment": environment,
+            "TF_VAR_environment": env,
             "TF_VAR_database": self.database,
             "TF_VAR_alarm_topic": os.environ.get("ALARM_TOPIC", ""),
         }
@@ -94,24 +101,24 @@ class Iac(deployer.Deployer):
 
     def _run(self, target: str, *arguments: str, **variables: str) -> None:
         folder = self._initialize(target)
-        run_terraform(folder, *arguments, env=self._variables | variables)
+        run_terraform(folder, *arguments, variables=self._variables | variables)
 
     def _initialize(self, target: str) -> Path:
         """Initialize Terraform for a target, once; return the folder to run it in."""
-        folder = WORK / self.environment / target
+        folder = WORK / self.env / target
         if target not in self._initialized:
             link_target(folder, target, "local" if self.is_local else "s3")
             backend = [] if self.is_local else ["-reconfigure", *self._backend(target)]
-            initialize(folder, *backend, env=self._variables)
+            initialize(folder, *backend, variables=self._variables)
             self._initialized.add(target)
         return folder
 
     def _backend(self, target: str) -> list[str]:
-        bucket = state_bucket.find(self.project, self.environment)
+        bucket = state_bucket.find(self.env)
         if not bucket:
             raise UserError(
-                f"there is no bucket for the state of {self.environment}: run "
-                f"'make bootstrap ENV={self.environment}'"
+                f"there is no bucket for the state of {self.env}: run "
+                f"'make bootstrap ENV={self.env}'"
             )
         return [
             f"-backend-config=bucket={bucket}",
@@ -119,23 +126,23 @@ class Iac(deployer.Deployer):
         ]
 
 
-def bootstrap(environment: str) -> int:
+def bootstrap(env: str) -> int:
     """Create the bucket for an environment's state; return 0.
 
     Raises:
-        UserError: the environment is not in `config/deploy.yml`.
+        UserError: there is no such environment.
     """
-    deploy_config.read(environment)
-    if environment == "local":
+    if env == "local":
         print("Nothing to prepare: the state of ENV=local is kept below .build/.")
         return 0
-    bucket = state_bucket.create(environment)
-    print(f"The state of {environment} is kept in s3://{bucket}.")
+    environment.enter(env)
+    bucket = state_bucket.create(env)
+    print(f"The state of {env} is kept in s3://{bucket}.")
     return 0
 
 
 def validate() -> int:
-    """Check format, validity (Terraform) and security (checkov) of the stacks; return 0.
+    """Check the stacks' format, validity and security (checkov); return 0.
 
     Raises:
         UserError: a check failed.
@@ -154,12 +161,12 @@ def validate() -> int:
     _check(
         [checkov, "--directory", "infra", *options],
         "checkov found problems in infra/, see above",
-        env={"LOG_LEVEL": "ERROR"},
+        variables={"LOG_LEVEL": "ERROR"},
     )
     return 0
 
 
-def test(target: str | None) -> int:
+def test(target: str) -> int:
     """Run `terraform test` for a target, or for all, with AWS mocked; return 0.
 
     Raises:
@@ -222,7 +229,7 @@ def link_together(root: Path, targets: Sequence[str], *variables: str) -> None:
 
 
 def initialize(
-    folder: Path, *options: str, env: Mapping[str, str] | None = None
+    folder: Path, *options: str, variables: Mapping[str, str] | None = None
 ) -> None:
     """Run `terraform init` in a folder, with the project's lock file if there is one.
 
@@ -233,14 +240,15 @@ def initialize(
     lock = INFRA / ".terraform.lock.hcl"
     if lock.exists():
         shutil.copyfile(lock, folder / lock.name)
-    run_terraform(folder, "init", "-input=false", *options, is_quiet=True, env=env)
+    arguments = ("init", "-input=false", *options)
+    run_terraform(folder, *arguments, is_quiet=True, variables=variables)
 
 
 def run_terraform(
     folder: Path,
     *arguments: str,
     is_quiet: bool = False,
-    env: Mapping[str, str] | None = None,
+    variables: Mapping[str, str] | None = None,
 ) -> None:
     """Run Terraform in a folder.
 
@@ -248,7 +256,7 @@ def run_terraform(
         folder: a target's folder below `.build/terraform/`.
         arguments: of the command line.
         is_quiet: print the output only if Terraform fails.
-        env: environment variables besides this process's.
+        variables: environment variables that override this process's.
 
     Raises:
         ProviderUnavailableError: Terraform cannot install its provider.
@@ -262,7 +270,7 @@ def run_terraform(
     try:
         deployer.run(
             ["terraform", f"-chdir={folder}", *arguments, *color],
-            env={**shared, **os.environ, **(env or {})},
+            variables={**shared, **os.environ, **(variables or {})},
             is_quiet=is_quiet,
         )
     except subprocess.CalledProcessError as error:
@@ -281,8 +289,8 @@ def _validate_together() -> None:
     Terraform takes 3 to 5 seconds to start the provider, for each root.
     """
     root = WORK / ".validate"
-    variables = ("project", "environment", "database")
-    link_together(root, deploy_config.TARGETS, *variables)
+    names = ("project", "environment", "database")
+    link_together(root, deploy_config.TARGETS, *names)
     try:
         initialize(root)
         run_terraform(root, "validate", is_quiet=True)
@@ -293,9 +301,11 @@ def _validate_together() -> None:
 
 
 def _check(
-    command: Sequence[str | Path], failure: str, env: Mapping[str, str] | None = None
+    command: Sequence[str | Path],
+    failure: str,
+    variables: Mapping[str, str] | None = None,
 ) -> None:
     try:
-        deployer.run(command, env={**os.environ, **(env or {})})
+        deployer.run(command, variables=variables)
     except subprocess.CalledProcessError as error:
         raise UserError(failure) from error

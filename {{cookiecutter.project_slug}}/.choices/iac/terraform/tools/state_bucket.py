@@ -9,9 +9,9 @@ from botocore.exceptions import ClientError
 from tools import project
 
 
-def find(project_slug: str, environment: str) -> str | None:
+def find(env: str) -> str | None:
     """Return the bucket's name, or None if this account has no such bucket."""
-    name = _name(project_slug, environment)
+    name = _name(env)
     try:
         boto3.client("s3").head_bucket(Bucket=name, ExpectedBucketOwner=_account())
     except ClientError as error:
@@ -21,12 +21,12 @@ def find(project_slug: str, environment: str) -> str | None:
     return name
 
 
-def create(environment: str) -> str:
+def create(env: str) -> str:
     """Create the bucket, or bring an existing one up to date; return its name.
 
     It is private, versioned and encrypted, and accepts TLS only.
     """
-    name = _name(project.answers().project_slug, environment)
+    name = _name(env)
     s3 = boto3.client("s3")
     _create_missing(s3, name)
     s3.put_public_access_block(
@@ -48,8 +48,8 @@ def create(environment: str) -> str:
     return name
 
 
-def _name(project_slug: str, environment: str) -> str:
-    return f"{project_slug}-{environment}-state-{_account()}"
+def _name(env: str) -> str:
+    return f"{project.answers().project_slug}-{env}-state-{_account()}"
 
 
 def _account() -> str:

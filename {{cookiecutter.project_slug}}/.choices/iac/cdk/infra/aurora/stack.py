@@ -110,7 +110,7 @@ def add_cluster(stack: Stack, deployment: Deployment) -> rds.CfnDBCluster:
 def acknowledge_rules(cluster: rds.CfnDBCluster, deployment: Deployment) -> None:
     """Acknowledge the rules that the cluster breaks."""
     reasons = {
-        "RDS6": "Functions log in with the secret; the shim's databases have no IAM login",
+        "RDS6": "Functions log in with a secret; the shim has no IAM login",
         "RDS11": "The security group restricts access, whatever the port",
         "RDS10": "config/deploy.yml protects the environments that need it",
     }

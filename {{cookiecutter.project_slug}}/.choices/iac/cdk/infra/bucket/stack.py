@@ -1,4 +1,4 @@
-"""The bucket for files; objects below `<function>/` become messages of that function."""
+"""The bucket; objects below `<function>/` become messages of that function."""
 
 from aws_cdk import Duration, RemovalPolicy, Stack
 from aws_cdk import aws_s3 as s3

@@ -8,7 +8,7 @@ from aws_cdk import aws_logs as logs
 from aws_cdk.aws_s3_assets import Asset
 from constructs import Construct
 
-from infra.deployment import Deployment, acknowledge_rule, add_output, built_zip
+from infra.deployment import Deployment, acknowledge_rule, add_output
 
 
 def add_resources(stack: Stack, deployment: Deployment) -> None:
@@ -60,7 +60,7 @@ def add_function(
         log_group_name=f"/aws/lambda/{deployment.prefix}-{name}",
         retention_in_days=settings["log_days"],
     )
-    code = Asset(scope, "zip", path=built_zip("lambda", f"{name}.zip"))
+    code = Asset(scope, "zip", path=deployment.zip_path("lambda", f"{name}.zip"))
     reserved = settings["reserved_concurrency"]
     function = lambda_.CfnFunction(
         scope,

@@ -3,21 +3,20 @@
 from aws_cdk import Stack
 from aws_cdk import aws_lambda as lambda_
 
-from infra.deployment import Deployment, add_output, built_zip
+from infra.deployment import Deployment, add_output
 
 
 def add_resources(stack: Stack, deployment: Deployment) -> None:
     """Add the layer."""
+    path = deployment.zip_path("layer", f"{deployment.layer}.zip")
     layer = lambda_.LayerVersion(
         stack,
         "packages",
         layer_version_name=deployment.prefix,
         description="src/common/requirements-layer.txt",
-        code=lambda_.Code.from_asset(built_zip("layer", f"{deployment.layer}.zip")),
+        code=lambda_.Code.from_asset(path),
         compatible_runtimes=[lambda_.Runtime(f"python{deployment.python}")],
-        compatible_architectures=[
-            lambda_.Architecture.custom(deployment.architecture)
-        ],
+        compatible_architectures=[lambda_.Architecture.custom(deployment.architecture)],
     )
     deployment.publish(stack, "layer", layer.layer_version_arn)
     add_output(stack, "Arn", "ARN of the layer's version", layer.layer_version_arn)

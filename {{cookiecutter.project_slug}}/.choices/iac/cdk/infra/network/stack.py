@@ -1,4 +1,4 @@
-"""A VPC with a private subnet in each zone, and no internet access unless `nat` is true.
+"""A VPC with a private subnet in each zone, without internet access unless `nat` is on.
 
 Functions reach AWS through endpoints, and the database through a security group.
 """
@@ -58,7 +58,9 @@ def add_resources(stack: Stack, deployment: Deployment) -> None:
         add_nat_gateway(stack, deployment, vpc, cidrs[15], zone, tables)
     deployment.publish_list(stack, "subnets", subnets)
     add_output(stack, "Vpc", "ID of the VPC", vpc.ref)
-    add_output(stack, "Subnets", "IDs of the private subnets, one in each zone", subnets)
+    add_output(
+        stack, "Subnets", "IDs of the private subnets, one in each zone", subnets
+    )
 
 
 def add_private_subnet(

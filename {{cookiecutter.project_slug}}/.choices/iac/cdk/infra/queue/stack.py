@@ -106,7 +106,7 @@ def add_alarms(
             scope,
             "oldest-message",
             alarm_name=f"{deployment.pending(name)}-age",
-            alarm_description=f"{name} does not keep up with its queue, or does not run.",
+            alarm_description=f"{name} does not run, or is too slow for its queue.",
             metric=pending.metric_approximate_age_of_oldest_message(**minute),
             threshold=deployment.functions[name]["oldest_message"],
             evaluation_periods=5,

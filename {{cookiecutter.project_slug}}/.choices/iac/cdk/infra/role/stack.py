@@ -56,7 +56,9 @@ def add_resources(stack: Stack, deployment: Deployment) -> None:
             description=f"Task execution role of the container {name}",
             assumed_by=tasks,
             inline_policies={
-                "start": iam.PolicyDocument(statements=start_statements(deployment, name))
+                "start": iam.PolicyDocument(
+                    statements=start_statements(deployment, name)
+                )
             },
         )
         acknowledge_wildcards(scope, deployment, name)
@@ -74,9 +76,7 @@ def log_arn(deployment: Deployment, service: str, name: str) -> str:
     return deployment.arn("logs", f"log-group:{service}/{deployment.prefix}-{name}:*")
 
 
-def function_statements(
-    deployment: Deployment, name: str
-) -> list[iam.PolicyStatement]:
+def function_statements(deployment: Deployment, name: str) -> list[iam.PolicyStatement]:
     """Return what a function may do wherever it runs."""
     return [
         allow(

@@ -33,7 +33,7 @@ resource "aws_cloudwatch_metric_alarm" "dead_letters" {
 resource "aws_cloudwatch_metric_alarm" "oldest_message" {
   for_each            = local.watched
   alarm_name          = "${local.pending[each.key]}-age"
-  alarm_description   = "${each.key} does not keep up with its queue, or does not run."
+  alarm_description   = "${each.key} does not run, or is too slow for its queue."
   namespace           = "AWS/SQS"
   metric_name         = "ApproximateAgeOfOldestMessage"
   dimensions          = { QueueName = local.pending[each.key] }
