@@ -306,6 +306,6 @@ def _check(
     variables: Mapping[str, str] | None = None,
 ) -> None:
     try:
-        deployer.run(command, variables=variables)
+        deployer.run(command, variables=variables, is_quiet=True)
     except subprocess.CalledProcessError as error:
         raise UserError(failure) from error

@@ -123,7 +123,7 @@ def lambda_statements(deployment: Deployment, name: str) -> list[iam.PolicyState
         ),
         # Lambda itself attaches the function to the VPC; its code needs no EC2
         iam.PolicyStatement(
-            sid="DenyVpcToCode",
+            sid="DenyEc2ToCode",
             effect=iam.Effect.DENY,
             actions=["ec2:*"],
             resources=[ANY],

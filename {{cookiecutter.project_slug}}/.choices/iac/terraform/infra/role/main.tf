@@ -75,7 +75,7 @@ resource "aws_iam_role_policy" "execution" {
       },
       {
         # Lambda itself attaches the function to the VPC; its code needs no EC2
-        Sid      = "DenyVpcToCode"
+        Sid      = "DenyEc2ToCode"
         Effect   = "Deny"
         Action   = ["ec2:*"]
         Resource = "*"
