@@ -77,8 +77,8 @@ def destroy(target: str, env: str) -> int:
     """
     if deploy_config.is_protected(env):
         raise UserError(
-            f"{env} is protected: set is_protected: false for it in config/deploy.yml, "
-            f"run 'make deploy ENV={env}', then destroy it"
+            f"ENV={env} is protected: set is_protected: false for it in "
+            f"config/deploy.yml, run 'make deploy ENV={env}', then destroy it"
         )
     _prepare(target, env).destroy()
     return 0
@@ -109,7 +109,7 @@ def _push_images(tool: iac.Iac) -> None:
         found = tool.output("ecr", "images")
         if found is None:
             raise UserError(
-                f"ecr is not deployed: run 'make deploy TARGET=ecr ENV={tool.env}'"
+                f"there are no repositories: run 'make deploy TARGET=ecr ENV={tool.env}'"
             )
         for function, image in found.items():
             images.push(function, image)

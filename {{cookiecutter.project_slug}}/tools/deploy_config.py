@@ -45,13 +45,13 @@ def load(file: str = CONFIG) -> Config:
         _check_type(config, key, file)
     if config["architecture"] not in ARCHITECTURES:
         raise UserError(
-            f"{file}: architecture is {config['architecture']!r}; use x86_64 or arm64"
+            f"the architecture in {file} is {config['architecture']!r}; use x86_64 or arm64"
         )
     for key in ("functions", "environments"):
         for name, value in (config[key] or {}).items():
             if not isinstance(value, dict | None):
                 raise UserError(
-                    f"{file}: {name} below {key} is {value!r}; use a mapping of "
+                    f"{key[:-1]} {name} in {file} is {value!r}; use a mapping of "
                     "settings to values"
                 )
     return config
@@ -72,8 +72,8 @@ def read(environment: str, file: str = CONFIG) -> Config:
     for function in _configured_functions(config, environment):
         if function not in project.functions():
             raise UserError(
-                f"{file}: there is no function {function}, because "
-                f"src/func/{function}.py does not exist"
+                f"function {function} in {file} does not exist: there is no "
+                f"src/func/{function}.py"
             )
     known = tuple(config["defaults"])
     for owner, settings in _settings_by_owner(config, environment):
@@ -163,23 +163,25 @@ def _parse(file: str) -> Config:
     try:
         config = yaml.safe_load((project.ROOT / file).read_bytes())
     except FileNotFoundError:
-        raise UserError(f"{file} does not exist: restore it from git") from None
+        raise UserError(f"the file {file} is missing: restore it from git") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" at line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or " ".join(str(error).split())
-        raise UserError(f"{file} is not valid YAML{line}: {problem}") from None
+        raise UserError(f"invalid YAML in {file}{line}: {problem}") from None
     if not isinstance(config, dict):
-        raise UserError(f"{file} must have the keys {', '.join(TOP_LEVEL)}")
+        raise UserError(f"the file {file} must have the keys {', '.join(TOP_LEVEL)}")
     return config
 
 
 def _check_type(config: Config, key: str, file: str) -> None:
     wanted_type, description = TOP_LEVEL[key]
     if key not in config:
-        raise UserError(f"{file}: {key} is missing; add {description}")
+        raise UserError(f"the key {key} is missing in {file}; add {description}")
     if not isinstance(config[key], wanted_type):
-        raise UserError(f"{file}: {key} is {config[key]!r}; use {description}")
+        raise UserError(
+            f"the key {key} in {file} is {config[key]!r}; use {description}"
+        )
 
 
 def _check_environment(config: Config, environment: str, file: str) -> None:
@@ -189,13 +191,13 @@ def _check_environment(config: Config, environment: str, file: str) -> None:
         raise UserError(f"ENV={environment} is not in {file}: choose one of {known}")
     if not re.fullmatch("[a-z][a-z0-9]{0,7}", environment):
         raise UserError(
-            f"{file}: {environment} cannot name an environment; use 1 to 8 of a-z and "
-            "0-9, beginning with a letter"
+            f"ENV={environment} is not a valid name for an environment: use 1 to 8 of "
+            "a-z and 0-9, beginning with a letter"
         )
     own = environments[environment] or {}
     for key in REQUIRED_ON_AWS:
         if environment != "local" and key not in own:
-            raise UserError(f"{file}: environment {environment} lacks {key}; add it")
+            raise UserError(f"environment {environment} in {file} lacks {key}; add it")
 
 
 def _configured_functions(config: Config, environment: str) -> Iterator[str]:
@@ -221,16 +223,16 @@ def _check_settings(
     for setting in settings:
         if setting not in known:
             raise UserError(
-                f"{file}: unknown setting {setting} for {owner}; known settings: "
+                f"unknown setting {setting} for {owner} in {file}; known settings: "
                 f"{', '.join(known)}"
             )
     runtime = settings.get("runtime", "lambda")
     if runtime not in RUNTIMES:
         raise UserError(
-            f"{file}: runtime is {runtime!r} for {owner}; use lambda or container"
+            f"the runtime is {runtime!r} for {owner} in {file}; use lambda or container"
         )
     if settings.get("min_tasks") == 0:
         raise UserError(
-            f"{file}: min_tasks is 0 for {owner}; use 1 or more, because autoscaling "
-            "would start no task for fewer messages than backlog_per_task"
+            f"the setting min_tasks is 0 for {owner} in {file}; use 1 or more, because "
+            "autoscaling would start no task for fewer messages than backlog_per_task"
         )
