@@ -53,13 +53,13 @@ def test_wrong_argument_gets_a_remedy(
             "local",
             "runtime: lambda",
             "runtime: moon",
-            "The runtime is 'moon' for the defaults in config/deploy.yml; use lambda or",
+            "The runtime is 'moon' for the defaults in config/deploy.yml; use lambda",
         ),
         (
             "local",
             "min_tasks: 1 ",
             "min_tasks: 0 ",
-            "The setting min_tasks is 0 for the defaults in config/deploy.yml; use 1 or more",
+            "The setting min_tasks is 0 for the defaults in config/deploy.yml; use 1",
         ),
         (
             "local",
@@ -77,13 +77,13 @@ def test_wrong_argument_gets_a_remedy(
             "local",
             "functions:",
             "fnctions:",
-            "The key functions is missing in config/deploy.yml; add a mapping of function",
+            "The key functions is missing in config/deploy.yml; add a mapping of",
         ),
         (
             "local",
             "worker: {}",
             "worker: large",
-            "Function worker in config/deploy.yml is 'large'; use a mapping of settings",
+            "Function worker in config/deploy.yml is 'large'; use a mapping of",
         ),
         (
             "dev",

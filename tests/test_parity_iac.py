@@ -2,8 +2,8 @@
 
 Terraform applies its targets to a mock of AWS and prints the state as JSON; CDK
 synthesises its templates. `KINDS` pairs the resource types and properties of the two,
-and each pair becomes a fact to compare. Properties that are not compared are listed with
-the reason.
+and each pair becomes a fact to compare. Properties that are not compared are listed
+with the reason.
 """
 
 import json
@@ -509,7 +509,7 @@ ONLY_CDK = {
     "EC2::VPCGatewayAttachment": "a property of Terraform's internet gateway",
 }
 ONLY_TERRAFORM = {
-    "default_security_group": "CloudFormation cannot remove its rules, but nothing uses it",
+    "default_security_group": "CloudFormation cannot empty it, but nothing uses it",
 }
 # Properties of CloudFormation that are not compared, and why.
 NOT_COMPARED = {
@@ -596,9 +596,9 @@ def camel(key: str) -> str:
 def plain(value: Any) -> Any:
     """Return a value in the normal form that both sides are compared in.
 
-    Strings with JSON are parsed, lists are sorted, a list of one becomes its item, a list
-    of names and values becomes a mapping, policy statements lose their Sid, and empty
-    values are dropped.
+    Strings with JSON are parsed, lists are sorted, a list of one becomes its item, a
+    list of names and values becomes a mapping, policy statements lose their Sid, and
+    empty values are dropped.
     """
     if isinstance(value, str) and value.startswith(("{", "[")):
         value = json.loads(value)
@@ -698,8 +698,8 @@ class Template:
 def states(project: Project) -> dict[str, list[Resource]]:
     """Apply Terraform's targets to a mock of AWS; return the resources by environment.
 
-    The targets are modules of one root. The root has the mocked provider, so the modules
-    must not configure one.
+    The targets are modules of one root. The root has the mocked provider, so the
+    modules must not configure one.
     """
     folder = ".build/terraform/.parity"
     root = project.path / folder
@@ -819,7 +819,7 @@ def test_terraform_and_cdk_deploy_the_same(tmp_path: Path) -> None:
 
 
 def not_compared(terraform: list[Resource], cdk: list[Resource]) -> set[str]:
-    """Return types and properties that are neither compared nor listed with a reason."""
+    """Return types and properties that are neither compared nor listed above."""
     compared = {camel(word) for word in NOT_COMPARED} | {"isSnapshotTaken"}
     properties = {
         f"{type_}.{name}"
