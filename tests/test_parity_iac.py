@@ -21,7 +21,7 @@ from test_choices import files
 # Two environments of infra/tests/deploy.yml, which differ in all sizes.
 ENVIRONMENTS = {"small": "postgres", "large": "mysql"}
 # Whatever is no infrastructure is the same, but for the page on deploying.
-DIFFERENT = {".portable.json", "docs/deploying.md", "docs/roles.md"}
+DIFFERENT = {".portable.json", "docs/infrastructure.md", "docs/roles.md"}
 QUEUES = "sqs:eu-west-1:123456789012:"
 # The same values that infra/tests/aws.tfmock.hcl has.
 GIVEN = {
