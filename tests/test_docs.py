@@ -74,7 +74,7 @@ def test_links_of_the_template_lead_somewhere() -> None:
 def test_links_of_a_project_lead_somewhere(projects: list[Project]) -> None:
     for project in projects:
         found = pages(project.path)
-        assert {"README.md", "pattern.md", "updating.md"} <= {
+        assert {"README.md", "pattern.md", "upgrading.md"} <= {
             path.name for path in found
         }
         assert not [link for path in found for link in broken_links(path)]

@@ -183,7 +183,7 @@ def test_overwriting_with_other_answer_fails(answer: str, tmp_path: Path) -> Non
     name, _, value = answer.partition("=")
     assert result.returncode != 0
     assert f"portable: {name} is '{value}', but the existing project" in result.stderr
-    assert "docs/updating.md" in result.stderr
+    assert "docs/upgrading.md" in result.stderr
     assert files_of(project.path) == before
 
 

@@ -23,7 +23,7 @@ from test_choices import files
 ENVIRONMENTS = {"small": "postgres", "large": "mysql"}
 # Files outside of infra/ that belong to one IaC tool.
 DIFFERENT = {
-    *(".portable.json", "docs/deploying.md", "docs/roles.md"),
+    *(".portable.json", "docs/infrastructure.md", "docs/roles.md"),
     *("tools/iac.py", "tools/state_bucket.py", "tools/cdk_cli.py"),
 }
 QUEUES = "sqs:eu-west-1:123456789012:"
