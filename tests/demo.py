@@ -28,7 +28,7 @@ def show(database: str) -> None:
     """Show every step from the template to the rows.
 
     Raises:
-        AssertionError: a step failed; the message is what it said.
+        AssertionError: a step failed; the message is what it output.
     """
     folder = ROOT / ".build" / f"demo-{database}"
     shutil.rmtree(folder, ignore_errors=True)

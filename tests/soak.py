@@ -21,18 +21,18 @@ from threading import Event
 from time import monotonic
 
 from baking import Project, bake
-from playground import (
+from proxy import Answer, Call, Cut, Fault, Proxy
+from shim_helpers import (
     DATABASES,
     client,
-    dead_letters,
+    count_messages,
     is_postgres,
-    queue,
-    send,
-    visibility,
-    waiting,
-    worker,
+    queue_url,
+    send_messages,
+    start_worker,
+    take_dead_letters,
+    visibility_timeout,
 )
-from proxy import Answer, Call, Cut, Deed, Proxy
 
 MINUTE = 60
 WORKERS = 4
@@ -47,8 +47,8 @@ CALM = ("--drain", "--retry_delay=0")
 
 SUMMARY = """\
 seed {seed}, {database}, {seconds:.0f} s: {messages} messages over {objects} objects;
-  workers killed {kills} times, connections ended {ended} times, {hindered} requests
-  hindered, {redriven} good messages redriven;
+  workers killed {kills} times, connections ended {ended} times, {faulted} requests
+  faulted, {redriven} good messages redriven;
   {rows} rows, {rejects} rejects, {dead} dead letters, all as the inputs tell"""
 
 
@@ -131,14 +131,14 @@ def soak(project: Project, seed: int, messages: int = 2000, objects: int = 200) 
     inputs = Inputs(chance, objects)
     told: Counter[str] = Counter()
     inputs.tell(chance, messages, put(project, inputs.files))
-    send(project, *inputs.messages)
-    with visibility(project, 6):
-        hindered = run_with_faults(project, chance, told)
+    send_messages(project, *inputs.messages)
+    with visibility_timeout(project, 6):
+        faulted = run_with_faults(project, chance, told)
         told["redriven"] = redrive(project, inputs.dead)
         with ExitStack() as stack:
-            calm = [worker(project, *CALM) for _ in range(WORKERS)]
+            calm = [start_worker(project, *CALM) for _ in range(WORKERS)]
             for each in map(stack.enter_context, calm):
-                assert each.process.wait(MINUTE) == 0, each.said
+                assert each.process.wait(MINUTE) == 0, each.output
     compare(project, inputs)
     return SUMMARY.format(
         seed=seed,
@@ -148,7 +148,7 @@ def soak(project: Project, seed: int, messages: int = 2000, objects: int = 200) 
         seconds=monotonic() - began,
         kills=told["kills"],
         ended=told["ended"],
-        hindered=hindered,
+        faulted=faulted,
         redriven=told["redriven"],
         rows=len(inputs.rows),
         rejects=len(inputs.rejects),
@@ -160,8 +160,8 @@ def put(project: Project, files: dict[str, str]) -> dict[str, str]:
     """Empty tables and queues; put the objects there, and return their versions."""
     for table in ("clicks", "loads", "rejects"):
         project.change(f"DELETE FROM {table}")
-    dead_letters(project)
-    client(project, "sqs").purge_queue(QueueUrl=queue(project))
+    take_dead_letters(project)
+    client(project, "sqs").purge_queue(QueueUrl=queue_url(project))
     put_object = client(project, "s3").put_object
     return {
         key: put_object(Bucket="raw", Key=key, Body=text.encode())["VersionId"]
@@ -170,15 +170,15 @@ def put(project: Project, files: dict[str, str]) -> dict[str, str]:
 
 
 def run_with_faults(project: Project, chance: random.Random, told: Counter[str]) -> int:
-    """Let workers empty the queue under faults; return how many requests were hindered.
+    """Let workers empty the queue under faults; return how many requests were faulted.
 
-    Whether a request is hindered is drawn for each. After some of them, or when
+    Whether a request is faulted is drawn for each. After some of them, or when
     nothing goes on, a worker is killed and another started, or the database ends all
     connections: so a slow machine has no more faults than a fast one.
     """
     upstream = project.shim_environment()["AWS_ENDPOINT_URL"]
 
-    def rule(call: Call) -> Deed:
+    def rule(call: Call) -> Fault:
         if chance.random() >= HINDERED:
             return None
         if call.operation == "GetObject" and chance.random() < 0.5:
@@ -188,11 +188,11 @@ def run_with_faults(project: Project, chance: random.Random, told: Counter[str])
     pause = Event()
     with Proxy(upstream, rule) as proxy, ExitStack() as stack:
         words = (f"--s3_endpoint={proxy.url}", f"--sqs_endpoint={proxy.url}", *HASTY)
-        workers = [worker(project, *words) for _ in range(WORKERS)]
+        workers = [start_worker(project, *words) for _ in range(WORKERS)]
         try:
             deadline = monotonic() + 10 * MINUTE
-            while any(waiting(project)):
-                assert monotonic() < deadline, workers[0].said
+            while any(count_messages(project)):
+                assert monotonic() < deadline, workers[0].output
                 until = len(proxy.calls) + chance.randint(1, SOME)
                 patience = monotonic() + PATIENCE
                 while monotonic() < patience and len(proxy.calls) < until:
@@ -204,7 +204,7 @@ def run_with_faults(project: Project, chance: random.Random, told: Counter[str])
                     place = chance.randrange(WORKERS)
                     workers[place].process.kill()
                     workers[place].process.wait()
-                    workers[place] = worker(project, *words)
+                    workers[place] = start_worker(project, *words)
                     told["kills"] += 1
         finally:
             for each in workers:
@@ -213,8 +213,8 @@ def run_with_faults(project: Project, chance: random.Random, told: Counter[str])
             each.process.terminate()
         for each in workers:
             is_begun = each.process.wait(MINUTE) == 0
-            assert is_begun or not each.said, each.said
-        return len(proxy.hindered)
+            assert is_begun or not each.output, each.output
+        return len(proxy.faulted)
 
 
 def end_connections(project: Project) -> None:
@@ -234,8 +234,8 @@ def end_connections(project: Project) -> None:
 
 def redrive(project: Project, dead: Counter[str]) -> int:
     """Send all dead letters to the queue again; return how many were good messages."""
-    bodies = dead_letters(project)
-    sqs, url = client(project, "sqs"), queue(project)
+    bodies = take_dead_letters(project)
+    sqs, url = client(project, "sqs"), queue_url(project)
     for body in bodies:
         sqs.send_message(QueueUrl=url, MessageBody=body)
     return (Counter(bodies) - dead).total()
@@ -247,8 +247,8 @@ def compare(project: Project, inputs: Inputs) -> None:
     Raises:
         AssertionError: they differ.
     """
-    assert waiting(project) == [0, 0]
-    assert Counter(dead_letters(project)) == inputs.dead
+    assert count_messages(project) == [0, 0]
+    assert Counter(take_dead_letters(project)) == inputs.dead
     ledger = project.query("SELECT object_key, loaded, rejected FROM loads")
     assert sorted(map(tuple, ledger)) == sorted(inputs.ledger)
     rejects = project.query(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from baking import DEADLINE, Project, bake, clean_environment, skip
-from playground import clicks
+from shim_helpers import clicks
 
 # A command that runs another one where an engine answers, for machines without one of
 # their own; it ends with 77 where it cannot.
@@ -56,7 +56,7 @@ docker volume ls --quiet --filter name=with-worker
 
 
 def engines_run(script: str, project: Project, engine: list[str] = ENGINE) -> str:
-    """Run a script where an engine answers; return all that it said."""
+    """Run a script where an engine answers; return all that it output."""
     if not engine and (
         not shutil.which("docker")
         or subprocess.run(["docker", "info"], capture_output=True).returncode != 0
@@ -77,9 +77,7 @@ def engines_run(script: str, project: Project, engine: list[str] = ENGINE) -> st
 
 
 @pytest.mark.parametrize("database", ["postgres", "mysql"])
-def test_compose_runs_shim_and_worker_and_nothing_is_left(
-    database: str, tmp_path: Path
-) -> None:
+def test_compose_runs_shim_and_worker(database: str, tmp_path: Path) -> None:
     project = bake(tmp_path, database=database).share_installs()
     image = f"worker-{database}"
     build = f"make image FUNC=worker IMAGE={image} DOCKER_ARGS=--network=host"
@@ -90,8 +88,8 @@ def test_compose_runs_shim_and_worker_and_nothing_is_left(
     (project.path / "refused.csv").write_text("\n".join(lines), encoding="utf-8")
     # both by one engine, which takes longer to start than either
     between = f"echo the worker:; export IMAGE={image}"
-    said = engines_run("\n".join((SCRIPT, between, WORKER_SCRIPT)), project)
-    by_shim, by_worker = said.split("the worker:\n")
+    output = engines_run("\n".join((SCRIPT, between, WORKER_SCRIPT)), project)
+    by_shim, by_worker = output.split("the worker:\n")
     assert "10 rows in, 10 rows out" in by_shim
     assert '"loaded": 98, "rejected": 2' in by_shim
     # what is listed after that would be containers and volumes that are left

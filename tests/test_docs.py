@@ -10,7 +10,7 @@ from urllib.parse import unquote
 import pytest
 
 from baking import ROOT, TEMPLATE, Project, bake
-from matrix import PAGE, page
+from faults_page import PAGE, page
 
 ANSWERS = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
 LINK = re.compile(r"\]\((?:<([^>]+)>|([^)\s]+))\)")
@@ -19,7 +19,7 @@ DEVCONTAINER = ".devcontainer/devcontainer.json"
 FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 
 
-def test_table_of_faults_is_that_of_the_tests() -> None:
+def test_faults_page_is_up_to_date() -> None:
     assert PAGE.read_text(encoding="utf-8") == page(), "run: make faults"
 
 
@@ -65,13 +65,13 @@ def broken_links(path: Path) -> Iterator[str]:
             yield f"{path.name}: {inner or plain}"
 
 
-def test_links_of_the_template_lead_somewhere() -> None:
+def test_links_of_template_resolve() -> None:
     found = pages(ROOT)
     assert {"README.md", "decisions.md"} <= {path.name for path in found}
     assert not [link for path in found for link in broken_links(path)]
 
 
-def test_links_of_a_project_lead_somewhere(projects: list[Project]) -> None:
+def test_links_of_project_resolve(projects: list[Project]) -> None:
     for project in projects:
         found = pages(project.path)
         assert {"README.md", "pattern.md", "updating.md"} <= {
@@ -80,17 +80,17 @@ def test_links_of_a_project_lead_somewhere(projects: list[Project]) -> None:
         assert not [link for path in found for link in broken_links(path)]
 
 
-def test_words_that_a_project_tells_of_are_there(projects: list[Project]) -> None:
+def test_make_targets_in_docs_exist(projects: list[Project]) -> None:
     for project in projects:
-        said = project.make("--print-data-base", "--question", check=False).stdout
-        known = set(re.findall(r"^([a-z][\w-]*):", said, re.MULTILINE))
+        output = project.make("--print-data-base", "--question", check=False).stdout
+        known = set(re.findall(r"^([a-z][\w-]*):", output, re.MULTILINE))
         for path in [*pages(project.path), project.path / DEVCONTAINER]:
             text = path.read_text(encoding="utf-8")
             told = re.findall(r"(?:[`\"]|^|&& )make ([a-z_]+)", text, re.MULTILINE)
             assert set(told) <= known, path.name
 
 
-def test_json_that_a_project_tells_of_is_json(projects: list[Project]) -> None:
+def test_json_in_docs_is_valid(projects: list[Project]) -> None:
     for project in projects:
         for path in pages(project.path):
             text = path.read_text(encoding="utf-8")
@@ -100,7 +100,7 @@ def test_json_that_a_project_tells_of_is_json(projects: list[Project]) -> None:
                 assert json.loads(block.replace(f"\n{indent}", "\n")), path.name
 
 
-def test_pages_that_the_readme_lists_are_all(projects: list[Project]) -> None:
+def test_readme_lists_all_pages(projects: list[Project]) -> None:
     for project in projects:
         text = (project.path / "README.md").read_text(encoding="utf-8")
         listed = set(re.findall(r"\]\(docs/([\w-]+\.md)\)", text))
@@ -108,7 +108,7 @@ def test_pages_that_the_readme_lists_are_all(projects: list[Project]) -> None:
         assert there - {"roles.md"} == listed
 
 
-def test_badges_are_true(tmp_path: Path) -> None:
+def test_badges_are_correct(tmp_path: Path) -> None:
     for license_ in ANSWERS["license"]:
         project = bake(tmp_path, project_slug=f"p{len(license_)}", license=license_)
         text = (project.path / "README.md").read_text(encoding="utf-8")
@@ -126,7 +126,7 @@ def test_badges_are_true(tmp_path: Path) -> None:
     assert unquote(told).split(" | ") == sorted(tested)
 
 
-def test_answers_are_those_that_the_readme_tells() -> None:
+def test_readme_lists_all_answers() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     for name, values in ANSWERS.items():
         if isinstance(values, list) and not name.startswith("_"):
@@ -134,7 +134,7 @@ def test_answers_are_those_that_the_readme_tells() -> None:
             assert f"| `{name}` | {told} |" in text
 
 
-def test_version_is_the_first_one_of_the_changelog() -> None:
+def test_version_is_in_changelog() -> None:
     text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     version, date = re.findall(r"^## (\S+) - (\S+)$", text, re.MULTILINE)[0]
     assert version == ANSWERS["_version"]

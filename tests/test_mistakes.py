@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from aws_stubs import answering, expired
 from baking import Project, bake, free_port
-from stubs import answering, expired
 
 SECRETS = "AWS_ACCESS_KEY_ID=x\nAWS_SECRET_ACCESS_KEY=x\nAWS_ENDPOINT_URL={}\n"
 STALE = """
@@ -231,7 +231,7 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Place
         for words, told in mistakes.items()
     ],
 )
-def test_mistake_is_answered_with_the_remedy(
+def test_mistake_gets_sentence_with_remedy(
     places: dict[str, Place], place: str, words: str, told: str
 ) -> None:
     found = places[place]
@@ -249,7 +249,7 @@ def test_mistake_is_answered_with_the_remedy(
     assert len(said) <= 2, result.stdout
 
 
-def test_every_word_that_can_be_used_wrongly_is_tried() -> None:
+def test_every_target_is_tried() -> None:
     tried = {words.split()[0] for each in MISTAKES.values() for words in each}
     # these take no words, or none that can be wrong
     others = {"help", "install", "test", "watch", "lint", "format", "settings", "clean"}

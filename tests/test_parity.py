@@ -3,7 +3,7 @@
 import pytest
 
 from baking import Project
-from playground import client, on_each_database
+from shim_helpers import client, on_each_database
 
 EXPECTED = {
     "good": "50 rows, 0 rejected",
@@ -29,10 +29,10 @@ def cells(page: str) -> dict[str, list[str]]:
 
 
 @on_each_database
-def test_end_states_are_equal_in_all_environments(shimmed: Project) -> None:
-    said = shimmed.make("parity").stdout
+def test_environments_end_in_equal_states(shimmed: Project) -> None:
+    output = shimmed.make("parity").stdout
     page = (shimmed.path / ".build/parity.md").read_text(encoding="utf-8")
-    assert page in said
+    assert page in output
     assert "All are equal." in page
     table = cells(page)
     assert table[""] == ["unit context", "command line", "Lambda", "container"]
@@ -48,7 +48,7 @@ def test_end_states_are_equal_in_all_environments(shimmed: Project) -> None:
 
 
 @pytest.mark.parametrize("shimmed", ["postgres"], indirect=True)
-def test_function_that_minds_its_environment_is_found(shimmed: Project) -> None:
+def test_environment_specific_function_is_detected(shimmed: Project) -> None:
     worker = shimmed.path / "src/func/worker.py"
     text = worker.read_text(encoding="utf-8")
     cheat = '__import__("os").environ.get("AWS_LAMBDA_FUNCTION_NAME")'

@@ -44,7 +44,7 @@ def run(event: str, context: object) -> int:
 
 
 def run(folder: Path, *words: str | Path, check: bool = True) -> str:
-    """Run a command in a folder, and return what it said."""
+    """Run a command in a folder, and return what it output."""
     result = subprocess.run(
         words,
         cwd=folder,
@@ -59,7 +59,7 @@ def run(folder: Path, *words: str | Path, check: bool = True) -> str:
 
 
 def cruft(folder: Path, *words: str | Path, check: bool = True) -> str:
-    """Run cruft in a folder, and return what it said."""
+    """Run cruft in a folder, and return what it output."""
     return run(folder, Path(sys.executable).with_name("cruft"), *words, check=check)
 
 
@@ -135,15 +135,13 @@ def make_ones_own(project: Project) -> None:
     commit(project.path, "Make it ours")
 
 
-def test_project_takes_the_next_version_and_keeps_its_own(
-    template: Path, tmp_path: Path
-) -> None:
+def test_update_keeps_own_changes(template: Path, tmp_path: Path) -> None:
     project = create(template, tmp_path, "v0.1.0", database="postgres")
     assert recorded(project)["_version"] == "0.1.0"
     cruft(project.path, "diff", "--exit-code")
     make_ones_own(project)
-    said = cruft(project.path, "update", "--skip-apply-ask", "--checkout", "v0.2.0")
-    assert "conflict" not in said
+    output = cruft(project.path, "update", "--skip-apply-ask", "--checkout", "v0.2.0")
+    assert "conflict" not in output
     assert recorded(project)["_version"] == "0.2.0"
     worker = (project.path / "src/func/worker.py").read_text(encoding="utf-8")
     assert worker.startswith('"""Changed by the template. ')
@@ -157,13 +155,11 @@ def test_project_takes_the_next_version_and_keeps_its_own(
     assert "passed" in project.share_installs().make("test").stdout
 
 
-def test_conflict_is_marked_in_the_file_and_the_rest_arrives(
-    template: Path, tmp_path: Path
-) -> None:
+def test_conflict_is_marked_in_the_file(template: Path, tmp_path: Path) -> None:
     project = create(template, tmp_path, "v0.2.0", database="postgres")
     make_ones_own(project)
-    said = cruft(project.path, "update", "--skip-apply-ask", "--checkout", "v0.3.0")
-    assert "Applied patch to 'config/worker.yml' with conflicts." in said
+    output = cruft(project.path, "update", "--skip-apply-ask", "--checkout", "v0.3.0")
+    assert "Applied patch to 'config/worker.yml' with conflicts." in output
     status = run(project.path, "git", "status", "--porcelain").splitlines()
     assert "UU config/worker.yml" in status
     settings = (project.path / "config/worker.yml").read_text(encoding="utf-8")
@@ -173,9 +169,7 @@ def test_conflict_is_marked_in_the_file_and_the_rest_arrives(
     assert page.startswith("# The pattern, at last")
 
 
-def test_hunk_that_fits_nowhere_is_set_aside_and_the_rest_arrives(
-    template: Path, tmp_path: Path
-) -> None:
+def test_rejected_hunk_is_saved_beside_the_file(template: Path, tmp_path: Path) -> None:
     project = create(template, tmp_path, "v0.1.0", database="postgres")
     make_ones_own(project)
     cruft(project.path, "update", "--skip-apply-ask", "--checkout", "v0.2.0")
@@ -183,8 +177,8 @@ def test_hunk_that_fits_nowhere_is_set_aside_and_the_rest_arrives(
     other = Project(tmp_path / "clone")  # which has never seen the template's v0.2.0
     run(tmp_path, "git", "clone", "--no-local", "--quiet", project.path, other.path)
     project = other
-    said = cruft(project.path, "update", "--skip-apply-ask", "--checkout", "v0.3.0")
-    assert "*.rej files" in said
+    output = cruft(project.path, "update", "--skip-apply-ask", "--checkout", "v0.3.0")
+    assert "*.rej files" in output
     rejected = project.path / "config/worker.yml.rej"
     assert '+delimiter: ","  # theirs' in rejected.read_text(encoding="utf-8")
     settings = (project.path / "config/worker.yml").read_text(encoding="utf-8")
@@ -193,7 +187,7 @@ def test_hunk_that_fits_nowhere_is_set_aside_and_the_rest_arrives(
     assert page.startswith("# The pattern, at last")
 
 
-def test_answers_change_later_and_functions_stay_the_same(
+def test_answers_change_without_touching_functions(
     template: Path, tmp_path: Path
 ) -> None:
     project = create(template, tmp_path / "ours", "v0.1.0")
@@ -218,9 +212,7 @@ def test_answers_change_later_and_functions_stay_the_same(
     assert "passed" in project.share_installs().make("test").stdout
 
 
-def test_project_that_cookiecutter_made_is_linked_and_takes_the_next_version(
-    template: Path, tmp_path: Path
-) -> None:
+def test_project_made_by_cookiecutter_updates(template: Path, tmp_path: Path) -> None:
     older = tmp_path / "older"
     run(tmp_path, "git", "clone", "--quiet", "--branch", "v0.1.0", template, older)
     made = cookiecutter(tmp_path / "made", 'author=O\'Neil "x" 数据', source=older)

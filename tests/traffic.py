@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from baking import DEADLINE, Project, wait_until
-from playground import clicks, client, count_from, worker
+from shim_helpers import clicks, client, count_clicks, worker
 
 FILES = 500
 ROWS = 10
@@ -38,7 +38,7 @@ class Traffic:
         self._end.set()
         self.thread.join()
 
-    def waiting(self) -> int:
+    def count_messages(self) -> int:
         """Return how many messages SQS has not seen deleted."""
         names = [f"ApproximateNumberOfMessages{part}" for part in ("", "NotVisible")]
         found = self._sqs.get_queue_attributes(
@@ -56,7 +56,7 @@ class Traffic:
 
 
 @contextmanager
-def visibility(project: Project, queue: str, seconds: int) -> Iterator[None]:
+def visibility_timeout(project: Project, queue: str, seconds: int) -> Iterator[None]:
     """Let what a consumer leaves behind come back soon."""
     sqs, names = client(project, "sqs"), ["VisibilityTimeout"]
     before = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=names)
@@ -84,15 +84,15 @@ def flows_through_a_switch(
         AssertionError: a file's rows are not there exactly once.
     """
     traffic = Traffic(project, bucket, queue)
-    with visibility(project, queue, 20):
+    with visibility_timeout(project, queue, 20):
         traffic.thread.start()
         try:
             wait_until(lambda: loaded(project) > 0, "the Lambda's first files")
-            with worker(project, READ_QUEUE=queue) as poller:
-                poller.wait_until(lambda: "polling" in poller.said)
+            with start_worker(project, READ_QUEUE=queue) as poller:
+                poller.wait_until(lambda: "polling" in poller.output)
                 switch("container")
-                alone_from = poller.said.count(LOADED)
-                poller.wait_until(lambda: poller.said.count(LOADED) > alone_from + 50)
+                alone_from = poller.output.count(LOADED)
+                poller.wait_until(lambda: poller.output.count(LOADED) > alone_from + 50)
                 switch("lambda")
                 poller.process.terminate()
                 assert poller.process.wait(DEADLINE) == 0
@@ -103,10 +103,10 @@ def flows_through_a_switch(
         wait_until(lambda: traffic.waiting() <= traffic.waiting_before, "the queue")
     count = traffic.dropped
     assert loaded(project) == count
-    assert count_from(project, FIRST, count * ROWS) == count * ROWS
+    assert count_clicks(project, FIRST, count * ROWS) == count * ROWS
     distinct = f"SELECT count(DISTINCT click_id) FROM clicks WHERE click_id >= {FIRST}"
     assert project.query(distinct) == [[count * ROWS]]
-    return {"dropped": count, "loaded by the poller": poller.said.count(LOADED)}
+    return {"dropped": count, "loaded by the poller": poller.output.count(LOADED)}
 
 
 def loaded(project: Project) -> int:

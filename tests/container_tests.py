@@ -8,20 +8,20 @@ from contextlib import contextmanager
 import pytest
 
 from baking import Project, free_port, wait_until
-from playground import (
+from proxy import Proxy, hold
+from shim_helpers import (
     clicks,
-    count_from,
+    count_clicks,
+    count_loaded,
+    count_messages,
     drain,
     drop,
     on_each_database,
-    put_long,
-    rows_of,
-    send,
-    visibility,
+    put_long_file,
+    send_messages,
+    visibility_timeout,
     wait_for_load,
-    waiting,
 )
-from proxy import Proxy, hold
 
 on_postgres = pytest.mark.parametrize("shimmed", ["postgres"], indirect=True)
 # containers reach the shim, and a build the packages, by the machine's network
@@ -95,24 +95,24 @@ def container(
 
 
 @on_each_database
-def test_container_loads_what_is_dropped_and_is_healthy(imaged: Project) -> None:
+def test_container_loads_file_and_is_healthy(imaged: Project) -> None:
     with container(imaged) as name:
         key = drop(imaged, "image.csv", clicks(100, first=1000))
-        wait_until(lambda: rows_of(imaged, key) == 100, "100 rows")
+        wait_until(lambda: count_loaded(imaged, key) == 100, "100 rows")
         wait_until(lambda: state(name, "Health.Status") == "healthy", "its health")
         docker("stop", name)
         assert state(name, "ExitCode") == "0"
-    assert waiting(imaged) == [0, 0]
+    assert count_messages(imaged) == [0, 0]
 
 
 @on_each_database
-def test_end_states_are_equal_with_the_image_as_the_container(imaged: Project) -> None:
+def test_parity_holds_with_the_image(imaged: Project) -> None:
     said = imaged.make("parity", f"DOCKER_ARGS={NETWORK}").stdout
     assert "All are equal. The container is the image." in said
 
 
 @on_postgres
-def test_image_runs_as_nobody_and_can_write_nothing(imaged: Project) -> None:
+def test_image_is_unprivileged_and_read_only(imaged: Project) -> None:
     with container(imaged) as name:
         assert docker("exec", name, "id", "-u") == "65532"
         words = ("docker", "exec", name, "touch", "/app/file")
@@ -121,7 +121,7 @@ def test_image_runs_as_nobody_and_can_write_nothing(imaged: Project) -> None:
 
 
 @on_postgres
-def test_change_of_the_function_rebuilds_the_last_layer_only(imaged: Project) -> None:
+def test_changed_function_rebuilds_last_layer_only(imaged: Project) -> None:
     def layers(image: str) -> list[str]:
         words = ("--format", "{{json .RootFS.Layers}}", image)
         return list(json.loads(docker("image", "inspect", *words)))
@@ -133,26 +133,28 @@ def test_change_of_the_function_rebuilds_the_last_layer_only(imaged: Project) ->
 
 
 @on_postgres
-def test_stop_before_anything_has_begun_is_heard(imaged: Project) -> None:
+def test_container_stops_during_startup(imaged: Project) -> None:
     with container(imaged) as name:
         docker("stop", name)  # Python has hardly started
         assert state(name, "ExitCode") == "0"
 
 
 @on_postgres
-def test_stop_in_mid_load_finishes_it(imaged: Project) -> None:
+def test_container_stop_finishes_the_load(imaged: Project) -> None:
     rows = 1_000_000  # take a second, for Docker's stop lets nobody do anything else
-    send(imaged, put_long(imaged, "stopped.csv", 60_000_000, rows).read_text())
+    send_messages(
+        imaged, put_long_file(imaged, "stopped.csv", 60_000_000, rows).read_text()
+    )
     with container(imaged, "--grace=50") as name:
         wait_for_load(imaged, seconds=0)
         docker("stop", "--time=60", name)
         assert state(name, "ExitCode") == "0"
-    assert count_from(imaged, 60_000_000) == rows
-    assert waiting(imaged) == [0, 0]
+    assert count_clicks(imaged, 60_000_000) == rows
+    assert count_messages(imaged) == [0, 0]
 
 
 @on_postgres
-def test_stop_gives_back_what_outlasts_the_grace_time(imaged: Project) -> None:
+def test_container_stop_gives_back_a_long_load(imaged: Project) -> None:
     key = drop(imaged, "late.csv", clicks(10, first=62_000_000))
     s3 = imaged.shim_environment()["AWS_ENDPOINT_URL"]
     with Proxy(s3, hold("GetObject")) as proxy:
@@ -161,33 +163,33 @@ def test_stop_gives_back_what_outlasts_the_grace_time(imaged: Project) -> None:
             docker("stop", name)
             assert state(name, "ExitCode") == "0"
             assert "given back: its time is up" in docker("logs", name)
-        assert waiting(imaged) == [1, 0]
+        assert count_messages(imaged) == [1, 0]
     drain(imaged)
-    assert rows_of(imaged, key) == 10
+    assert count_loaded(imaged, key) == 10
 
 
 @on_postgres
-def test_container_that_runs_out_of_memory_leaves_the_message_to_the_next(
+def test_out_of_memory_keeps_the_message(
     imaged: Project,
 ) -> None:
     limit = "--memory=200m --memory-swap=200m"
     with (
         another_image(imaged, "greedy", "_ = b'x' * 500_000_000"),
-        visibility(imaged, 4),
+        visibility_timeout(imaged, 4),
     ):
         key = drop(imaged, "greedy.csv", clicks(10, first=63_000_000))
         with container(imaged, more=limit, image="greedy") as name:
             wait_until(lambda: state(name, "Status") == "exited", "its end")
             assert state(name, "OOMKilled") == "true"
             assert state(name, "ExitCode") == "137"
-        assert rows_of(imaged, key) == 0
+        assert count_loaded(imaged, key) == 0
         drain(imaged)
-    assert rows_of(imaged, key) == 10
-    assert count_from(imaged, 63_000_000) == 10
+    assert count_loaded(imaged, key) == 10
+    assert count_clicks(imaged, 63_000_000) == 10
 
 
 @on_postgres
-def test_container_that_does_not_go_on_is_unhealthy_and_a_busy_one_is_not(
+def test_stuck_container_is_unhealthy(
     imaged: Project,
 ) -> None:
     def health(name: str) -> str:
@@ -203,9 +205,9 @@ def test_container_that_does_not_go_on_is_unhealthy_and_a_busy_one_is_not(
         ):
             # one by one: else a container may take both
             drop(imaged, "health0.csv", clicks(10, first=64_000_000))
-            wait_until(lambda: len(proxy.hindered) == 1, "a load")
+            wait_until(lambda: len(proxy.faulted) == 1, "a load")
             drop(imaged, "health1.csv", clicks(10, first=64_000_000))
-            wait_until(lambda: len(proxy.hindered) == 2, "two loads")
+            wait_until(lambda: len(proxy.faulted) == 2, "two loads")
             with container(imaged, more=often) as halted:
                 wait_until(lambda: health(halted) == "healthy", "its start")
                 docker("kill", "--signal=STOP", halted)

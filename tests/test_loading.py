@@ -10,37 +10,37 @@ from typing import Any
 
 import pytest
 
-from baking import DEADLINE, Project, bake, free_port, need_server, wait_until
-from playground import (
+from baking import DEADLINE, Project, bake, free_port, require_server, wait_until
+from shim_helpers import (
     DATABASES,
     OwnDatabase,
     clicks,
+    count_loaded,
     drop,
     on_each_database,
-    rows_of,
-    worker,
+    start_worker,
 )
 
 
 @on_each_database
-def test_sanity_check(shimmed: Project) -> None:
+def test_sanity_check_counts_all_rows(shimmed: Project) -> None:
     assert "10 rows in, 10 rows out" in shimmed.make("sanity_check").stdout
 
 
 @on_each_database
-def test_worker_in_a_terminal_takes_what_is_dropped_until_ctrl_c(
+def test_run_loads_files_until_ctrl_c(
     shimmed: Project,
 ) -> None:
     words = ("run", "FUNC=worker", "RUN_ARGS=--poll_interval=1")
     with shimmed.start(*words) as worker:
         shimmed.make("event", "FILE=tests/data/large.csv")
-        worker.wait_until(lambda: rows_of(shimmed, "worker/large.csv") == 1000)
-    assert '"loaded": 1000' in worker.said
-    assert "Traceback" not in worker.said
+        worker.wait_until(lambda: count_loaded(shimmed, "worker/large.csv") == 1000)
+    assert '"loaded": 1000' in worker.output
+    assert "Traceback" not in worker.output
 
 
 @on_each_database
-def test_worker_told_to_stop_ends_with_exit_code_0(shimmed: Project) -> None:
+def test_sigterm_ends_idle_worker_with_0(shimmed: Project) -> None:
     shimmed.make("build", "TARGET=local")
     worker = subprocess.Popen(
         [".venv/bin/python", ".build/local/worker/local_wrapper.py"],
@@ -57,22 +57,24 @@ def test_worker_told_to_stop_ends_with_exit_code_0(shimmed: Project) -> None:
 
 
 @on_each_database
-def test_same_event_twice_gives_the_same_rows_once(shimmed: Project) -> None:
+def test_same_event_twice_loads_once(shimmed: Project) -> None:
     outcomes = []
     for _ in range(2):
-        said = shimmed.make("invoke", "FUNC=worker").stdout
-        outcomes += [each["outcome"] for each in json.loads(said[said.index("[\n") :])]
+        output = shimmed.make("invoke", "FUNC=worker").stdout
+        outcomes += [
+            each["outcome"] for each in json.loads(output[output.index("[\n") :])
+        ]
     assert outcomes == ["loaded", "loaded before"]
-    assert rows_of(shimmed, "worker/sanity.csv") == 10
+    assert count_loaded(shimmed, "worker/sanity.csv") == 10
 
 
 @on_each_database
-def test_bad_lines_are_set_aside_in_the_database(shimmed: Project) -> None:
+def test_bad_lines_become_rejects(shimmed: Project) -> None:
     key = drop(
         shimmed, "bad.csv", clicks(3, first=9001) + "oops\n" + clicks(2, first=9004)
     )
     shimmed.make("run", "FUNC=worker", "RUN_ARGS=--drain")
-    assert rows_of(shimmed, key) == 5
+    assert count_loaded(shimmed, key) == 5
     assert shimmed.query(
         "SELECT line, content, reason FROM rejects JOIN loads"
         f" USING (number) WHERE object_key = '{key}'"
@@ -108,7 +110,7 @@ def odd_rows(project: Project, table: str) -> list[list[Any]]:
 
 
 @on_each_database
-def test_bulk_statement_and_insert_give_the_same_rows_in_the_same_order(
+def test_bulk_load_and_insert_give_equal_rows(
     shimmed: Project,
 ) -> None:
     statement = "INSERT INTO {table} ({columns}) VALUES ({values})"
@@ -127,7 +129,7 @@ def test_bulk_statement_and_insert_give_the_same_rows_in_the_same_order(
 
 
 @pytest.mark.parametrize("shimmed", ["mysql"], indirect=True)
-def test_server_that_takes_no_local_files_gets_the_rows_by_insert(
+def test_local_infile_off_falls_back_to_insert(
     shimmed: Project, tmp_path: Path
 ) -> None:
     with OwnDatabase(shimmed, tmp_path) as own:
@@ -135,20 +137,24 @@ def test_server_that_takes_no_local_files_gets_the_rows_by_insert(
         own.restart("--local_infile=0")
         for name in ("first.csv", "second.csv"):
             drop(shimmed, name, clicks(10, first=9500))
-        with worker(own, "--drain") as running:
+        with start_worker(own, "--drain") as running:
             assert running.process.wait(DEADLINE) == 0
-        assert running.said.count("takes rows by INSERT only: local_infile is off") == 1
+        assert (
+            running.output.count("takes rows by INSERT only: local_infile is off") == 1
+        )
         assert own.query("SELECT count(*) FROM clicks") == [[20]]
 
 
 @on_each_database
-def test_lambda_behind_the_queue_loads_what_is_dropped(shimmed: Project) -> None:
+def test_lambda_loads_dropped_file(shimmed: Project) -> None:
     shimmed.make("build")
     program = "tests/shim/deploy_lambda.py"
     shimmed.run(".venv/bin/python", program, ".build", env=shimmed.shim_environment())
     key = drop(shimmed, "lambda.csv", clicks(50, first=9300))
     try:
-        wait_until(lambda: rows_of(shimmed, key) == 50, "50 rows, loaded by the Lambda")
+        wait_until(
+            lambda: count_loaded(shimmed, key) == 50, "50 rows, loaded by the Lambda"
+        )
         loaded = "SELECT count(*) FROM clicks WHERE click_id BETWEEN 9300 AND 9399"
         assert shimmed.query(loaded) == [[50]]
     finally:
@@ -159,7 +165,7 @@ def test_lambda_behind_the_queue_loads_what_is_dropped(shimmed: Project) -> None
 @pytest.fixture(params=DATABASES)
 def still(request: pytest.FixtureRequest, tmp_path: Path) -> Project:
     """A project for each database, whose shim does not run yet."""
-    need_server(request.param)
+    require_server(request.param)
     return bake(tmp_path, database=request.param).share_installs()
 
 
@@ -174,7 +180,7 @@ def ports_of(environment: dict[str, Any]) -> list[str]:
     return [environment["AWS_ENDPOINT_URL"].rpartition(":")[2], environment["DB_PORT"]]
 
 
-def test_ctrl_c_ends_everything_and_the_shim_starts_anew(still: Project) -> None:
+def test_ctrl_c_stops_all_and_shim_restarts(still: Project) -> None:
     for _ in ("once", "again"):
         with still.shim() as environment:
             ports = ports_of(environment)
@@ -185,9 +191,7 @@ def test_ctrl_c_ends_everything_and_the_shim_starts_anew(still: Project) -> None
 
 
 @on_each_database
-def test_shims_of_two_checkouts_run_side_by_side(
-    shimmed: Project, tmp_path: Path
-) -> None:
+def test_two_shims_run_side_by_side(shimmed: Project, tmp_path: Path) -> None:
     other = bake(tmp_path, project_slug="other", database="postgres").share_installs()
     with other.shim():
         shimmed.make("sanity_check")
@@ -195,13 +199,13 @@ def test_shims_of_two_checkouts_run_side_by_side(
 
 
 @pytest.mark.parametrize("shimmed", ["mysql"], indirect=True)
-def test_mysql_server_keeps_its_temporary_files_to_itself(shimmed: Project) -> None:
+def test_mysql_keeps_temporary_files_in_project(shimmed: Project) -> None:
     [[folder]] = shimmed.query("SELECT @@tmpdir")
     assert Path(folder).is_relative_to(shimmed.path)
 
 
 @pytest.mark.parametrize("variable", ["AWS_PORT", "DB_PORT"])
-def test_port_in_use_is_named(still: Project, variable: str) -> None:
+def test_port_in_use_is_reported(still: Project, variable: str) -> None:
     words = {"AWS_PORT": str(free_port()), "DB_PORT": str(free_port())}
     with socket.create_server(("127.0.0.1", int(words[variable]))):
         pairs = [f"{name}={value}" for name, value in words.items()]
@@ -212,7 +216,7 @@ def test_port_in_use_is_named(still: Project, variable: str) -> None:
 
 
 @on_each_database
-def test_second_shim_of_a_checkout_is_refused_and_the_first_goes_on(
+def test_second_shim_is_refused(
     shimmed: Project,
 ) -> None:
     result = shimmed.make("shim", "SHIM=process", check=False)
@@ -222,7 +226,7 @@ def test_second_shim_of_a_checkout_is_refused_and_the_first_goes_on(
     shimmed.make("sanity_check")
 
 
-def test_servers_of_a_shim_that_was_killed_are_ended_by_the_next(
+def test_servers_of_killed_shim_are_stopped(
     still: Project,
 ) -> None:
     port_words = [f"AWS_PORT={free_port()}", f"DB_PORT={free_port()}"]
@@ -236,7 +240,7 @@ def test_servers_of_a_shim_that_was_killed_are_ended_by_the_next(
         still.make("sanity_check")
 
 
-def test_missing_mysql_server_is_told_with_the_remedy(tmp_path: Path) -> None:
+def test_missing_mysql_server_names_remedy(tmp_path: Path) -> None:
     project = bake(tmp_path, database="mysql").share_installs()
     code = (
         "import sys; sys.path.insert(0, 'tests/shim'); import database\n"

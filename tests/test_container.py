@@ -17,7 +17,7 @@ ENGINE = os.environ.get("HOST_ENGINE", "").split()
 
 
 @pytest.mark.long
-def test_image_on_an_engine() -> None:
+def test_image_passes_on_docker_engine() -> None:
     if not ENGINE and (
         not shutil.which("docker")
         or subprocess.run(["docker", "info"], capture_output=True).returncode != 0

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from baking import Lint, Project, bake, need_server, passed
-from playground import DATABASES, clicks, drop, rows_of, waiting
+from baking import Lint, Project, bake, passed, require_server
+from shim_helpers import DATABASES, clicks, count_loaded, drop, waiting
 
 SIZES = "config/deploy.yml"
 
@@ -14,19 +14,17 @@ SIZES = "config/deploy.yml"
 @pytest.fixture(params=DATABASES)
 def fresh(request: pytest.FixtureRequest, tmp_path: Path) -> Project:
     """A project for each database, of one test alone."""
-    need_server(request.param)
+    require_server(request.param)
     return bake(tmp_path, database=request.param).share_installs()
 
 
-def test_new_function_runs_beside_the_first_while_the_shim_goes_on(
-    fresh: Project, lint: Lint
-) -> None:
+def test_new_function_runs_beside_the_first(fresh: Project, lint: Lint) -> None:
     before = fresh.make("test", "TEST_ARGS=tests").stdout
     with fresh.shim():
         fresh.make("event", "FILE=tests/data/large.csv")
         fresh.make("new", "FUNC=tally")
-        said = fresh.make("invoke", "FUNC=tally", "EVENT=tests/data/event-tally.json")
-        [report] = json.loads(said.stdout.partition("\n")[2])
+        output = fresh.make("invoke", "FUNC=tally", "EVENT=tests/data/event-tally.json")
+        [report] = json.loads(output.stdout.partition("\n")[2])
         assert report == {
             "object": "s3://raw/tally/sanity.csv",
             "rows": 10,
@@ -40,20 +38,22 @@ def test_new_function_runs_beside_the_first_while_the_shim_goes_on(
             (fresh.path / "mine.csv").write_text(clicks(7) + "oops\n", encoding="utf-8")
             fresh.make("event", "FUNC=tally", "FILE=mine.csv")
             key = drop(fresh, "theirs.csv", clicks(5, first=9001))
-            tally.wait_until(lambda: '"rows": 7, "rejects": 1' in tally.said)
-            worker.wait_until(lambda: rows_of(fresh, key) == 5)
-            worker.wait_until(lambda: rows_of(fresh, "worker/large.csv") == 1000)
-        assert "tally/" not in worker.said
-        assert "worker/" not in tally.said
+            tally.wait_until(lambda: '"rows": 7, "rejects": 1' in tally.output)
+            worker.wait_until(lambda: count_loaded(fresh, key) == 5)
+            worker.wait_until(lambda: count_loaded(fresh, "worker/large.csv") == 1000)
+        assert "tally/" not in worker.output
+        assert "worker/" not in tally.output
         assert fresh.query("SELECT count(*) FROM clicks") == [[1005]]
         for name in ("worker-pending", "tally-pending", "tally-dead-letter"):
-            assert waiting(fresh, name) == [0, 0]
+            assert count_messages(fresh, name) == [0, 0]
     after = fresh.make("test", "TEST_ARGS=tests").stdout
-    assert passed(after) == passed(before) + 5  # one looks at each function's settings
+    assert (
+        count_passed(after) == count_passed(before) + 5
+    )  # one looks at each function's settings
     lint(fresh)
 
 
-def test_function_that_is_only_a_file_has_its_queue_at_once(baked: Project) -> None:
+def test_function_without_make_new_gets_a_queue(baked: Project) -> None:
     with baked.shim():
         makes_queues = "tests/shim/bootstrap.py"
         assert makes_queues not in baked.make("-n", "run", "FUNC=worker").stdout
@@ -63,11 +63,11 @@ def test_function_that_is_only_a_file_has_its_queue_at_once(baked: Project) -> N
         (baked.path / "a.csv").write_text("1\n2\n", encoding="utf-8")
         assert makes_queues in baked.make("-n", "run", "FUNC=copy").stdout
         baked.make("event", "FUNC=copy", "FILE=a.csv")
-        said = baked.make("run", "FUNC=copy", "RUN_ARGS=--drain").stdout
-    assert '"rows": 2, "rejects": 0' in said
+        output = baked.make("run", "FUNC=copy", "RUN_ARGS=--drain").stdout
+    assert '"rows": 2, "rejects": 0' in output
 
 
-def test_entry_leaves_the_rest_of_the_sizes_as_it_is(baked: Project) -> None:
+def test_new_entry_keeps_rest_of_deploy_config(baked: Project) -> None:
     config = baked.path / SIZES
     before = config.read_text(encoding="utf-8").splitlines()
     for name in ("tally", "b2"):
@@ -92,7 +92,7 @@ def test_entry_leaves_the_rest_of_the_sizes_as_it_is(baked: Project) -> None:
         ),
     ],
 )
-def test_entry_is_added_however_the_sizes_are_written(
+def test_new_entry_fits_style_of_deploy_config(
     baked: Project, written: str, expected: str
 ) -> None:
     config = baked.path / SIZES
@@ -104,7 +104,7 @@ def test_entry_is_added_however_the_sizes_are_written(
     assert config.read_text(encoding="utf-8") == head + expected + tail
 
 
-def test_nothing_is_written_where_the_sizes_take_no_entry(baked: Project) -> None:
+def test_flow_style_config_stops_new(baked: Project) -> None:
     config = baked.path / SIZES
     text = config.read_text(encoding="utf-8")
     text = text.replace("functions:\n  worker: {}", "functions: {worker: {}}")
@@ -138,7 +138,7 @@ def test_nothing_is_written_where_the_sizes_take_no_entry(baked: Project) -> Non
         ("secrets", "is reserved: files of secrets in config/ are called so."),
     ],
 )
-def test_name_that_cannot_be_is_refused_in_a_sentence(
+def test_invalid_function_name_gets_one_sentence(
     baked: Project, name: str, why: str
 ) -> None:
     before = baked.run("git", "status", "--porcelain", "-uall").stdout

@@ -51,12 +51,12 @@ def draw(project: Project) -> Console:
         terminal: int, word: str, act: Callable[[], str], began: float | None = None
     ) -> None:
         began = began or monotonic()
-        said = act()
+        output = act()
         prompt = Text.assemble((f"{terminal} $ ", "bright_black"), (word, "bold"))
         taken = f"{monotonic() - began:.1f} s"
         prompt.append(taken.rjust(WIDTH - len(prompt)), "bright_black")
         console.print(prompt)
-        console.print(Text.from_ansi(said.strip()), style="white", overflow="fold")
+        console.print(Text.from_ansi(output.strip()), style="white", overflow="fold")
         console.print()
 
     def make(*words: str) -> str:
@@ -71,7 +71,7 @@ def draw(project: Project) -> Console:
         began = monotonic()
         worker = project.start("run", "FUNC=worker", options)
         with worker:
-            worker.wait_until(lambda: "polling" in worker.said)
+            worker.wait_until(lambda: "polling" in worker.output)
             event = "FILE=tests/data/large.csv"
             show(1, f"make event {event}", lambda: make("event", event))
             show(3, "make run FUNC=worker", lambda: until(worker, "loaded"), began)
@@ -81,9 +81,9 @@ def draw(project: Project) -> Console:
 
 
 def until(running: Running, text: str) -> str:
-    """Return what a word has said, once it has said a text."""
-    running.wait_until(lambda: text in running.said)
-    return running.said
+    """Return what a word has output, once it has output a text."""
+    running.wait_until(lambda: text in running.output)
+    return running.output
 
 
 def main() -> None:
