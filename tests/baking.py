@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event
@@ -85,7 +85,7 @@ class Project:
 
     def start(self, *words: str) -> "Running":
         """Start a make target in the background, as in a terminal of its own."""
-        return Running(self.path, "make", *words)
+        return Running(self.path, ["make", *words], clean_environment())
 
     def share_installs(self) -> "Project":
         """Link to virtual environments installed earlier from the same locks."""
@@ -175,12 +175,12 @@ class Running:
 
     Args:
         folder: its working directory.
-        *words: the command.
-        env: its environment, by default a clean one.
+        words: the command.
+        environment: all of its environment.
     """
 
     def __init__(
-        self, folder: Path, *words: str | Path, env: dict[str, str] | None = None
+        self, folder: Path, words: Sequence[str | Path], environment: dict[str, str]
     ) -> None:
         handle, name = tempfile.mkstemp(suffix=".log", dir=folder.parent)
         self._log = Path(name)
@@ -188,7 +188,7 @@ class Running:
             self.process = subprocess.Popen(
                 words,
                 cwd=folder,
-                env=clean_environment() if env is None else env,
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

@@ -1,4 +1,4 @@
-"""What the image does on a real engine; `test_engine.py` runs these where one is."""
+"""Tests of the image on a Docker engine; `test_container.py` runs them."""
 
 import json
 import subprocess
@@ -24,20 +24,20 @@ from shim_helpers import (
 )
 
 on_postgres = pytest.mark.parametrize("shimmed", ["postgres"], indirect=True)
-# containers reach the shim, and a build the packages, by the machine's network
+# containers reach the shim, and builds the packages, through the machine's network
 NETWORK = "--network=host"
-IMAGE = "click-loader/worker"
+IMAGE = "click-loader/worker:latest"
 
 
 def docker(*words: str) -> str:
-    """Run a command of Docker; return what it said."""
+    """Run a command of Docker; return its output and errors."""
     result = subprocess.run(["docker", *words], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     return (result.stdout + result.stderr).strip()
 
 
 def state(name: str, what: str) -> str:
-    """Return a part of a container's state."""
+    """Return a part of a container's state, such as `ExitCode`."""
     return docker("inspect", "--format", "{{.State." + what + "}}", name)
 
 
@@ -48,46 +48,38 @@ def imaged(shimmed: Project) -> Project:
     return shimmed
 
 
-def build(project: Project, image: str = IMAGE) -> None:
-    """Build the image by its make word."""
-    words = (f"IMAGE={image}", f"DOCKER_ARGS={NETWORK}")
-    project.make("image", "FUNC=worker", *words)
+def build(project: Project) -> None:
+    """Build the image of the worker."""
+    project.make("image", "FUNC=worker", f"DOCKER_ARGS={NETWORK}")
 
 
 @contextmanager
-def another_image(project: Project, name: str, line: str) -> Iterator[None]:
-    """Build an image whose function has one line more, for a while."""
+def changed_function(project: Project, line: str) -> Iterator[None]:
+    """Add a line to the function, and build its image, for a while."""
     path = project.path / "src/func/worker.py"
     text = path.read_text(encoding="utf-8")
     first = "    found = events.objects(event)\n"
     assert first in text
     path.write_text(text.replace(first, f"    {line}\n{first}"), encoding="utf-8")
     try:
-        build(project, name)
-    finally:
-        path.write_text(text, encoding="utf-8")
-    try:
+        build(project)
         yield
     finally:
-        docker("image", "rm", "--force", name)
+        path.write_text(text, encoding="utf-8")
 
 
 @contextmanager
-def container(
-    project: Project, settings: str = "", more: str = "", image: str = ""
-) -> Iterator[str]:
-    """Run the image by its make word; yield the container's name.
+def container(project: Project, settings: str = "", more: str = "") -> Iterator[str]:
+    """Run `make container`; yield the container's name.
 
     Args:
-        project: whose shim it talks to.
-        settings: of the function, on the command line.
-        more: words for Docker.
-        image: name of another image than the word's own.
+        project: whose shim runs, and whose image is built.
+        settings: the function's settings on the command line.
+        more: arguments of `docker run`.
     """
     name = f"container-{free_port()}"
-    words = [f"DOCKER_ARGS=--detach --rm=false --name={name} {more}"]
-    words += [f"IMAGE={image}"] if image else []
-    project.make("container", "FUNC=worker", f"RUN_ARGS={settings}", *words)
+    options = f"DOCKER_ARGS=--detach --rm=false --name={name} {more}"
+    project.make("container", "FUNC=worker", f"RUN_ARGS={settings}", options)
     try:
         yield name
     finally:
@@ -107,27 +99,28 @@ def test_container_loads_file_and_is_healthy(imaged: Project) -> None:
 
 @on_each_database
 def test_parity_holds_with_the_image(imaged: Project) -> None:
-    said = imaged.make("parity", f"DOCKER_ARGS={NETWORK}").stdout
-    assert "All are equal. The container is the image." in said
+    output = imaged.make("parity").stdout
+    assert "All are equal. The container is the image." in output
 
 
 @on_postgres
 def test_image_is_unprivileged_and_read_only(imaged: Project) -> None:
     with container(imaged) as name:
         assert docker("exec", name, "id", "-u") == "65532"
-        words = ("docker", "exec", name, "touch", "/app/file")
-        refused = subprocess.run(words, capture_output=True, text=True)
+        command = ("docker", "exec", name, "touch", "/app/file")
+        refused = subprocess.run(command, capture_output=True, text=True)
     assert "Read-only file system" in refused.stderr
 
 
 @on_postgres
 def test_changed_function_rebuilds_last_layer_only(imaged: Project) -> None:
-    def layers(image: str) -> list[str]:
-        words = ("--format", "{{json .RootFS.Layers}}", image)
-        return list(json.loads(docker("image", "inspect", *words)))
+    def layers() -> list[str]:
+        format_ = ("--format", "{{json .RootFS.Layers}}", IMAGE)
+        return list(json.loads(docker("image", "inspect", *format_)))
 
-    with another_image(imaged, "changed", "# changed"):
-        before, after = layers(IMAGE), layers("changed")
+    before = layers()
+    with changed_function(imaged, "# changed"):
+        after = layers()
     assert before[:-1] == after[:-1]
     assert before[-1] != after[-1]
 
@@ -135,13 +128,13 @@ def test_changed_function_rebuilds_last_layer_only(imaged: Project) -> None:
 @on_postgres
 def test_container_stops_during_startup(imaged: Project) -> None:
     with container(imaged) as name:
-        docker("stop", name)  # Python has hardly started
+        docker("stop", name)  # while Python is starting
         assert state(name, "ExitCode") == "0"
 
 
 @on_postgres
 def test_container_stop_finishes_the_load(imaged: Project) -> None:
-    rows = 1_000_000  # take a second, for Docker's stop lets nobody do anything else
+    rows = 1_000_000  # take about a second
     send_messages(
         imaged, put_long_file(imaged, "stopped.csv", 60_000_000, rows).read_text()
     )
@@ -169,19 +162,15 @@ def test_container_stop_gives_back_a_long_load(imaged: Project) -> None:
 
 
 @on_postgres
-def test_out_of_memory_keeps_the_message(
-    imaged: Project,
-) -> None:
+def test_out_of_memory_keeps_the_message(imaged: Project) -> None:
     limit = "--memory=200m --memory-swap=200m"
-    with (
-        another_image(imaged, "greedy", "_ = b'x' * 500_000_000"),
-        visibility_timeout(imaged, 4),
-    ):
-        key = drop(imaged, "greedy.csv", clicks(10, first=63_000_000))
-        with container(imaged, more=limit, image="greedy") as name:
-            wait_until(lambda: state(name, "Status") == "exited", "its end")
-            assert state(name, "OOMKilled") == "true"
-            assert state(name, "ExitCode") == "137"
+    with visibility_timeout(imaged, 4):
+        with changed_function(imaged, "_ = b'x' * 500_000_000"):
+            key = drop(imaged, "greedy.csv", clicks(10, first=63_000_000))
+            with container(imaged, more=limit) as name:
+                wait_until(lambda: state(name, "Status") == "exited", "its end")
+                assert state(name, "OOMKilled") == "true"
+                assert state(name, "ExitCode") == "137"
         assert count_loaded(imaged, key) == 0
         drain(imaged)
     assert count_loaded(imaged, key) == 10
@@ -203,7 +192,7 @@ def test_stuck_container_is_unhealthy(
             container(imaged, f"{held} --stuck_after=1", often) as stuck,
             container(imaged, held, often) as busy,
         ):
-            # one by one: else a container may take both
+            # one by one, or a container may receive both
             drop(imaged, "health0.csv", clicks(10, first=64_000_000))
             wait_until(lambda: len(proxy.faulted) == 1, "a load")
             drop(imaged, "health1.csv", clicks(10, first=64_000_000))

@@ -126,9 +126,35 @@ def start_worker(project: Project, *words: str | Path, **environment: str) -> Ru
     settings = {"READ_QUEUE": "worker-pending", "POLL_INTERVAL": "1"} | environment
     return Running(
         project.path,
-        *(".venv/bin/python", ".build/local/worker/local_wrapper.py", *words),
-        env=clean_environment(project.shim_environment() | settings),
+        [".venv/bin/python", ".build/local/worker/local_wrapper.py", *words],
+        clean_environment(project.shim_environment() | settings),
     )
+
+
+@contextmanager
+def lambda_on_queue(project: Project) -> Iterator[None]:
+    """Run the worker as a Lambda that its queue feeds; begin with an empty queue."""
+    project.make("build")
+    program = (
+        "import signal, sys\n"
+        "from pathlib import Path\n"
+        "from tools import shim_lambda\n"
+        "build = Path('.build')\n"
+        "zips = build / 'lambda/worker.zip', build / 'layer/local.zip'\n"
+        "with shim_lambda.deployed('worker', *zips, sys.argv[1]):\n"
+        "    print('deployed', flush=True)\n"
+        "    signal.pause()\n"
+    )
+    environment = project.shim_environment()
+    arn = f"arn:aws:sqs:{environment['AWS_REGION']}:000000000000:worker-pending"
+    with Running(
+        project.path,
+        [".venv/bin/python", "-c", program, arn],
+        clean_environment(environment),
+    ) as running:
+        running.wait_for("deployed")
+        wait_until(lambda: count_messages(project) == [0, 0], "an empty queue")
+        yield
 
 
 def client(project: Project, service: str) -> Any:
@@ -257,9 +283,9 @@ class OwnDatabase(Project):
     def _run(self, statement: str) -> str:
         """Run a statement with the shim's module `database`; return its output."""
         program = (
-            "import json, sys; sys.path.insert(0, 'tests/shim')\n"
-            "import database\n"
+            "import json, sys\n"
             "from pathlib import Path\n"
+            "from tests.shim import database\n"
             "folder, port = Path(sys.argv[1]), int(sys.argv[2])\n"
         )
         words = (".venv-shim/bin/python", "-c", program + statement)

@@ -1,15 +1,15 @@
-"""The bench runs, and tells what it finds."""
+"""`make bench` runs on small files and reports its results."""
 
 import pytest
 
 from baking import ROOT, Project
 
-WORDS = ("bench", "ROWS=1000", "RUNS=1", "ONLY=loading polling")
+COMMAND = ("bench", "ROWS=1000", "RUNS=1", "ONLY=loading polling")
 
 
 @pytest.mark.long
 def test_bench_prints_and_writes_tables() -> None:
-    output = Project(ROOT).make(*WORDS).stdout
+    output = Project(ROOT).make(*COMMAND).stdout
     page = (ROOT / ".build/bench/1000-1/bench.md").read_text(encoding="utf-8")
     for line in (
         "| load, PostgreSQL ",
@@ -26,5 +26,5 @@ def test_bench_prints_and_writes_tables() -> None:
 def test_wrong_number_of_rows_gets_one_sentence() -> None:
     result = Project(ROOT).make("bench", "ROWS=few", check=False)
     assert result.returncode != 0
-    assert "--rows: 'few' is no whole number from 1000 on" in result.stdout
+    assert "--rows: 'few' is not a whole number from 1000 on" in result.stdout
     assert "Traceback" not in result.stdout

@@ -1,4 +1,4 @@
-"""What the docs tell is what the tests and the code do."""
+"""Links, targets, JSON, badges and generated pages of the docs are correct."""
 
 import json
 import re
@@ -15,7 +15,6 @@ from faults_page import PAGE, page
 ANSWERS = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
 LINK = re.compile(r"\]\((?:<([^>]+)>|([^)\s]+))\)")
 DEVCONTAINER = ".devcontainer/devcontainer.json"
-# Words that pages tell of before they are there.
 FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 
 
@@ -25,7 +24,7 @@ def test_faults_page_is_up_to_date() -> None:
 
 @pytest.fixture(scope="module")
 def projects(tmp_path_factory: pytest.TempPathFactory) -> list[Project]:
-    """Return projects that have each answer to the questions that bring pages."""
+    """Projects that together have each answer that adds pages."""
     count = max(len(ANSWERS["iac"]), len(ANSWERS["ci"]))
     return [
         bake(
@@ -38,14 +37,14 @@ def projects(tmp_path_factory: pytest.TempPathFactory) -> list[Project]:
 
 
 def pages(folder: Path) -> list[Path]:
-    """Return the pages of a folder, but for what is built and for the project's."""
+    """Return the pages of a directory, without those of builds and of the template."""
     found = [path.relative_to(folder) for path in folder.rglob("*.md")]
     foreign = {".build", ".venv", TEMPLATE.name}
     return [folder / path for path in found if not foreign & set(path.parts)]
 
 
 def anchors(path: Path) -> set[str]:
-    """Return the anchors that a forge gives to the headings of a page."""
+    """Return the anchors of a page's headings, as GitHub makes them."""
     text = FENCED.sub("", path.read_text(encoding="utf-8"))
     headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     return {
@@ -54,7 +53,7 @@ def anchors(path: Path) -> set[str]:
 
 
 def broken_links(path: Path) -> Iterator[str]:
-    """Yield the links of a page that lead nowhere; those to the web are not asked."""
+    """Yield the broken links of a page; links to the web are not checked."""
     text = FENCED.sub("", path.read_text(encoding="utf-8"))
     for inner, plain in LINK.findall(text):
         target, _, anchor = unquote(inner or plain).partition("#")
@@ -86,8 +85,8 @@ def test_make_targets_in_docs_exist(projects: list[Project]) -> None:
         known = set(re.findall(r"^([a-z][\w-]*):", output, re.MULTILINE))
         for path in [*pages(project.path), project.path / DEVCONTAINER]:
             text = path.read_text(encoding="utf-8")
-            told = re.findall(r"(?:[`\"]|^|&& )make ([a-z_]+)", text, re.MULTILINE)
-            assert set(told) <= known, path.name
+            named = re.findall(r"(?:[`\"]|^|&& )make ([a-z_]+)", text, re.MULTILINE)
+            assert set(named) <= known, path.name
 
 
 def test_json_in_docs_is_valid(projects: list[Project]) -> None:
@@ -112,8 +111,8 @@ def test_badges_are_correct(tmp_path: Path) -> None:
     for license_ in ANSWERS["license"]:
         project = bake(tmp_path, project_slug=f"p{len(license_)}", license=license_)
         text = (project.path / "README.md").read_text(encoding="utf-8")
-        [told] = re.findall(r"badge/license-(.+)-blue", text)
-        assert told.replace("--", "-") == license_
+        [badge] = re.findall(r"badge/license-(.+)-blue", text)
+        assert badge.replace("--", "-") == license_
         metadata = tomllib.loads((project.path / "pyproject.toml").read_text())
         [least] = re.findall(r"badge/python-(.+)%20or%20later-blue", text)
         assert metadata["project"]["requires-python"] == f">={least}"
@@ -122,16 +121,16 @@ def test_badges_are_correct(tmp_path: Path) -> None:
     assert (ROOT / "LICENSE").read_text(encoding="utf-8").startswith("MIT License")
     workflow = (ROOT / ".github/workflows/test.yml").read_text(encoding="utf-8")
     tested = re.findall(r"^ +(3\.\d+)$", workflow, re.MULTILINE)
-    [told] = re.findall(r"badge/python-(.+)-blue", text)
-    assert unquote(told).split(" | ") == sorted(tested)
+    [badge] = re.findall(r"badge/python-(.+)-blue", text)
+    assert unquote(badge).split(" | ") == sorted(tested)
 
 
 def test_readme_lists_all_answers() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     for name, values in ANSWERS.items():
         if isinstance(values, list) and not name.startswith("_"):
-            told = ", ".join(f"`{value}`" for value in values)
-            assert f"| `{name}` | {told} |" in text
+            listed = ", ".join(f"`{value}`" for value in values)
+            assert f"| `{name}` | {listed} |" in text
 
 
 def test_version_is_in_changelog() -> None:

@@ -18,7 +18,8 @@ from shim_helpers import (
     drop,
     fault,
     fetch_rejects,
-    put,
+    lambda_on_queue,
+    put_file,
     send_messages,
     start_worker,
     take_dead_letters,
@@ -269,7 +270,7 @@ def test_poison_message_does_not_block_others(
     shimmed: Project,
 ) -> None:
     events = [
-        put(shimmed, f"good-{number}.csv", clicks(3, first=380_000 + 10 * number))
+        put_file(shimmed, f"good-{number}.csv", clicks(3, first=380_000 + 10 * number))
         for number in range(9)
     ]
     send_messages(shimmed, *events[:4], POISON, *events[4:])
@@ -290,10 +291,12 @@ def test_poison_message_fails_alone_in_lambda_batch(
     shimmed: Project,
 ) -> None:
     events = [
-        put(shimmed, f"lambda-{number}.csv", clicks(3, first=390_000 + 10 * number))
+        put_file(
+            shimmed, f"lambda-{number}.csv", clicks(3, first=390_000 + 10 * number)
+        )
         for number in range(9)
     ]
-    with deployed(shimmed):
+    with lambda_on_queue(shimmed):
         with visibility_timeout(shimmed, 12):  # long enough for all of them
             send_messages(shimmed, *events[:4], POISON, *events[4:])
             wait_until(
@@ -309,20 +312,6 @@ def test_poison_message_fails_alone_in_lambda_batch(
     assert output.count('"outcome": "failed"') == 3
     assert count_clicks(shimmed, 390_000, 100) == 27
     assert take_dead_letters(shimmed) == [POISON]
-
-
-@contextmanager
-def deployed(project: Project) -> Iterator[None]:
-    """Run the function as a warm Lambda on its queue."""
-    project.make("build")
-    words = (".venv/bin/python", "tests/shim/deploy_lambda.py")
-    environment = project.shim_environment()
-    project.run(*words, ".build", env=environment)
-    try:
-        wait_until(lambda: count_messages(project) == [0, 0], "an empty queue")
-        yield
-    finally:
-        project.run(*words, "--remove", env=environment)
 
 
 @fault("dead letters are redriven after a fix", "their objects are loaded once")
@@ -342,7 +331,7 @@ def test_redriven_dead_letter_is_loaded_once(
 
 @fault("the same message twice in a row", "its object is loaded once")
 def test_message_sent_twice_is_loaded_once(shimmed: Project) -> None:
-    event = put(shimmed, "twice.csv", clicks(3, first=410_000))
+    event = put_file(shimmed, "twice.csv", clicks(3, first=410_000))
     send_messages(shimmed, event, event)
     assert outcomes(drain(shimmed)) == ["loaded", "loaded before"]
     assert count_clicks(shimmed, 410_000, 10) == 3
@@ -352,7 +341,7 @@ def test_message_sent_twice_is_loaded_once(shimmed: Project) -> None:
 def test_message_at_two_workers_is_loaded_once(
     shimmed: Project,
 ) -> None:
-    event = put(shimmed, "both.csv", clicks(3, first=420_000))
+    event = put_file(shimmed, "both.csv", clicks(3, first=420_000))
     send_messages(shimmed, event, event)
 
     def rule(call: Call) -> None:

@@ -1,25 +1,33 @@
-"""A project grows: a second function beside the first, ready to run."""
+"""`make new`: a second function beside the first, ready to run."""
 
 import json
 from pathlib import Path
 
 import pytest
 
-from baking import Lint, Project, bake, passed, require_server
-from shim_helpers import DATABASES, clicks, count_loaded, drop, waiting
+from baking import Project, bake, count_passed
+from shim_helpers import (
+    DATABASES,
+    clicks,
+    client,
+    count_loaded,
+    count_messages,
+    drop,
+    require_server,
+)
 
-SIZES = "config/deploy.yml"
+DEPLOY = "config/deploy.yml"
 
 
 @pytest.fixture(params=DATABASES)
 def fresh(request: pytest.FixtureRequest, tmp_path: Path) -> Project:
-    """A project for each database, of one test alone."""
+    """A project for each database, for one test."""
     require_server(request.param)
     return bake(tmp_path, database=request.param).share_installs()
 
 
-def test_new_function_runs_beside_the_first(fresh: Project, lint: Lint) -> None:
-    before = fresh.make("test", "TEST_ARGS=tests").stdout
+def test_new_function_runs_beside_the_first(fresh: Project) -> None:
+    before = fresh.make("test").stdout
     with fresh.shim():
         fresh.make("event", "FILE=tests/data/large.csv")
         fresh.make("new", "FUNC=tally")
@@ -46,35 +54,34 @@ def test_new_function_runs_beside_the_first(fresh: Project, lint: Lint) -> None:
         assert fresh.query("SELECT count(*) FROM clicks") == [[1005]]
         for name in ("worker-pending", "tally-pending", "tally-dead-letter"):
             assert count_messages(fresh, name) == [0, 0]
-    after = fresh.make("test", "TEST_ARGS=tests").stdout
-    assert (
-        count_passed(after) == count_passed(before) + 5
-    )  # one looks at each function's settings
-    lint(fresh)
+    after = fresh.make("test").stdout
+    # one of these checks the settings of each function
+    assert count_passed(after) == count_passed(before) + 5
+    fresh.make("lint")
 
 
 def test_function_without_make_new_gets_a_queue(baked: Project) -> None:
     with baked.shim():
-        makes_queues = "tests/shim/bootstrap.py"
-        assert makes_queues not in baked.make("-n", "run", "FUNC=worker").stdout
+        names = client(baked, "sqs").list_queues()["QueueUrls"]
+        assert not [name for name in names if "copy" in name]
         (baked.path / "config/copy.yml").write_text("columns: [a]\n", encoding="utf-8")
-        path = baked.path / "infra/starter/src/func/starter.py"
+        path = baked.path / "tools/starter/src/func/starter.py"
         (baked.path / "src/func/copy.py").write_bytes(path.read_bytes())
         (baked.path / "a.csv").write_text("1\n2\n", encoding="utf-8")
-        assert makes_queues in baked.make("-n", "run", "FUNC=copy").stdout
         baked.make("event", "FUNC=copy", "FILE=a.csv")
         output = baked.make("run", "FUNC=copy", "RUN_ARGS=--drain").stdout
+        assert count_messages(baked, "copy-pending") == [0, 0]
     assert '"rows": 2, "rejects": 0' in output
 
 
 def test_new_entry_keeps_rest_of_deploy_config(baked: Project) -> None:
-    config = baked.path / SIZES
+    config = baked.path / DEPLOY
     before = config.read_text(encoding="utf-8").splitlines()
     for name in ("tally", "b2"):
         baked.make("new", f"FUNC={name}")
     after = config.read_text(encoding="utf-8").splitlines()
-    place = before.index("  worker: {}") + 1
-    assert after == [*before[:place], "  tally: {}", "  b2: {}", *before[place:]]
+    end = before.index("  worker: {}") + 1
+    assert after == [*before[:end], "  tally: {}", "  b2: {}", *before[end:]]
 
 
 @pytest.mark.parametrize(
@@ -95,7 +102,7 @@ def test_new_entry_keeps_rest_of_deploy_config(baked: Project) -> None:
 def test_new_entry_fits_style_of_deploy_config(
     baked: Project, written: str, expected: str
 ) -> None:
-    config = baked.path / SIZES
+    config = baked.path / DEPLOY
     text = config.read_text(encoding="utf-8")
     assert text.count("functions:\n  worker: {}") == 1
     head, _, tail = text.partition("functions:\n  worker: {}")
@@ -105,45 +112,45 @@ def test_new_entry_fits_style_of_deploy_config(
 
 
 def test_flow_style_config_stops_new(baked: Project) -> None:
-    config = baked.path / SIZES
+    config = baked.path / DEPLOY
     text = config.read_text(encoding="utf-8")
     text = text.replace("functions:\n  worker: {}", "functions: {worker: {}}")
     config.write_text(text, encoding="utf-8")
     refused = baked.make("new", "FUNC=tally", check=False)
     assert refused.returncode != 0
-    assert "write what is below functions in lines of its own" in refused.stdout
+    assert "write each entry below functions on a line of its own" in refused.stdout
     assert config.read_text(encoding="utf-8") == text
     assert not [*baked.path.rglob("*tally*")]
 
 
 @pytest.mark.parametrize(
-    ("name", "why"),
+    ("name", "reason"),
     [
-        ("worker", "is taken: src/func/worker.py is there."),
-        ("deploy", "is taken: config/deploy.yml is there."),
-        ("s3", "is taken: tests/data/event-s3.json is there."),
-        ("Tally", "is no name for a function: use a-z, 0-9 and _, begin with"),
-        ("2nd", "is no name for a function"),
-        ("_own", "is no name for a function"),
-        ("new-one", "is no name for a function"),
-        ("--help", "is no name for a function"),
-        ("a" * 21, "is no name for a function"),
-        ("../oops", "is no name for a function"),
-        ("import", "is reserved: it is a word of Python."),
-        ("context", "is reserved: a part of each build is called so."),
-        ("poller", "is reserved: a part of each build is called so."),
-        ("func", "is reserved: a part of each build is called so."),
-        ("rows", "is reserved: a part of each build is called so."),
+        ("worker", "is taken: src/func/worker.py exists."),
+        ("deploy", "is taken: config/deploy.yml exists."),
+        ("s3", "is taken: tests/data/event-s3.json exists."),
+        ("Tally", "is not a valid name for a function: use a-z, 0-9 and _, start with"),
+        ("2nd", "is not a valid name for a function"),
+        ("_own", "is not a valid name for a function"),
+        ("new-one", "is not a valid name for a function"),
+        ("--help", "is not a valid name for a function"),
+        ("a" * 21, "is not a valid name for a function"),
+        ("../oops", "is not a valid name for a function"),
+        ("import", "is reserved: it is a keyword of Python."),
+        ("context", "is reserved: a module of each build has this name."),
+        ("poller", "is reserved: a module of each build has this name."),
+        ("func", "is reserved: a module of each build has this name."),
+        ("rows", "is reserved: a module of each build has this name."),
         ("run", "is reserved: each build calls its function by this name."),
-        ("secrets", "is reserved: files of secrets in config/ are called so."),
+        ("secrets", "is reserved: config/secrets-*.env hold secrets."),
     ],
 )
 def test_invalid_function_name_gets_one_sentence(
-    baked: Project, name: str, why: str
+    baked: Project, name: str, reason: str
 ) -> None:
     before = baked.run("git", "status", "--porcelain", "-uall").stdout
     refused = baked.make("new", f"FUNC={name}", check=False)
     assert refused.returncode != 0
-    assert refused.stdout.startswith(f"FUNC={name} {why}")
-    assert len(refused.stdout.splitlines()) == 2  # the second is make's
+    assert refused.stdout.startswith(f"FUNC={name} {reason}")
+    assert len(refused.stdout.splitlines()) == 2  # the second one is from make
     assert baked.run("git", "status", "--porcelain", "-uall").stdout == before

@@ -1,4 +1,4 @@
-"""The same messages through all environments: the claim of the pattern."""
+"""`make parity`: the same messages end alike in all four environments."""
 
 import pytest
 
@@ -22,7 +22,7 @@ EXPECTED = {
 
 
 def cells(page: str) -> dict[str, list[str]]:
-    """Return the table of a page: by their names, the facts of each environment."""
+    """Return the table of a page: for each name, a cell for each environment."""
     lines = [line for line in page.splitlines() if line.startswith("| ")]
     table = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
     return {name: facts for name, *facts in table}
