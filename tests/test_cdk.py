@@ -1,4 +1,4 @@
-"""What CDK deploys, applied into the shim with IAM enforced."""
+"""CDK deploys into the shim, with IAM enforced."""
 
 import json
 import re
@@ -8,165 +8,184 @@ from pathlib import Path
 
 import pytest
 
-from baking import CheckedOnce, Project, bake, need_server
-from deployed import (
+from baking import Project, bake
+from deploy_helpers import (
     TARGETS,
-    deploys,
-    destroys,
-    everything,
-    far,
-    loads_what_is_dropped,
-    move_to_containers,
-    with_own_node,
-    works,
+    deploy_locally,
+    destroy_locally,
+    file_is_loaded,
+    list_resources,
+    make_containers,
+    shim_as_dev,
+    use_deployment,
+    with_cdk_node,
 )
-from playground import DATABASES, client
+from shim_helpers import DATABASES, client, require_server
 from test_bakes import OFFLINE, is_offline_possible
 
-NETWORK = ("S3PrefixList", "Zones")  # what its stack must be told
+NETWORK_PARAMETERS = ("S3PrefixList", "Zones")
 UNCHANGED = "There were no differences"
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("database", DATABASES)
-def test_cdk_deploys_what_loads_files_and_destroys_all_of_it(
+def test_deployment_loads_files_and_is_destroyed(
     database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    need_server(database)
+    require_server(database)
     monkeypatch.setenv("AUTH", "true")
     project = bake(tmp_path, iac="cdk", database=database).share_installs()
     project.share_layer()
     project.make("new", "FUNC=tally")
     with project.shim():
-        project.make("bootstrap", "ENV=local")  # it stays
-        before = everything(project)
+        project.make("bootstrap", "ENV=local")  # its resources are never destroyed
+        before = list_resources(project)
         if database == "postgres":
-            stops_at_what_fails(project)
-        deploys(project)
-        loads_what_is_dropped(project)
-        if database == "mysql":  # no database changes this; Terraform has PostgreSQL
-            works(project, "role/stack.py", "[-] AWS::Lambda::EventSourceMapping")
+            deploy_stops_at_lambda(project)
+        deploy_locally(project)
+        file_is_loaded(project)
+        if (
+            database == "mysql"
+        ):  # the database makes no difference; Terraform has PostgreSQL
+            use_deployment(
+                project, "role/stack.py", "[-] AWS::Lambda::EventSourceMapping"
+            )
             assert project.make("plan", "ENV=local").stdout.count(UNCHANGED) == 5
-        shutil.rmtree(project.path / ".build")  # the same code is the same assets
+        shutil.rmtree(project.path / ".build")  # the same code gives the same assets
         assert project.make("plan", "ENV=local").stdout.count(UNCHANGED) == 5
-        destroys(project, before)
+        destroy_locally(project, before)
 
 
-def stops_at_what_fails(project: Project) -> None:
-    """Deploy a Lambda whose layer is not told to it."""
+def deploy_stops_at_lambda(project: Project) -> None:
+    """Deploy a Lambda whose layer is published under another name."""
     layer = project.path / "infra" / "layer" / "stack.py"
     text = layer.read_text(encoding="utf-8")
     assert text.count('stack, "layer"') == 1
     layer.write_text(text.replace('stack, "layer"', 'stack, "tier"'), encoding="utf-8")
-    said = project.make("deploy", "ENV=local", check=False).stdout
-    assert "deploy stopped at lambda.\n" in said
-    assert re.findall(r"✅  (\w+)", said) == ["role", "queue", "bucket", "layer"]
+    output = project.make("deploy", "ENV=local", check=False).stdout
+    assert "Deploy stopped at lambda.\n" in output
+    assert re.findall(r"✅  (\w+)", output) == ["role", "queue", "bucket", "layer"]
     layer.write_text(text, encoding="utf-8")
 
 
 @pytest.fixture
 def aws(tmp_path: Path) -> Iterator[Project]:
     """A project whose environment dev is the shim, as if it were AWS."""
-    with far(tmp_path, "cdk") as project:
+    with shim_as_dev(tmp_path, "cdk") as project:
         yield project
 
 
-def test_zips_are_kept_in_a_private_bucket_that_bootstrap_makes(aws: Project) -> None:
+def test_bootstrap_creates_a_private_asset_bucket(aws: Project) -> None:
     refused = aws.make("plan", "TARGET=role", "ENV=dev", check=False)
     assert refused.returncode != 0
-    assert "account and region of dev: make bootstrap ENV=dev" in refused.stdout
-    for _ in ("makes it", "changes nothing"):
-        said = aws.make("bootstrap", "ENV=dev").stdout
-    assert "CDK may deploy into aws://000000000000/eu-west-1." in said
+    expected = "not prepared for CDK: run 'make bootstrap ENV=dev'"
+    assert expected in refused.stdout
+    for _ in ("creates it", "changes nothing"):
+        output = aws.make("bootstrap", "ENV=dev").stdout
+    assert "CDK can deploy to aws://000000000000/eu-west-1." in output
     s3 = client(aws, "s3")
     bucket = "cdk-hnb659fds-assets-000000000000-eu-west-1"
     assert "SecureTransport" in s3.get_bucket_policy(Bucket=bucket)["Policy"]
     assert aws.make("plan", "TARGET=role", "ENV=dev", check=False).returncode != 0
     aws.make("deploy", "TARGET=role", "ENV=dev")
-    said = aws.make("plan", "TARGET=role", "ENV=dev").stdout
-    assert "There were no differences" in said
+    output = aws.make("plan", "TARGET=role", "ENV=dev").stdout
+    assert UNCHANGED in output
     names = [each["RoleName"] for each in client(aws, "iam").list_roles()["Roles"]]
     assert "click-loader-dev-worker-execution" in names
 
 
-PRETENDED = """\
+FAKE_CDK = """\
 #!/bin/sh
 test -z "$BROKEN" || exit 1
-for word; do
-    case "$word" in
-    --output=*) mkdir -p "${word#*=}"; touch "${word#*=}/manifest.json";;
-    esac
-done
 echo "$*" >> "$CALLS"
 for done in role network queue bucket; do echo "✅  $done (dev-$done)"; done
 test "$1 $2" != "$FAILS"
 """
 
 
-def test_all_targets_are_deployed_at_once_but_for_images_and_what_moves(
-    aws: Project, tmp_path: Path
-) -> None:
+def test_deploy_takes_all_targets_in_few_runs(aws: Project, tmp_path: Path) -> None:
+    """Run CDK once for all targets; images and moving functions need more runs."""
     aws.make("bootstrap", "ENV=dev")
-    pretend(aws, PRETENDED)
-    move_to_containers(aws)
-    has_output(aws, "lambda", "Mapped", ["worker"])
-    has_output(aws, "ecr", "Images", {})
+    use_fake_cdk(aws, FAKE_CDK)
+    make_containers(aws)
+    add_output(aws, "lambda", "Mapped", ["worker"])
+    add_output(aws, "ecr", "Images", {})
     calls = tmp_path / "calls"
 
-    def make(word: str, fails: str = "") -> tuple[str, list[list[str]]]:
+    def make(action: str, fails: str = "") -> tuple[str, list[list[str]]]:
         calls.write_text("", encoding="utf-8")
-        env = {"CALLS": str(calls), "FAILS": f"{word} {fails}"}
-        result = aws.make(word, "ENV=dev", "NEEDS_=", env=env, check=False)
+        env = {"CALLS": str(calls), "FAILS": f"{action} {fails}"}
+        result = aws.make(action, "ENV=dev", env=env, check=False)
         assert (result.returncode == 0) is not bool(fails), result.stdout
-        lines = map(str.split, calls.read_text(encoding="utf-8").splitlines())
-        return result.stdout, [line for line in lines if line[0] == word]
+        lines = calls.read_text(encoding="utf-8").splitlines()
+        return result.stdout, list(map(str.split, lines))
 
-    def targets_of(call: list[str]) -> tuple[list[str], str]:
-        return call[1 : call.index("--exclusively")], assembly_of(call)[1]
-
-    def assembly_of(call: list[str]) -> tuple[str, str]:
-        [found] = re.findall(r"(--app |--output=)(\S+)", " ".join(call))
-        return found[0].strip(" ="), Path(found[1]).name
+    def action_of(call: list[str]) -> tuple[str, list[str], str]:
+        """Return action, targets and folder of a call."""
+        if call[0] == "synth":
+            [folder] = re.findall(r"--output=(\S+)", " ".join(call))
+            return call[0], [], Path(folder).name
+        folder = call[call.index("--app") + 1]
+        return call[0], call[1 : call.index("--exclusively")], Path(folder).name
 
     broken = {"CALLS": str(calls), "BROKEN": "yes"}
-    said = aws.make("deploy", "ENV=dev", "NEEDS_=", env=broken, check=False).stdout
-    assert "the stacks cannot be synthesised, see above.\n" in said
-    assert "stopped" not in said
+    output = aws.make("deploy", "ENV=dev", env=broken, check=False).stdout
+    assert "CDK could not synthesise the stacks, see above.\n" in output
+    assert "stopped" not in output
 
-    said, deployed = make("deploy", fails="role")
-    assert "deploy stopped at aurora.\n" in said
-    # the queue feeds the Lambda until the container runs
-    first = (TARGETS[:-1], "moving")
-    assert list(map(targets_of, deployed)) == [first]
-    told = {word.split("=")[1] for word in deployed[0] if "--parameters" in word}
-    assert told == {f"click-loader-dev-network:{what}" for what in NETWORK}
-    said, deployed = make("deploy", fails="ecs")
-    assert "deploy stopped at ecs.\n" in said
-    assert list(map(targets_of, deployed)) == [first, (["ecs"], "all")]
-    # what has failed is synthesised anew
-    assert list(map(assembly_of, deployed)) == [
-        ("--output", "moving"),
-        ("--app", "all"),
+    output, called = make("deploy", fails="role")
+    assert "Deploy stopped at aurora.\n" in output
+    # the queue feeds the Lambda until the container runs; both apps are synthesised
+    # first, so that all runs deploy the same code
+    first = [
+        ("synth", [], "moving"),
+        ("synth", [], "all"),
+        ("deploy", TARGETS[:-1], "moving"),
     ]
-    _, deployed = make("deploy")
-    expected = [first, (["ecs"], "all"), (["lambda"], "all")]
-    assert list(map(targets_of, deployed)) == expected
-    assert [how for how, _ in map(assembly_of, deployed)] == ["--app"] * 3
-    _, destroyed = make("destroy")
-    readers, rest = map(targets_of, destroyed)
-    assert (rest[0], readers[0]) == (TARGETS[:4], TARGETS[4:])
+    assert list(map(action_of, called)) == first
+    assert "--context=still_mapped=worker" in called[0]
+    assert "--context=still_mapped=" in called[1]
+    parameters = {word.split("=")[1] for word in called[2] if "--parameters" in word}
+    network = "click-loader-dev-network"
+    assert parameters == {f"{network}:{name}" for name in NETWORK_PARAMETERS}
+    output, called = make("deploy", fails="ecs")
+    assert "Deploy stopped at ecs.\n" in output
+    assert list(map(action_of, called)) == [*first, ("deploy", ["ecs"], "all")]
+    _, called = make("deploy")
+    last = [("deploy", ["ecs"], "all"), ("deploy", ["lambda"], "all")]
+    assert list(map(action_of, called)) == [*first, *last]
+    _, called = make("destroy")
+    assert list(map(action_of, called)) == [
+        ("synth", [], "all"),
+        ("destroy", TARGETS[4:], "all"),
+        ("destroy", TARGETS[:4], "all"),
+    ]
 
 
-def test_topic_that_is_none_is_named(tmp_path: Path) -> None:
+def test_invalid_alarm_topic_is_refused(tmp_path: Path) -> None:
     project = bake(tmp_path, iac="cdk").share_installs()
     topic = {"ALARM_TOPIC": "alarms"}
-    result = project.make("plan", "ENV=dev", "NEEDS_=", env=topic, check=False)
+    result = project.make("plan", "ENV=dev", env=topic, check=False)
     assert result.returncode != 0
-    assert "ALARM_TOPIC=alarms is no ARN of an SNS topic, as in" in result.stdout
+    expected = "ALARM_TOPIC=alarms is not the ARN of an SNS topic, such as"
+    assert expected in result.stdout
     assert "Traceback" not in result.stdout
 
 
-def pretend(project: Project, program: str) -> None:
+def test_app_can_be_synthesised_by_hand(tmp_path: Path) -> None:
+    """Run CDK as docs/deploying.md says, without and with the zips that it needs."""
+    project = bake(tmp_path, iac="cdk").share_installs().share_layer()
+    synth = ("sh", "-c", "cd infra && ../.venv-infra/node_modules/.bin/cdk synth queue")
+    path = with_cdk_node(project)
+    missing = project.run(*synth, env=path, check=False)
+    assert missing.returncode != 0
+    assert ".build/lambda/worker.zip is missing: run 'make build" in missing.stdout
+    assert "Traceback" not in missing.stdout
+    project.make("build")
+    assert "click-loader-local-worker-pending" in project.run(*synth, env=path).stdout
+
+
+def use_fake_cdk(project: Project, program: str) -> None:
     """Put a program in place of CDK's command line."""
     installed = project.path / ".venv-infra"
     installed.unlink()
@@ -174,12 +193,12 @@ def pretend(project: Project, program: str) -> None:
     path.parent.mkdir(parents=True)
     path.write_text(program)
     path.chmod(0o755)
-    (installed / ".installed").touch()
+    (installed / "pyvenv.cfg").touch()
 
 
-def has_output(project: Project, target: str, name: str, value: object) -> None:
-    """Make a stack that has an output, and a parameter besides."""
-    properties = {"Type": "String", "Value": "-", "Name": f"/pretended/{target}"}
+def add_output(project: Project, target: str, name: str, value: object) -> None:
+    """Create a stack of the environment dev that has an output."""
+    properties = {"Type": "String", "Value": "-", "Name": f"/fake/{target}"}
     template = {
         "Resources": {"any": {"Type": "AWS::SSM::Parameter", "Properties": properties}},
         "Outputs": {name: {"Value": json.dumps(value)}},
@@ -190,39 +209,30 @@ def has_output(project: Project, target: str, name: str, value: object) -> None:
 
 
 @pytest.mark.long
-def test_fresh_project_passes_the_checks_and_tests_of_its_targets(
-    tmp_path: Path, checked_once: CheckedOnce
-) -> None:
+def test_fresh_stacks_pass_checks_and_tests(tmp_path: Path) -> None:
     project = bake(tmp_path, iac="cdk").share_installs().share_layer()
     project.make("build")
     no_network = OFFLINE if is_offline_possible() else []
-    with checked_once(project, anew=True):
-        project.run(*no_network, "make", "lint")
-    assembly = project.path / ".build" / "cdk" / ".check" / "manifest.json"
-    synthesised = assembly.stat().st_mtime_ns
-    (project.path / "infra" / "app.py").touch()
-    project.make("lint")
-    assert assembly.stat().st_mtime_ns == synthesised
-    # all at once: each word starts CDK's library anew
-    pytest_ = (".venv-infra/bin/pytest", "-o", "pythonpath=infra", "infra")
-    words = ("--ignore=infra/starter", "--verbose")
-    tested = project.run(*pytest_, *words, env=with_own_node(project)).stdout
+    project.run(*no_network, "make", "lint")
+    pytest_ = (".venv-infra/bin/pytest", "infra", "--verbose")
+    output = project.run(*pytest_, env=with_cdk_node(project)).stdout
     for target in TARGETS:
-        assert f"infra/{target}/test_{target}.py" in tested
+        assert f"infra/{target}/test_{target}.py" in output
     assert " passed in " in project.make("test", "TARGET=queue").stdout
     queue = project.path / "infra" / "queue" / "stack.py"
     text = queue.read_text(encoding="utf-8")
-    assert text.count("6 * size") == 1
-    queue.write_text(text.replace("6 * size", "5 * size"), encoding="utf-8")
+    assert text.count("6 * settings") == 1
+    broken = text.replace("6 * settings", "5 * settings")
+    queue.write_text(broken, encoding="utf-8")
     failed = project.make("test", "TARGET=queue", check=False)
     assert failed.returncode != 0
-    assert "test_messages_are_hidden_for_six_times_the_timeout" in failed.stdout
-    assert "test stopped at queue." in failed.stdout
+    assert "test_visibility_is_six_timeouts_and_the_window" in failed.stdout
+    assert "Test stopped at queue." in failed.stdout
     bucket = project.path / "infra" / "bucket" / "stack.py"
     text = bucket.read_text(encoding="utf-8")
-    plain = text.replace("enforce_ssl=not environment.is_local", "enforce_ssl=False")
-    assert plain != text
-    bucket.write_text(plain, encoding="utf-8")
+    insecure = text.replace("enforce_ssl=not deployment.is_local", "enforce_ssl=False")
+    assert insecure != text
+    bucket.write_text(insecure, encoding="utf-8")
     refused = project.make("lint", check=False)
     assert refused.returncode != 0
     assert "AwsSolutions-S10" in refused.stdout

@@ -73,7 +73,7 @@ def test_links_of_template_resolve() -> None:
 def test_links_of_project_resolve(projects: list[Project]) -> None:
     for project in projects:
         found = pages(project.path)
-        assert {"README.md", "pattern.md", "updating.md"} <= {
+        assert {"README.md", "pattern.md", "upgrading.md"} <= {
             path.name for path in found
         }
         assert not [link for path in found for link in broken_links(path)]

@@ -1,8 +1,9 @@
-"""Terraform and CDK make the same: what both would deploy, side by side.
+"""Terraform and CDK deploy the same resources, with the same properties.
 
-Terraform applies its targets to a mock of AWS, and tells the result as JSON; CDK
-synthesises its templates. Each fact below is a property of a resource that both must
-name alike. What is compared by no fact is listed, with the reason.
+Terraform applies its targets to a mock of AWS and prints the state as JSON; CDK
+synthesises its templates. `KINDS` pairs the resource types and properties of the two,
+and each pair becomes a fact to compare. Properties that are not compared are listed
+with the reason.
 """
 
 import json
@@ -15,15 +16,18 @@ from typing import Any, NamedTuple
 import pytest
 
 from baking import Project, bake
-from deployed import TARGETS, one_provider, with_own_node
+from deploy_helpers import TARGETS, with_cdk_node
 from test_choices import files
 
-# Two environments of infra/tests/deploy.yml, which differ in all sizes.
+# Two environments of infra/tests/deploy.yml, which differ in all settings.
 ENVIRONMENTS = {"small": "postgres", "large": "mysql"}
-# Whatever is no infrastructure is the same, but for the page on deploying.
-DIFFERENT = {".portable.json", "docs/deploying.md", "docs/roles.md"}
+# Files outside of infra/ that belong to one IaC tool.
+DIFFERENT = {
+    *(".portable.json", "docs/infrastructure.md", "docs/roles.md"),
+    *("tools/iac.py", "tools/state_bucket.py", "tools/cdk_cli.py"),
+}
 QUEUES = "sqs:eu-west-1:123456789012:"
-# The same values that infra/tests/aws.tfmock.hcl has.
+# The values of infra/tests/aws.tfmock.hcl.
 GIVEN = {
     "AWS::AccountId": "123456789012",
     "AWS::Partition": "aws",
@@ -39,7 +43,7 @@ GIVEN = {
     "subnets": ["subnet-1", "subnet-2"],
 }
 GIVEN["MasterUserSecret.SecretArn"] = GIVEN["database-secret"]
-# A mock has one ARN for all queues, and makes up what is not said.
+# The mock has one ARN for all queues, and invents attributes without a default.
 RUN = """\
 mock_provider "aws" {
   source = "../../../../infra/tests/%(database)s"
@@ -66,15 +70,15 @@ run "%(environment)s" {
 
 
 class Kind(NamedTuple):
-    """A kind of resource, in CloudFormation and in Terraform.
+    """A resource type in CloudFormation and in Terraform.
 
     Attributes:
-        cdk: its type there, without `AWS::`.
-        terraform: its type here, without `aws_`.
-        names: properties that name one of them, here and there; none where there is
-            only one, or where they are compared as a whole.
-        same: properties that must be equal, CloudFormation's and Terraform's, with
-            dots into what they hold.
+        cdk: CloudFormation's type, without `AWS::`.
+        terraform: Terraform's type, without `aws_`.
+        names: the properties that identify a resource of this type, CloudFormation's
+            and Terraform's; None if there is only one, or all are compared together.
+        same: paths of properties that must be equal, CloudFormation's to Terraform's;
+            dots separate the keys of nested properties.
     """
 
     cdk: str
@@ -499,17 +503,17 @@ KINDS = [
     ),
 ]
 
-# What one of them has, or must say, and the other has not.
+# Resource types that only one of the two has, and why.
 ONLY_CDK = {
-    "SSM::Parameter": "Terraform finds by data sources what CDK's targets share so",
+    "SSM::Parameter": "Terraform's data sources find what CDK's stacks publish so",
     "EC2::VPCGatewayAttachment": "a property of Terraform's internet gateway",
 }
 ONLY_TERRAFORM = {
     "default_security_group": "CloudFormation cannot empty it, but nothing uses it",
 }
-# Properties of CloudFormation that are compared by no fact.
+# Properties of CloudFormation that are not compared, and why.
 NOT_COMPARED = {
-    "Tags": "project and environment, which Terraform's provider sets for all",
+    "Tags": "project and environment, which Terraform's provider sets on all resources",
     "VpcId": "there is one VPC",
     "RouteTableId": "there is one for each subnet",
     "GatewayId": "part of Terraform's route table",
@@ -519,16 +523,16 @@ NOT_COMPARED = {
     "Policies": "compared as RolePolicy",
     "SecurityGroupEgress": "compared one by one",
     "Bucket": "there is one bucket",
-    "DBSubnetGroupDescription": "CloudFormation wants one",
+    "DBSubnetGroupDescription": "CloudFormation requires one",
     "Content": "the zip that the build makes for both",
     "Code": "the zip that the build makes for both",
     "Qualifier": "Terraform's default",
-    "FunctionName": "the queue that feeds it names it",
+    "FunctionName": "the name of the queue has it",
     "Cluster": "there is one cluster",
     "TaskDefinition": "the service has the function's name, as the task has",
     "ScalingTargetId": "the policy has the function's name, as the target has",
 }
-# What is the same as saying nothing.
+# Values that mean the same as no value.
 DEFAULTS = {
     "ReceiveMessageWaitTimeSeconds": "0",
     "ReservedConcurrentExecutions": "-1",
@@ -540,9 +544,9 @@ Facts = dict[str, Any]
 
 
 def facts(resources: Iterable[Resource], column: str) -> Facts:
-    """Return all facts of what one of the two makes, by what they tell of.
+    """Return the facts about one tool's resources, by property and resource.
 
-    Resources without a name of their own are told of together.
+    The values of resources without a name are collected in one sorted list.
 
     Args:
         resources: type and properties of each.
@@ -568,7 +572,7 @@ def facts(resources: Iterable[Resource], column: str) -> Facts:
 
 
 def differences(terraform: Facts, cdk: Facts) -> list[str]:
-    """Return what differs, a line each."""
+    """Return a line for each difference."""
     return [
         f"{name}: {terraform.get(name)} by Terraform, {cdk.get(name)} by CDK"
         for name in sorted(terraform.keys() | cdk.keys())
@@ -577,24 +581,24 @@ def differences(terraform: Facts, cdk: Facts) -> list[str]:
 
 
 def dig(value: Any, path: str) -> Any:
-    """Return what a path of names leads to, or nothing."""
+    """Return the value at a path of keys, or None."""
     for word in path.split("."):
         value = value.get(camel(word)) if isinstance(value, dict) else None
     return value
 
 
 def camel(key: str) -> str:
-    """Return a key as both sides have it."""
+    """Return a key in camel case, which both sides are compared in."""
     key = re.sub("_([a-z])", lambda match: match[1].upper(), key)
     return key[:1].lower() + key[1:]
 
 
 def plain(value: Any) -> Any:
-    """Return a value in the form that both sides share.
+    """Return a value in the normal form that both sides are compared in.
 
-    JSON in strings is read, lists are in order, a list of one is that one, a list of
-    names and values is a mapping, statements of policies have no names, and what is
-    empty is left out.
+    Strings with JSON are parsed, lists are sorted, a list of one becomes its item, a
+    list of names and values becomes a mapping, policy statements lose their Sid, and
+    empty values are dropped.
     """
     if isinstance(value, str) and value.startswith(("{", "[")):
         value = json.loads(value)
@@ -618,13 +622,13 @@ def plain(value: Any) -> Any:
         return str(value).lower()
     if isinstance(value, int | float):
         return f"{value:g}"
-    if isinstance(value, str):  # the mock has one registry for all images
+    if isinstance(value, str):  # the mock has one repository for all images
         value = re.sub(r"(\.dkr\.ecr\.[^/]+/)[^:]+:", r"\1image:", value)
     return {"DISABLED": "false"}.get(value, value)
 
 
 def name_of(side: int, type_: str, properties: dict[str, Any]) -> str | None:
-    """Return what both sides call a resource, if it has a name."""
+    """Return the name of a resource on one side, if it has one."""
     for kind in KINDS:
         column = kind.terraform if side else kind.cdk
         if type_ == column and kind.names and " " not in kind.names[side]:
@@ -634,17 +638,17 @@ def name_of(side: int, type_: str, properties: dict[str, Any]) -> str | None:
 
 
 class Template:
-    """A template of CDK's, with its references resolved.
+    """A CloudFormation template of CDK, with its references resolved.
 
     Args:
-        path: its file.
+        path: the template's file.
     """
 
     def __init__(self, path: Path) -> None:
         self._template = json.loads(path.read_text(encoding="utf-8"))
 
     def resources(self) -> Iterator[Resource]:
-        """Return type and properties of each resource, and of what is part of it."""
+        """Yield type and properties of each resource, its policies and its rules."""
         for name, each in self._template["Resources"].items():
             own = self._properties(name)
             if self._type(name) == "RDS::DBCluster":
@@ -692,49 +696,46 @@ class Template:
 
 
 def states(project: Project) -> dict[str, list[Resource]]:
-    """Apply Terraform's targets to a mock; return what they make, by environment.
+    """Apply Terraform's targets to a mock of AWS; return the resources by environment.
 
-    They are modules of one root: to load the provider takes longer than all else. So
-    they must leave its configuration to the root, where the mock is.
+    The targets are modules of one root. The root has the mocked provider, so the
+    modules must not configure one.
     """
-    folder = ".build/terraform/.parity/all"
+    folder = ".build/terraform/.parity"
     root = project.path / folder
     program = (
-        "import sys; from pathlib import Path; sys.path.insert(0, 'infra')\n"
-        "import terraform\n"
-        "given = ('project', 'environment', 'database', 'config')\n"
+        "import sys; from pathlib import Path; from tools import iac\n"
+        "variables = ('project', 'environment', 'database', 'config')\n"
         "root = Path(sys.argv[1]).resolve()\n"
-        "terraform.lay_out_together(root, sys.argv[2:], *given)"
+        "iac.link_together(root, sys.argv[2:], *variables)"
     )
     project.run(".venv/bin/python", "-c", program, folder, *TARGETS)
     common = (project.path / "infra" / "common.tf").read_text(encoding="utf-8")
-    plain, count = re.subn(r'(?ms)^provider "aws" \{$.*?^\}$', "", common)
+    without_provider, count = re.subn(r'(?ms)^provider "aws" \{$.*?^\}$', "", common)
     assert count == 1
     for target in TARGETS:
         (root / target / "common.tf").unlink()
-        (root / target / "common.tf").write_text(plain, encoding="utf-8")
-    # what the mock takes the place of
+        (root / target / "common.tf").write_text(without_provider, encoding="utf-8")
     (root / "provider.tf").write_text('provider "aws" {}\n', encoding="utf-8")
     for environment, database in ENVIRONMENTS.items():
         names = {"environment": environment, "database": database}
         (root / f"{environment}.tftest.hcl").write_text(RUN % names, encoding="utf-8")
     in_folder = ("terraform", f"-chdir={folder}")
     project.run(*in_folder, "init", "-input=false", "-backend=false")
-    with one_provider(project):
-        said = project.run(*in_folder, "test", "-json", "-verbose").stdout
+    output = project.run(*in_folder, "test", "-json", "-verbose").stdout
     found = {}
-    for line in said.splitlines():
+    for line in output.splitlines():
         if '"test_state"' in line:
-            # the schemas of all that the provider knows, 14 MB, come last
-            told = json.loads(line.partition(',"provider_schemas"')[0] + "}}")
-            modules = told["test_state"]["root_module"]["child_modules"]
+            # the provider's schemas, 14 MB, come last
+            event = json.loads(line.partition(',"provider_schemas"')[0] + "}}")
+            modules = event["test_state"]["root_module"]["child_modules"]
             resources = [each for module in modules for each in module["resources"]]
-            found[told["@testrun"]] = list(made(resources))
+            found[event["@testrun"]] = list(managed_resources(resources))
     return found
 
 
-def made(resources: list[dict[str, Any]]) -> Iterator[Resource]:
-    """Return type and properties of each resource of a state."""
+def managed_resources(resources: list[dict[str, Any]]) -> Iterator[Resource]:
+    """Yield type and properties of each managed resource of a state."""
     managed = [
         (each["type"].removeprefix("aws_"), each["values"])
         for each in resources
@@ -746,15 +747,15 @@ def made(resources: list[dict[str, Any]]) -> Iterator[Resource]:
         if name_of(1, type_, values)
     }
 
-    def called(value: Any) -> Any:
+    def with_names(value: Any) -> Any:
         if isinstance(value, list):
-            return [called(each) for each in value]
+            return [with_names(each) for each in value]
         if isinstance(value, dict):
-            return {key: called(each) for key, each in value.items()}
+            return {key: with_names(each) for key, each in value.items()}
         return names.get(value, value) if isinstance(value, str) else value
 
     for type_, values in managed:
-        own = called(values)
+        own = with_names(values)
         if type_ == "rds_cluster":
             own["is_snapshot_taken"] = not own["skip_final_snapshot"]
         yield type_, plain(own)
@@ -763,7 +764,7 @@ def made(resources: list[dict[str, Any]]) -> Iterator[Resource]:
 
 
 def templates(project: Project, environment: str) -> list[Resource]:
-    """Synthesise all of CDK's targets; return what they would make."""
+    """Synthesise all of CDK's stacks; return their resources."""
     folder = project.path / ".build" / "parity" / environment
     context = {
         "project": "test",
@@ -771,20 +772,20 @@ def templates(project: Project, environment: str) -> list[Resource]:
         "database": ENVIRONMENTS[environment],
         "config": "infra/tests/deploy.yml",
     }
-    given = {
+    variables = {
         "CDK_OUTDIR": str(folder),
         "CDK_CONTEXT_JSON": json.dumps(context),
-        "CDK_VALIDATION": "false",  # which lint does
+        "CDK_VALIDATION": "false",  # 'make lint' validates
     }
-    app = (".venv-infra/bin/python", "infra/app.py")
-    project.run(*app, env=with_own_node(project) | given)
+    app = (".venv-infra/bin/python", "-m", "infra.app")
+    project.run(*app, env=with_cdk_node(project) | variables)
     paths = [folder / f"{target}.template.json" for target in TARGETS]
     return [each for path in paths for each in Template(path).resources()]
 
 
 @pytest.mark.long
 @pytest.mark.usefixtures("providers")
-def test_terraform_and_cdk_make_the_same(tmp_path: Path) -> None:
+def test_terraform_and_cdk_deploy_the_same(tmp_path: Path) -> None:
     terraform, cdk = (
         bake(tmp_path, project_slug=iac, iac=iac).share_installs()
         for iac in ("terraform", "cdk")
@@ -805,10 +806,11 @@ def test_terraform_and_cdk_make_the_same(tmp_path: Path) -> None:
         by_cdk = templates(cdk, environment)
         expected = facts(by_terraform, "terraform")
         assert "\n".join(differences(expected, facts(by_cdk, "cdk"))) == ""
-        assert left_out(by_terraform, by_cdk) == set()
+        assert not_compared(by_terraform, by_cdk) == set()
     queue = cdk.path / "infra" / "queue" / "stack.py"
     text = queue.read_text(encoding="utf-8")
-    queue.write_text(text.replace("6 * size", "5 * size"), encoding="utf-8")
+    assert text.count("6 * settings") == 1
+    queue.write_text(text.replace("6 * settings", "5 * settings"), encoding="utf-8")
     [one] = differences(expected, facts(templates(cdk, environment), "cdk"))
     assert one == (
         "VisibilityTimeout of SQS::Queue test-large-worker-pending: "
@@ -816,21 +818,21 @@ def test_terraform_and_cdk_make_the_same(tmp_path: Path) -> None:
     )
 
 
-def left_out(terraform: list[Resource], cdk: list[Resource]) -> set[str]:
-    """Return what no fact compares, and no reason is given for."""
+def not_compared(terraform: list[Resource], cdk: list[Resource]) -> set[str]:
+    """Return types and properties that are neither compared nor listed above."""
     compared = {camel(word) for word in NOT_COMPARED} | {"isSnapshotTaken"}
     properties = {
         f"{type_}.{name}"
         for type_, each in cdk
         if type_ not in ONLY_CDK
-        for name in set(each) - compared - heads(type_)
+        for name in set(each) - compared - compared_properties(type_)
     }
     types = {type_ for type_, _ in terraform} - {kind.terraform for kind in KINDS}
     return properties | types - set(ONLY_TERRAFORM)
 
 
-def heads(type_: str) -> set[str]:
-    """Return the properties of a type of CloudFormation's that facts compare."""
+def compared_properties(type_: str) -> set[str]:
+    """Return the top-level properties of a CloudFormation type that are compared."""
     words = [
         path.partition(".")[0]
         for kind in KINDS
@@ -841,9 +843,8 @@ def heads(type_: str) -> set[str]:
 
 
 @pytest.mark.parametrize("database", ENVIRONMENTS.values())
-def test_what_is_no_infrastructure_is_the_same_bytes(
-    database: str, tmp_path: Path
-) -> None:
+def test_other_files_are_identical(database: str, tmp_path: Path) -> None:
+    """Compare all files outside of `infra/` that are not one of the tool's own."""
     one, other = (
         bake(tmp_path / iac, iac=iac, database=database) for iac in ("terraform", "cdk")
     )
@@ -856,8 +857,8 @@ def test_what_is_no_infrastructure_is_the_same_bytes(
     assert names > {"src/func/worker.py", "config/deploy.yml", "tests/test_worker.py"}
     for name in names:
         assert (one.path / name).read_bytes() == (other.path / name).read_bytes(), name
-    words = [
-        [line.split()[0] for line in project.make().stdout.splitlines()]
+    menus = [
+        [line.split()[0] for line in project.make().stdout.splitlines() if line]
         for project in (one, other)
     ]
-    assert words[0] == words[1]
+    assert menus[0] == menus[1]

@@ -85,7 +85,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
             replace(folder / TEMPLATE.name / name, old, new)
         if version == "v0.2.0":
             (folder / TEMPLATE.name / "src/lib/added.py").write_text('"""New."""\n')
-            (folder / TEMPLATE.name / "docs/adding-a-function.md").unlink()
+            (folder / TEMPLATE.name / "docs/writing-functions.md").unlink()
         set_version(folder, version)
     return folder
 
@@ -151,7 +151,7 @@ def test_update_keeps_own_changes(template: Path, tmp_path: Path) -> None:
     assert "table: clicks  # for the rows" in settings
     assert (project.path / "src/func/second.py").read_text(encoding="utf-8") == SECOND
     assert (project.path / "src/lib/added.py").exists()
-    assert not (project.path / "docs/adding-a-function.md").exists()
+    assert not (project.path / "docs/writing-functions.md").exists()
     assert "passed" in project.share_installs().make("test").stdout
 
 

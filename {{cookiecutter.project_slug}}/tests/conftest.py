@@ -1,4 +1,4 @@
-"""What holds for every unit test."""
+"""Fixtures for all unit tests."""
 
 from collections.abc import Iterator
 
@@ -8,8 +8,8 @@ import settings
 
 
 @pytest.fixture(scope="session", autouse=True)
-def bare_environment() -> Iterator[None]:
-    """Take the settings out of the environment of whoever runs the tests."""
+def clean_environment() -> Iterator[None]:
+    """Remove all settings from the environment, so that tests do not depend on it."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.delenv("CONST_PATH", raising=False)
         for group in settings.SETTINGS.values():

@@ -1,4 +1,4 @@
-"""The defaults of each function."""
+"""The configuration file of each function."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ CONFIGS = [
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
-def test_defaults_are_read_as_they_are_written(path: Path) -> None:
-    found = settings.read([f"--const_path={path}"])
+def test_config_is_read_as_written(path: Path) -> None:
+    var = settings.read([f"--const_path={path}"])
     for name, value in yaml.safe_load(path.read_text(encoding="utf-8")).items():
-        assert found[name] == (tuple(value) if isinstance(value, list) else value)
+        assert var[name] == (tuple(value) if isinstance(value, list) else value)

@@ -1,9 +1,9 @@
-"""The pattern's rule: a function gets its I/O from the context."""
+"""The rule of the pattern: functions get their clients from the context."""
 
 import sys
 
-INJECTED = {"boto3", "botocore", "psycopg", "pymysql"}
+CLIENT_LIBRARIES = {"boto3", "botocore", "psycopg", "pymysql"}
 
 
-def test_unit_tests_load_no_client() -> None:
-    assert not INJECTED & set(sys.modules)
+def test_unit_tests_import_no_client() -> None:
+    assert not CLIENT_LIBRARIES & set(sys.modules)

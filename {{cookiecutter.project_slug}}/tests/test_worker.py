@@ -1,4 +1,4 @@
-"""The function, on events and files as they come."""
+"""The function `worker`, on events and files."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ from tests.context import (
     diff_delimiter_context,
     void_context,
 )
-from tests.mock.aws import NotThereError
+from tests.mock.aws import NotFoundError
 
 DATA = Path(__file__).parent / "data"
 LINE = b"1,anna,/shop,,2026-01-05 08:00:00\n"
@@ -22,12 +22,12 @@ ROW = ["1", "anna", "/shop", "", "2026-01-05 08:00:00"]
 
 
 def put(context: CustomContext, body: bytes, key: str = "worker/clicks.csv") -> str:
-    """Put an object; return the event that names it."""
+    """Put an object into S3; return an event that names it."""
     version = context.s3.put_object(Bucket="raw", Key=key, Body=body)["VersionId"]
     return json.dumps({"bucket": "raw", "key": key, "version": version})
 
 
-def test_rows_of_the_named_object_are_in_the_table() -> None:
+def test_object_is_loaded_into_table() -> None:
     with void_context() as context:
         event = put(context, (DATA / "large.csv").read_bytes())
         report = run(event, context)
@@ -42,7 +42,7 @@ def test_rows_of_the_named_object_are_in_the_table() -> None:
         ]
 
 
-def test_same_event_again_changes_nothing_and_says_so() -> None:
+def test_repeated_event_changes_nothing() -> None:
     with void_context() as context:
         event = put(context, LINE)
         run(event, context)
@@ -50,7 +50,7 @@ def test_same_event_again_changes_nothing_and_says_so() -> None:
         assert context.rds.tables["clicks"] == [ROW]
 
 
-def test_new_version_of_an_object_is_a_new_load() -> None:
+def test_new_version_is_loaded() -> None:
     with void_context() as context:
         first, second = put(context, LINE), put(context, LINE.replace(b"1,", b"2,", 1))
         run(second, context)
@@ -58,24 +58,24 @@ def test_new_version_of_an_object_is_a_new_load() -> None:
         assert [row[0] for row in context.rds.tables["clicks"]] == ["2", "1"]
 
 
-def test_event_without_a_state_means_the_state_that_the_object_has() -> None:
+def test_event_without_version_loads_current_one() -> None:
     event = '{"bucket": "raw", "key": "worker/clicks.csv"}'
     outcomes = []
     with void_context() as context:
         for body in (LINE, LINE, LINE + LINE):
-            full_event = put(context, body)
-            for each in (event, full_event):
+            event_with_version = put(context, body)
+            for each in (event, event_with_version):
                 outcomes.append(run(each, context)[0]["outcome"])
     assert outcomes == ["loaded", "loaded before"] * 3
 
 
-def test_delimiter_is_a_setting() -> None:
+def test_delimiter_setting_is_applied() -> None:
     with diff_delimiter_context() as context:
         run(put(context, LINE.replace(b",", b";")), context)
         assert context.rds.tables["clicks"] == [ROW]
 
 
-def test_bad_line_is_set_aside_with_its_reason_and_the_others_are_loaded() -> None:
+def test_bad_line_becomes_reject() -> None:
     with void_context() as context:
         report = run(put(context, LINE + b"oops\n" + LINE), context)
         assert context.rds.tables["clicks"] == [ROW, ROW]
@@ -83,31 +83,29 @@ def test_bad_line_is_set_aside_with_its_reason_and_the_others_are_loaded() -> No
         assert (report[0]["loaded"], report[0]["rejected"]) == (2, 1)
 
 
-def test_object_that_is_not_there_fails_the_message_and_is_not_noted_as_loaded() -> (
-    None
-):
+def test_missing_object_fails_message() -> None:
     event = '{"bucket": "raw", "key": "worker/nothing.csv"}'
     with void_context() as context:
-        with pytest.raises(NotThereError) as raised:
+        with pytest.raises(NotFoundError) as raised:
             run(event, context)
         assert raised.value.__notes__ == ["s3://raw/worker/nothing.csv"]
         assert not context.rds.ledger
 
 
-def test_stream_that_breaks_leaves_nothing() -> None:
+def test_broken_stream_loads_nothing() -> None:
     with broken_stream_context(LINE * 50) as context:
         with pytest.raises(ConnectionError):
             run('{"bucket": "raw", "key": "clicks.csv", "version": "1"}', context)
         assert not context.rds.tables
 
 
-def test_database_that_fails_leaves_nothing() -> None:
+def test_failed_commit_loads_nothing() -> None:
     with broken_database_context() as context:
         with pytest.raises(ConnectionError):
             run(put(context, LINE), context)
         assert not context.rds.tables
 
 
-def test_message_that_names_no_object_does_nothing() -> None:
+def test_s3_test_message_does_nothing() -> None:
     with void_context() as context:
         assert run('{"Event": "s3:TestEvent"}', context) == []

@@ -1,91 +1,94 @@
-"""Reads config/deploy.yml: what there is to deploy, and how large functions are."""
+"""Reads and checks config/deploy.yml: how each function is deployed, and where."""
 
 import re
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import yaml
 
-ROOT = Path(__file__).resolve().parents[1]
+from tools import project
+from tools.errors import UserError
+
 CONFIG = "config/deploy.yml"
-# The role is destroyed last: Lambda needs it to leave the network.
+# In the order of deployment. `role` is destroyed last: Lambda leaves the VPC with it.
 TARGETS = (
     *("role", "network", "queue", "bucket", "aurora"),
     *("layer", "lambda", "ecr", "ecs"),
 )
-EMULATED = ("role", "queue", "bucket", "layer", "lambda")
+EMULATED = ("role", "queue", "bucket", "layer", "lambda")  # in the shim
 RUNTIMES = ("lambda", "container")
-# and what Docker calls them
-ARCHITECTURES = {"x86_64": "linux/amd64", "arm64": "linux/arm64"}
-# What there must be of each part, and how to say that.
-PARTS: dict[str, tuple[Any, str]] = {
-    "python": (str, 'a version, as in "3.13"'),
-    "architecture": (str, " or ".join(ARCHITECTURES)),
-    "defaults": (dict, "settings and their values"),
-    "functions": (dict | None, "names and the settings of each"),
-    "environments": (dict, "names and what is said of each"),
+ARCHITECTURES = {"x86_64": "linux/amd64", "arm64": "linux/arm64"}  # Docker's names
+# The type of each top-level key, and its description for messages.
+TOP_LEVEL: dict[str, tuple[Any, str]] = {
+    "python": (str, 'a version in quotes, such as "3.13"'),
+    "architecture": (str, "x86_64 or arm64"),
+    "defaults": (dict, "a mapping of settings to values"),
+    "functions": (dict | None, "a mapping of function names to settings"),
+    "environments": (dict, "a mapping of environment names to settings"),
 }
-PLACE = ("cidr", "zones", "nat", "database")  # of an environment in AWS
+REQUIRED_ON_AWS = ("cidr", "zones", "nat", "database")  # keys of an environment
+
+Config = dict[str, Any]
 
 
-class Refusal(Exception):  # noqa: N818 - not the program's error
-    """What was asked for cannot be done; the message says why, and what to do."""
-
-
-def read(environment: str, file: str = CONFIG) -> dict[str, Any]:
-    """Return all of `config/deploy.yml`.
+def load(file: str = CONFIG) -> Config:
+    """Return the whole configuration, with the types of its parts checked.
 
     Args:
-        environment: the name of one that it must have.
-        file: another file of its kind, below the project's folder.
+        file: path below the project's root, for tests of the stacks.
 
     Raises:
-        Refusal: it has not, or it names what is not there, or see `load`.
+        UserError: the file is not valid YAML, or a part has the wrong type.
     """
-    config = load(file)
-    check(config, environment)
-    return config
-
-
-def load(file: str = CONFIG) -> dict[str, Any]:
-    """Return all of `config/deploy.yml`, or of another file of its kind.
-
-    Raises:
-        Refusal: it is no YAML, or a part is not what it should be.
-    """
-    try:
-        config = yaml.safe_load((ROOT / file).read_bytes())
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f" at line {mark.line + 1}" if mark else ""
-        told = getattr(error, "problem", None) or " ".join(str(error).split())
-        raise Refusal(f"{file} is no YAML{place}: {told}") from None
-    if not isinstance(config, dict):
-        raise Refusal(f"{file} says none of {' '.join(PARTS)}")
-    for part, (kind, wanted) in PARTS.items():
-        found = config.get(part)
-        if part not in config or not isinstance(found, kind):
-            told = f"is {found!r}" if part in config else "is missing"
-            raise Refusal(f"{part} of {file} {told}: say {wanted}")
+    config = _parse(file)
+    for key in TOP_LEVEL:
+        _check_type(config, key, file)
     if config["architecture"] not in ARCHITECTURES:
-        known = PARTS["architecture"][1]
-        raise Refusal(
-            f"architecture of {file} is {config['architecture']!r}: say {known}"
+        raise UserError(
+            f"the architecture in {file} is {config['architecture']!r}; use x86_64 or arm64"
         )
-    for part in ("functions", "environments"):
-        for name, found in (config[part] or {}).items():
-            if not isinstance(found, dict | None):
-                raise Refusal(
-                    f"{name} of {file} is {found!r}: say settings and their values"
+    for key in ("functions", "environments"):
+        for name, value in (config[key] or {}).items():
+            if not isinstance(value, dict | None):
+                raise UserError(
+                    f"{key[:-1]} {name} in {file} is {value!r}; use a mapping of "
+                    "settings to values"
                 )
     return config
 
 
-def functions(environment: str, file: str = CONFIG) -> dict[str, dict[str, Any]]:
-    """Return the settings of each function of `src/func/` in an environment.
+def read(environment: str, file: str = CONFIG) -> Config:
+    """Return the whole configuration, checked for one environment.
+
+    Args:
+        environment: a key of `environments`.
+        file: path below the project's root, for tests of the stacks.
 
     Raises:
-        Refusal: see `read`.
+        UserError: the environment is unknown, a setting is wrong, or see `load`.
+    """
+    config = load(file)
+    _check_environment(config, environment, file)
+    for function in _configured_functions(config, environment):
+        if function not in project.functions():
+            raise UserError(
+                f"function {function} in {file} does not exist: there is no "
+                f"src/func/{function}.py"
+            )
+    known = tuple(config["defaults"])
+    for owner, settings in _settings_by_owner(config, environment):
+        _check_settings(owner, settings, known, file)
+    return config
+
+
+def function_settings(environment: str, file: str = CONFIG) -> dict[str, Config]:
+    """Return the settings of each function in an environment, by function name.
+
+    The environment's settings of a function override the function's, which override
+    the environment's defaults, which override the defaults.
+
+    Raises:
+        UserError: see `read`.
     """
     config = read(environment, file)
     own = config["environments"][environment] or {}
@@ -96,110 +99,140 @@ def functions(environment: str, file: str = CONFIG) -> dict[str, dict[str, Any]]
             **((config["functions"] or {}).get(name) or {}),
             **((own.get("functions") or {}).get(name) or {}),
         }
-        for name in names()
+        for name in project.functions()
     }
 
 
 def is_protected(environment: str) -> bool:
-    """Tell whether an environment must not be destroyed.
+    """Return whether an environment must not be destroyed.
 
     Raises:
-        Refusal: see `read`.
+        UserError: see `read`.
     """
     own = read(environment)["environments"][environment] or {}
     return bool((own.get("database") or {}).get("is_protected"))
 
 
-def names() -> list[str]:
-    """Return the names of the functions."""
-    return sorted(path.stem for path in (ROOT / "src" / "func").glob("[!_]*.py"))
+def targets(environment: str, chosen: str) -> tuple[str, ...]:
+    """Return the chosen target, or all targets of an environment in their order.
 
-
-def targets(environment: str, chosen: str | None) -> tuple[str, ...]:
-    """Return the targets to take in an environment, in order.
+    Args:
+        environment: a key of `environments`.
+        chosen: a target, or empty for all.
 
     Raises:
-        Refusal: there is no such target, or the shim cannot hold it.
+        UserError: the target is unknown, or the shim does not emulate it.
     """
     if environment != "local":
         return known_target(chosen, TARGETS)
     if chosen in TARGETS and chosen not in EMULATED:
-        raise Refusal(
-            f"TARGET={chosen} is nothing that the shim can hold: it holds "
-            f"{' '.join(EMULATED)}"
+        raise UserError(
+            f"the shim does not emulate TARGET={chosen}: choose one of "
+            f"{', '.join(EMULATED)}, or deploy to AWS with ENV="
         )
     if not chosen:
-        left_out = [each for each in TARGETS if each not in EMULATED]
-        print(f"The shim cannot hold {' '.join(left_out)}: left out.", flush=True)
+        skipped = ", ".join(each for each in TARGETS if each not in EMULATED)
+        print(
+            f"Skipped, because the shim does not emulate them: {skipped}.", flush=True
+        )
     return known_target(chosen, EMULATED)
 
 
-def check(config: dict[str, Any], environment: str) -> None:
-    """Check what `config/deploy.yml` says of functions.
-
-    Args:
-        config: all of it.
-        environment: the name of one that it must have.
+def known_target(chosen: str, known: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the chosen target alone, or all known ones if none is chosen.
 
     Raises:
-        Refusal: it has not, or it names what is not there.
+        UserError: the target is unknown.
     """
+    if chosen:
+        require_stack(chosen, known)
+    return (chosen,) if chosen else known
+
+
+def require_stack(chosen: str, known: tuple[str, ...] = TARGETS) -> None:
+    """Check that a target is a stack of `infra/`.
+
+    Raises:
+        UserError: it is not.
+    """
+    if chosen not in known:
+        raise UserError(f"TARGET={chosen} is unknown: choose one of {', '.join(known)}")
+
+
+def _parse(file: str) -> Config:
+    try:
+        config = yaml.safe_load((project.ROOT / file).read_bytes())
+    except FileNotFoundError:
+        raise UserError(f"the file {file} is missing: restore it from git") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" at line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or " ".join(str(error).split())
+        raise UserError(f"invalid YAML in {file}{line}: {problem}") from None
+    if not isinstance(config, dict):
+        raise UserError(f"the file {file} must have the keys {', '.join(TOP_LEVEL)}")
+    return config
+
+
+def _check_type(config: Config, key: str, file: str) -> None:
+    wanted_type, description = TOP_LEVEL[key]
+    if key not in config:
+        raise UserError(f"the key {key} is missing in {file}; add {description}")
+    if not isinstance(config[key], wanted_type):
+        raise UserError(
+            f"the key {key} in {file} is {config[key]!r}; use {description}"
+        )
+
+
+def _check_environment(config: Config, environment: str, file: str) -> None:
     environments = config["environments"]
     if environment not in environments:
-        known = " ".join(environments)
-        raise Refusal(
-            f"ENV={environment} is not in config/deploy.yml: choose of {known}"
-        )
+        known = ", ".join(map(str, environments))
+        raise UserError(f"ENV={environment} is not in {file}: choose one of {known}")
     if not re.fullmatch("[a-z][a-z0-9]{0,7}", environment):
-        raise Refusal(
-            f"{environment} is no name for an environment: use 1 to 8 of a-z and 0-9"
+        raise UserError(
+            f"ENV={environment} is not a valid name for an environment: use 1 to 8 of "
+            "a-z and 0-9, beginning with a letter"
         )
     own = environments[environment] or {}
-    for setting in PLACE:
-        if environment != "local" and setting not in own:
-            raise Refusal(
-                f"{environment} of config/deploy.yml does not say its {setting}"
-            )
-    for group in (config["functions"] or {}, own.get("functions") or {}):
-        for name in set(group) - set(names()):
-            raise Refusal(
-                f"{name} of config/deploy.yml is no function: there is no "
-                f"src/func/{name}.py"
-            )
-        for name, settings in group.items():
-            check_settings(name, settings or {}, config["defaults"])
-    for settings in (config["defaults"], own.get("defaults") or {}):
-        check_settings("the defaults", settings, config["defaults"])
+    for key in REQUIRED_ON_AWS:
+        if environment != "local" and key not in own:
+            raise UserError(f"environment {environment} in {file} lacks {key}; add it")
 
 
-def check_settings(
-    name: str, settings: dict[str, Any], defaults: dict[str, Any]
+def _configured_functions(config: Config, environment: str) -> Iterator[str]:
+    own = config["environments"][environment] or {}
+    yield from config["functions"] or {}
+    yield from own.get("functions") or {}
+
+
+def _settings_by_owner(
+    config: Config, environment: str
+) -> Iterator[tuple[str, Config]]:
+    own = config["environments"][environment] or {}
+    for functions in (config["functions"] or {}, own.get("functions") or {}):
+        for name, settings in functions.items():
+            yield f"function {name}", settings or {}
+    for defaults in (config["defaults"], own.get("defaults") or {}):
+        yield "the defaults", defaults
+
+
+def _check_settings(
+    owner: str, settings: Config, known: tuple[str, ...], file: str
 ) -> None:
-    """Check the settings of one function; every setting has a default."""
-    for setting in set(settings) - set(defaults):
-        raise Refusal(
-            f"{setting}, which config/deploy.yml says of {name}, is unknown: the "
-            f"defaults have {' '.join(defaults)}"
-        )
+    for setting in settings:
+        if setting not in known:
+            raise UserError(
+                f"unknown setting {setting} for {owner} in {file}; known settings: "
+                f"{', '.join(known)}"
+            )
     runtime = settings.get("runtime", "lambda")
     if runtime not in RUNTIMES:
-        raise Refusal(
-            f"the runtime of {name} is {runtime!r} in config/deploy.yml: say lambda or "
-            "container"
+        raise UserError(
+            f"the runtime is {runtime!r} for {owner} in {file}; use lambda or container"
         )
     if settings.get("min_tasks") == 0:
-        raise Refusal(
-            f"min_tasks of {name} is 0 in config/deploy.yml: say 1 or more, because "
-            "nothing would start for fewer messages than backlog_per_task"
+        raise UserError(
+            f"the setting min_tasks is 0 for {owner} in {file}; use 1 or more, because "
+            "autoscaling would start no task for fewer messages than backlog_per_task"
         )
-
-
-def known_target(chosen: str | None, known: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the chosen target alone, or all where none is chosen.
-
-    Raises:
-        Refusal: there is no such target.
-    """
-    if chosen and chosen not in known:
-        raise Refusal(f"TARGET={chosen} is unknown: choose one of {' '.join(known)}")
-    return (chosen,) if chosen else known

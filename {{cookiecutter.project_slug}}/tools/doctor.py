@@ -3,7 +3,6 @@
 It needs nothing but Python itself, so that it works before anything is installed.
 """
 
-import importlib
 import importlib.util
 import os
 import re
@@ -13,6 +12,7 @@ import subprocess
 import sys
 from typing import NamedTuple
 
+from tests.shim import database
 from tools.project import ROOT, answers
 
 SHIM_FILE = ROOT / ".shim" / "shim.env"
@@ -193,8 +193,6 @@ def deploys_containers() -> bool:
 
 def find_database_server(is_required: bool) -> Finding:
     """Check for the server of the shim's database."""
-    sys.path.insert(0, str(ROOT / "tests" / "shim"))
-    database = importlib.import_module("database")
     found = database.server()
     return Finding(
         "database",

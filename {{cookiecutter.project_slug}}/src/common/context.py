@@ -1,36 +1,40 @@
-"""What a function gets from outside: settings, S3, SQS, the database, the time left.
+"""Everything a function gets from outside: settings, clients, and the time left.
 
-Everything is made on first use, so that a function pays for what it touches and
-importing this module costs next to nothing.
+Clients are created on first use. Importing this module is cheap, and a function pays
+only for the clients that it uses.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Self
 
+import log
+
 if TYPE_CHECKING:
     from box import Box
+
+CHECKABLE = {"rds", "s3"}
 
 
 class CustomContext:
     """The context of one worker: `with CustomContext(...) as context:`.
 
-    It holds one database connection, so each thread needs a context of its own.
+    It holds one database connection, so each thread needs its own context.
 
     Args:
-        parent: what the environment itself knows of the message in hand: AWS's
-            context object in Lambda, the message's lease in the poller. A wrapper
-            changes it with each message.
-        args: command line, as a list of words.
-        boto3: library that makes the AWS clients; by default boto3 itself.
-        rds: library that makes the database client; by default `lib.rds`.
-        needs: names of the settings without which the function cannot begin.
+        parent: the environment's own context for the current message: AWS's context
+            object in Lambda, the message's lease in the poller. Wrappers set it before
+            each message.
+        args: command-line arguments.
+        boto3: module that creates AWS clients. Defaults to boto3.
+        rds: module that creates the database client. Defaults to `lib.rds`.
+        needs: names of the settings that the function requires.
 
     Raises:
-        SettingsError: a setting is unknown, of the wrong type, out of range or missing.
+        SettingsError: a setting is unknown, invalid or missing.
     """
 
     def __init__(
@@ -41,7 +45,7 @@ class CustomContext:
         rds: Any = None,
         needs: Sequence[str] = (),
     ) -> None:
-        import settings
+        import settings  # takes longer to import than everything else here
 
         self.parent = parent
         self.var: Box = settings.read(args or (), needs)
@@ -50,58 +54,67 @@ class CustomContext:
 
     @property
     def aws_context(self) -> Any:
-        """The parent, by the name that it has in Lambda."""
+        """The parent, under the name that Lambda users know."""
         return self.parent
 
     @cached_property
     def s3(self) -> Any:
-        """Client of S3, as boto3 makes it."""
-        return self._client("s3", self.var.s3_endpoint)
+        """Boto3 client for S3."""
+        return self._make_client("s3", self.var.s3_endpoint)
 
     @cached_property
     def sqs(self) -> Any:
-        """Client of SQS, as boto3 makes it."""
-        return self._client("sqs", self.var.sqs_endpoint)
+        """Boto3 client for SQS."""
+        return self._make_client("sqs", self.var.sqs_endpoint)
 
     @cached_property
     def rds(self) -> Any:
-        """Client of the database, see `lib.rds`."""
-        library = self._rds or import_module("lib.rds")
-        return library.Rds(self.var, credentials=self._credentials)
+        """Database client, see `lib.database.Database`."""
+        module = self._rds or import_module("lib.rds")
+        return module.Rds(self.var, credentials=self._read_credentials)
 
     def time_remaining(self) -> float:
-        """Return the seconds left for the message in hand; infinite where none end."""
+        """Return the seconds left for the current message, or infinity."""
         if self.parent is None:
             return float("inf")
         return float(self.parent.get_remaining_time_in_millis()) / 1000
 
     def require_time(self, seconds: float = 1) -> None:
-        """Go on only if there is time left to finish or to give up in order.
+        """Raise if there are fewer than `seconds` left for the current message.
 
         Raises:
-            TimeoutError: there is not; the message comes back.
+            TimeoutError: too little time is left. The message returns to the queue.
         """
         if self.time_remaining() < seconds:
-            raise TimeoutError(f"less than {seconds:g} s left for the message in hand")
+            raise TimeoutError(f"less than {seconds:g} s left for the current message")
 
-    def check(self) -> None:
-        """Do nothing, if what the function has used so far can be reached.
+    @property
+    def used_services(self) -> set[str]:
+        """The services in use so far that `check` can check."""
+        return CHECKABLE & vars(self).keys()
+
+    def check(self, services: Collection[str] | None = None) -> None:
+        """Check that services respond.
+
+        Args:
+            services: some of "rds" and "s3". Defaults to those in use so far.
 
         Raises:
-            ConnectionError: the database is away.
-            HTTPClientError: S3 is (botocore's error).
+            ConnectionError: the database cannot be reached.
+            HTTPClientError: S3 cannot be reached (an error of botocore).
         """
-        if "rds" in self.__dict__:
+        if services is None:
+            services = self.used_services
+        if "rds" in services:
             self.rds.check()
-        if "s3" in self.__dict__:
-            with suppress(
-                self.s3.exceptions.ClientError
-            ):  # even a refusal is an answer
+        if "s3" in services:
+            # "access denied" is a response, too
+            with suppress(self.s3.exceptions.ClientError):
                 self.s3.list_buckets(MaxBuckets=1)
 
     def close(self) -> None:
-        """Close the database connection, if one was made."""
-        if "rds" in self.__dict__:
+        """Close the database connection, if there is one."""
+        if "rds" in vars(self):
             self.rds.close()
 
     def __enter__(self) -> Self:
@@ -110,37 +123,31 @@ class CustomContext:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def _credentials(self) -> tuple[str, str]:
-        """Return user and password of the database, as they are now.
+    def _read_credentials(self) -> tuple[str, str]:
+        """Return the database's current user and password.
 
         Raises:
             ConnectionError: the secret cannot be read.
         """
-        name = self.var.db_secret
-        if not name:
+        secret = self.var.db_secret
+        if not secret:
             return self.var.db_user, self.var.db_pass or ""
         try:
-            answer = self._secrets.get_secret_value(SecretId=name)
+            response = self._secrets.get_secret_value(SecretId=secret)
         except Exception as error:
             raise ConnectionError(
-                f"the secret {name} cannot be read: {error}"
+                f"cannot read the secret {secret}: {error}"
             ) from error
-        found = json.loads(answer["SecretString"])
-        import_module("log").hide(found["password"])
-        return found["username"], found["password"]
+        credentials = json.loads(response["SecretString"])
+        log.hide(credentials["password"])
+        return credentials["username"], credentials["password"]
 
     @cached_property
     def _secrets(self) -> Any:
-        return self._client("secretsmanager", None)
+        return self._make_client("secretsmanager", None)
 
-    def _client(self, service: str, endpoint: str | None) -> Any:
-        library = self._boto3 or import_module("boto3")
-        return library.client(
+    def _make_client(self, service: str, endpoint: str | None) -> Any:
+        module = self._boto3 or import_module("boto3")
+        return module.client(
             service, region_name=self.var.region, endpoint_url=endpoint
         )
-
-
-def is_outage(error: BaseException) -> bool:
-    """Tell whether an error says that a service cannot be reached."""
-    kinds = {kind.__name__ for kind in type(error).__mro__}
-    return not kinds.isdisjoint(("ConnectionError", "HTTPClientError"))

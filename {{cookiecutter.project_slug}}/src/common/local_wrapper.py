@@ -1,11 +1,12 @@
-"""The function from the command line and in a container: it polls a queue."""
+"""Runs the function from the command line or in a container: polls an SQS queue."""
 
 import os
 import signal
 
 if __name__ == "__main__":
-    # As process 1 of a container it is deaf until it has a handler, and what follows
-    # takes a while. Nothing is in hand yet. The container keeps the signal until here.
+    # The kernel ignores SIGTERM for process 1 of a container until there is a handler,
+    # so the image blocks the signal until here. The imports below take a while, and
+    # no message has been received yet: exit at once.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 
@@ -19,70 +20,94 @@ from typing import Any
 
 import log
 from context import CustomContext
+from errors import describe
 from func import NEEDS, __version__, run
-from poller import Poller, PollerError
+from message_queue import QueueError
+from poller import Poller
 from settings import SettingsError
 
 
-def handle(message: str, body: str, context: CustomContext) -> None:
-    """Run the function on a message, and log what became of it.
-
-    Raises:
-        Exception: what the function raises.
-    """
-    about = (message, run.__module__.rpartition(".")[2], __version__)
-    began = monotonic()
-    try:
-        report = run(body, context)
-    except Exception:
-        log.outcome(*about, began)
-        raise
-    log.outcome(*about, began, report)
-
-
 def main(args: list[str]) -> int:
-    """Poll the queue, or run once on one event, as `args` say; return the exit code.
+    """Poll a queue, or run the function once on a file's event (`--event`).
 
-    SIGTERM and SIGINT end the polling: a message in hand is finished or, after the
-    grace time, given back; the others are given back at once. A second signal ends at
-    once.
+    The first SIGTERM or SIGINT stops polling: running messages have a grace period to
+    finish, all others return to the queue at once. A second signal exits at once.
+
+    Args:
+        args: command-line arguments, see `settings`.
+
+    Returns:
+        The exit code: 0 for success, 1 if the function failed, 2 if a setting or the
+        queue is wrong.
     """
     try:
         with CustomContext(args=args, needs=NEEDS) as context:
-            var = context.var
-            log_format = var.log_format
-            if log_format == "auto":
-                log_format = "text" if sys.stderr.isatty() else "json"
-            log.start(log_format == "json", var.log_level, [var.db_pass])
-            if var.event:
-                signal.signal(signal.SIGTERM, signal.SIG_DFL)
-                event = Path(var.event).read_text(encoding="utf-8")
-                print(json.dumps(run(event, context), indent=2, default=str))
-                return 0
-            poller = Poller(lambda: CustomContext(args=args), handle, _stop_by_signal())
-            if not poller.poll():
-                logging.shutdown()
-                os._exit(0)  # without the threads whose time is up
-    except (SettingsError, PollerError) as error:
+            configure_log(context)
+            if context.var.event:
+                run_once(context)
+            else:
+                poll(args)
+    except (SettingsError, QueueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except Exception as error:
         is_debug = log.logger.isEnabledFor(logging.DEBUG)
-        log.logger.error("%s", log.described(error), exc_info=is_debug)
+        log.logger.error("%s", describe(error), exc_info=is_debug)
         return 1
     return 0
 
 
-def _stop_by_signal() -> threading.Event:
+def configure_log(context: CustomContext) -> None:
+    """Log as the settings say: by default text on a terminal, JSON elsewhere."""
+    var = context.var
+    log_format = var.log_format
+    if log_format == "auto":
+        log_format = "text" if sys.stderr.isatty() else "json"
+    log.configure(log_format == "json", var.log_level, [var.db_pass])
+
+
+def run_once(context: CustomContext) -> None:
+    """Run the function on the event in a file, and print its report as JSON."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    event = Path(context.var.event).read_text(encoding="utf-8")
+    print(json.dumps(run(event, context), indent=2, default=str))
+
+
+def poll(args: list[str]) -> None:
+    """Run the function on the messages of a queue, until a signal stops it."""
+    poller = Poller(lambda: CustomContext(args=args), handle, _stop_on_signal())
+    if not poller.poll():
+        logging.shutdown()
+        os._exit(0)  # a normal exit would wait for threads past their grace period
+
+
+def handle(message_id: str, body: str, context: CustomContext) -> None:
+    """Run the function on a message, and log the outcome.
+
+    Raises:
+        Exception: whatever the function raises.
+    """
+    function = run.__module__.rpartition(".")[2]
+    started = monotonic()
+    try:
+        report = run(body, context)
+    except Exception as error:
+        log.outcome(message_id, function, __version__, started, error=error)
+        raise
+    log.outcome(message_id, function, __version__, started, report)
+
+
+def _stop_on_signal() -> threading.Event:
+    """Return an event that the first SIGTERM or SIGINT sets."""
     stop = threading.Event()
 
-    def end(number: int, _: Any) -> None:
+    def on_signal(number: int, _: Any) -> None:
         if stop.is_set():
             os._exit(128 + number)
         stop.set()
 
-    signal.signal(signal.SIGTERM, end)
-    signal.signal(signal.SIGINT, end)
+    signal.signal(signal.SIGTERM, on_signal)
+    signal.signal(signal.SIGINT, on_signal)
     return stop
 
 

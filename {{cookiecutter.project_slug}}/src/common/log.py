@@ -1,7 +1,6 @@
-"""What the wrappers log: a line for each message, for people or for CloudWatch.
+"""Logging of the wrappers: one line per message, as text or as JSON.
 
-For people it is plain text. For Lambda and containers it is JSON, with the numbers as
-CloudWatch reads them out of logs, see
+JSON lines carry metrics in CloudWatch's embedded metric format, see
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 """
 
@@ -12,16 +11,16 @@ import time
 from collections.abc import Iterable
 from typing import Any, TextIO
 
-from context import is_outage
+from errors import describe, is_outage
 
 logger = logging.getLogger("function")
 
 NAMESPACE = "PortableFunctions"
-UNITS = {"duration": "Milliseconds", "messages": "Count", "failures": "Count"}
+UNITS = {"duration": "Milliseconds"}  # all others are counts
 
 
 class TextFormatter(logging.Formatter):
-    """A line for people, without secrets."""
+    """Formats a record as one line of text, with secrets masked."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         super().__init__("%(asctime)s %(message)s")
@@ -30,30 +29,30 @@ class TextFormatter(logging.Formatter):
             self.hide(secret)
 
     def hide(self, secret: str) -> None:
-        """Show a text in no line from now on."""
-        written = json.dumps(secret)[1:-1]
-        twice = json.dumps(written)[1:-1]  # JSON in a JSON line
-        self._secrets |= {secret, written, twice}
+        """Mask a text in all further lines."""
+        in_json = json.dumps(secret)[1:-1]
+        in_nested_json = json.dumps(in_json)[1:-1]
+        self._secrets |= {secret, in_json, in_nested_json}
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line."""
-        line = self.compose(record)
+        """Return the line, with secrets masked."""
+        line = self.render(record)
         for secret in self._secrets:
             line = line.replace(secret, "***")
         return line
 
-    def compose(self, record: logging.LogRecord) -> str:
-        """Return the line as it would be, were there no secrets."""
+    def render(self, record: logging.LogRecord) -> str:
+        """Return the line before secrets are masked."""
         return super().format(record)
 
 
 class JsonFormatter(TextFormatter):
-    """One JSON object a line, without secrets."""
+    """Formats a record as one line of JSON, with secrets masked."""
 
     converter = staticmethod(time.gmtime)
 
-    def compose(self, record: logging.LogRecord) -> str:
-        """Return the line."""
+    def render(self, record: logging.LogRecord) -> str:
+        """Return the line before secrets are masked."""
         line: dict[str, Any] = {
             "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%SZ"),
             "level": record.levelname,
@@ -63,24 +62,26 @@ class JsonFormatter(TextFormatter):
             line["traceback"] = self.formatException(record.exc_info)
         metrics = getattr(record, "metrics", {})
         if metrics:
-            line["_aws"] = _metadata(record.created, metrics)
+            line["_aws"] = _describe_metrics(record.created, metrics)
         fields = getattr(record, "fields", {})
         return json.dumps(line | fields | metrics, default=str)
 
 
-def start(
+def configure(
     as_json: bool,
     level: str = "INFO",
     secrets: Iterable[str | None] = (),
     stream: TextIO | None = None,
 ) -> None:
-    """Log what the project says; libraries speak from warnings on, or at DEBUG.
+    """Set up logging for the process.
+
+    Libraries log warnings and errors only, unless the level is DEBUG.
 
     Args:
-        as_json: for machines instead of people.
-        level: from which level on.
-        secrets: texts that no line shows.
-        stream: where to; by default the standard error.
+        as_json: write JSON instead of text.
+        level: name of the lowest level that is logged.
+        secrets: texts to mask in every line.
+        stream: where lines are written. Defaults to standard error.
     """
     handler = logging.StreamHandler(stream or sys.stderr)
     formatter = JsonFormatter if as_json else TextFormatter
@@ -91,29 +92,36 @@ def start(
 
 
 def hide(secret: str) -> None:
-    """Show a text, such as a password that was read late, in no line from now on."""
+    """Mask a text, such as a password read at run time, in all further lines."""
     for handler in logging.root.handlers:
         if isinstance(handler.formatter, TextFormatter):
             handler.formatter.hide(secret)
 
 
 def outcome(
-    message: str, function: str, version: str, began: float, report: Any = None
+    message_id: str,
+    function: str,
+    version: str,
+    started: float,
+    report: Any = None,
+    error: Exception | None = None,
 ) -> None:
-    """Log that a message is done, or, while an exception is handled, that it failed.
+    """Log that a message is done or, given an error, that it failed.
+
+    An outage is logged without a traceback: it is no bug of the function.
 
     Args:
-        message: its id.
+        message_id: the message's ID in SQS.
         function: name of the function.
-        version: what was built.
-        began: when, by `time.monotonic`.
-        report: what the function returned; numbers in it become metrics.
+        version: version of the build.
+        started: when the function was called, by `time.monotonic`.
+        report: what the function returned. Numbers in it become metrics.
+        error: what the function raised.
     """
-    error = sys.exc_info()[1]
-    numbers = _numbers(report)
+    status = "failed" if error else "done"
     fields = {
-        "messageId": message,
-        "outcome": "failed" if error else "done",
+        "messageId": message_id,
+        "outcome": status,
         "function": function,
         "version": version,
         "report": report,
@@ -121,45 +129,42 @@ def outcome(
     if error:
         fields["error"] = type(error).__name__
     metrics = {
-        "duration": round((time.monotonic() - began) * 1000, 3),
+        "duration": round((time.monotonic() - started) * 1000, 3),
         "messages": 1,
         "failures": int(bool(error)),
-    } | numbers
+    }
     logger.log(
         logging.ERROR if error else logging.INFO,
-        "message %s failed: %s" if error else "message %s done: %s",
-        message,
-        described(error) if error else _told(report),
-        exc_info=error and not is_outage(error),
-        extra={"fields": fields, "metrics": metrics},
+        "message %s %s: %s",
+        message_id,
+        status,
+        describe(error) if error else _summarize(report),
+        exc_info=error if error and not is_outage(error) else None,
+        extra={"fields": fields, "metrics": metrics | _sum_numbers(report)},
     )
 
 
-def described(error: BaseException) -> str:
-    """Return an error's name, its message, and the notes that it was given."""
-    notes = getattr(error, "__notes__", ())
-    return ": ".join([type(error).__name__, str(error), *notes])
-
-
-def _told(report: Any) -> str:
+def _summarize(report: Any) -> str:
     return json.dumps(report, default=str) if report else "nothing to do"
 
 
-def _numbers(report: Any) -> dict[str, float]:
-    """Add up the numbers of a report that is a dictionary or a list of them."""
+def _sum_numbers(report: Any) -> dict[str, float]:
+    """Sum up the numbers in a dictionary, or in a list of dictionaries, by key."""
     sums: dict[str, float] = {}
-    for each in report if isinstance(report, list) else [report]:
-        for name, value in each.items() if isinstance(each, dict) else ():
+    for part in report if isinstance(report, list) else [report]:
+        for name, value in part.items() if isinstance(part, dict) else ():
             if isinstance(value, int | float) and not isinstance(value, bool):
                 sums[name] = sums.get(name, 0) + value
     return sums
 
 
-def _metadata(created: float, metrics: dict[str, float]) -> dict[str, Any]:
-    units = [{"Name": name, "Unit": UNITS.get(name, "Count")} for name in metrics]
+def _describe_metrics(created: float, metrics: dict[str, float]) -> dict[str, Any]:
+    """Return the `_aws` object that makes CloudWatch read metrics from a line."""
     directive = {
         "Namespace": NAMESPACE,
         "Dimensions": [["function"]],
-        "Metrics": units,
+        "Metrics": [
+            {"Name": name, "Unit": UNITS.get(name, "Count")} for name in metrics
+        ],
     }
     return {"Timestamp": int(created * 1000), "CloudWatchMetrics": [directive]}

@@ -1,121 +1,60 @@
-"""Takes messages from an SQS queue, and gives back those that are not done."""
+"""Runs a function on the messages of an SQS queue."""
 
 import logging
-import queue
 import random
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from math import inf
-from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import TypeVar
 
-from context import CustomContext, is_outage
+import heartbeat
+from context import CustomContext
+from errors import describe, is_outage
+from heartbeat import Heartbeat
+from in_flight import InFlight
+from message_queue import MessageQueue, ReceivedMessage
 from settings import SettingsError
 
 logger = logging.getLogger("function")
 
-BATCH = 10
-LONGEST_HIDING = 11 * 3600  # SQS hides a message for 12 hours, in all
-LONGEST_PAUSE = 20
-LINGER = 0.02
-BEAT = 5
-LONGEST_SILENCE = 900  # of a thread; a request that is tried again takes minutes
+T = TypeVar("T")
 
-# Errors that no waiting mends, and what to do about each.
-REMEDIES = {
-    "NonExistentQueue": "there is no queue {queue}: name another by --read_queue",
-    "QueueDoesNotExist": "there is no queue {queue}: name another by --read_queue",
-    "AccessDenied": "access to {queue} is denied: the role needs sqs:ReceiveMessage, "
-    "DeleteMessage, ChangeMessageVisibility, GetQueueUrl and GetQueueAttributes",
-    "ExpiredToken": "the credentials have expired: renew them, and start again",
-    "InvalidClientTokenId": "AWS does not know these credentials: check them",
-    "UnrecognizedClient": "AWS does not know these credentials: check them",
-    "SignatureDoesNotMatch": "the secret key is wrong: check the credentials",
-    "NoCredentials": "there are no AWS credentials: set them in the environment",
-    "InvalidRegion": "there is no such AWS region: check --region or AWS_REGION",
-    "NoRegion": "there is no AWS region: set --region or AWS_REGION",
-}
-
-
-class PollerError(RuntimeError):
-    """The queue cannot be polled, and waiting does not help."""
-
-
-class Lease:
-    """How long a message stays hidden from others; a `parent` of the context."""
-
-    def __init__(self, seconds: float) -> None:
-        self.extend(seconds)
-        self.asked = monotonic()
-
-    def extend(self, seconds: float) -> None:
-        """Hide it for so long from now on."""
-        self._end = monotonic() + seconds
-
-    def left(self) -> float:
-        """Return the seconds left."""
-        return max(0, self._end - monotonic())
-
-    def get_remaining_time_in_millis(self) -> int:
-        """Return the time left, as AWS's context object does.
-
-        Who asks is at work: `asked` notes when.
-        """
-        self.asked = monotonic()
-        return round(self.left() * 1000)
-
-
-class Held:
-    """A message that was received, until SQS knows what became of it."""
-
-    def __init__(self, message: dict[str, Any], visibility: float) -> None:
-        self.id: str = message["MessageId"]
-        self.body: str = message["Body"]
-        self.receipt: str = message["ReceiptHandle"]
-        attributes = message.get("Attributes", {})
-        self.receives = int(attributes.get("ApproximateReceiveCount", 1))
-        self.group: str = attributes.get("MessageGroupId", "")
-        self.lease = Lease(visibility)
-        self.since = monotonic()
-        self.is_begun = self.is_finished = False
-        self.hide_for: int | None = None  # seconds until it comes back; None: delete it
-
-    def begin(self) -> None:
-        """Note that it is worked on from now."""
-        self.lease.asked = monotonic()
-        self.is_begun = True
+MAX_PAUSE = 20  # seconds
+MAX_RETRY_DELAY = 900  # seconds
+OUTAGE_RETRY_DELAY = 1  # seconds; the poller itself waits for the outage to end
 
 
 class Backoff:
-    """Pauses that double, up to a limit, with jitter.
+    """Pauses that double with each failure, up to a limit, with jitter.
 
     See https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
     """
 
     def __init__(self) -> None:
-        self.failures = 0
+        self._failures = 0
 
-    def pause(self) -> float:
+    def next_pause(self) -> float:
         """Return the seconds to wait after one more failure."""
-        self.failures += 1
-        longest = min(LONGEST_PAUSE, 0.2 * 2**self.failures)
+        self._failures += 1
+        longest = min(MAX_PAUSE, 0.2 * 2**self._failures)
         return random.uniform(longest / 2, longest)  # noqa: S311 - jitter
 
 
 class Poller:
-    """Runs a function on the messages of a queue.
+    """Receives messages, calls the function, and deletes the messages that are done.
 
-    A message that is done is deleted. One that fails comes back after a while, and goes
-    to the dead-letter queue after the receives that the queue's redrive policy allows.
-    While messages are worked on, or wait for it, their visibility is extended.
+    A message whose function fails becomes visible again after a delay. SQS moves it to
+    the dead-letter queue after the receives that the queue's redrive policy allows.
 
     Args:
-        make_context: makes a context; each thread has one of its own.
-        handle: does the work, given a message's id, its body and a context.
-        stop: ends the polling when it is set.
+        make_context: creates a context. Each thread has its own.
+        handle: processes a message, given its ID, its body and a context.
+        stop: set it to stop polling.
+
+    Raises:
+        SettingsError: the setting `read_queue` is missing.
     """
 
     def __init__(
@@ -131,326 +70,168 @@ class Poller:
         self._var = self._context.var
         if not self._var.read_queue:
             raise SettingsError("no queue to poll: set --read_queue or READ_QUEUE")
-        self._local = threading.local()
-        self._contexts: list[CustomContext] = []
-        self._lock = threading.Lock()
-        self._held: set[Held] = set()
-        self._finished: queue.SimpleQueue[Held | None] = queue.SimpleQueue()
-        self._room = threading.Condition()
-        self._stopped_groups: set[str] = set()
+        self._queue = MessageQueue(self._context)
+        # the messages of a group must be processed in their order
+        self._workers = 1 if self._queue.is_fifo else self._var.workers
+        self._in_flight = InFlight(self._queue, self._workers)
+        self._thread = threading.local()
+        self._worker_contexts: list[CustomContext] = []
+        self._client_lock = threading.Lock()
+        self._failed_groups: set[str] = set()
         self._outage = threading.Event()
+        self._unreachable: set[str] = set()
         self._backoff = Backoff()
-        self._url = ""
-        self._workers = 1
-        self._visibility = 30.0
-        self._asking = self._keeping = inf  # since when: requests, a turn of the keeper
-        self._is_over = threading.Event()
+        self._request_started = inf
 
     def poll(self) -> bool:
-        """Take messages until told to stop; tell whether all that was begun has ended.
+        """Process messages until stopped; return whether all started ones finished.
 
         Raises:
-            PollerError: the queue cannot be polled, and waiting does not help.
+            QueueError: the queue cannot be polled, and retries will not help.
+            SettingsError: the heartbeat file cannot be written.
         """
-        self._start_heart()
-        if not self._patiently(self._find_queue):
-            return True
-        logger.info("polling %s", self._url)
-        if not self._url.endswith(".fifo"):
-            self._workers = self._var.workers
-        pool = ThreadPoolExecutor(self._workers, "worker")
-        keeper = threading.Thread(target=self._keep, name="keeper", daemon=True)
-        keeper.start()
-        try:
-            while self._wait_for_room() and self._wait_out_outage():
-                messages = self._patiently(self._receive)
-                if messages is None:
-                    break
-                for message in messages:
-                    held = Held(message, self._visibility)
-                    with self._room:
-                        self._held.add(held)
-                    pool.submit(self._work_on, held)
-                if self._var.once or (
-                    not messages and self._patiently(self._is_drained)
-                ):
-                    break
-        finally:
-            has_ended = self._end(pool)
-            self._finished.put(None)
-            keeper.join()
-            self._is_over.set()
-            for context in (self._context, *self._contexts):
-                if has_ended:
-                    context.close()
-        return has_ended
+        with Heartbeat(self._var.heartbeat, self._find_stuck):
+            if not self._request(self._queue.connect):
+                return True
+            logger.info("polling %s", self._queue.url)
+            pool = ThreadPoolExecutor(self._workers, "worker")
+            self._in_flight.start()
+            try:
+                self._receive_until_stopped(pool)
+            finally:
+                has_finished = self._shut_down(pool)
+                self._in_flight.stop()
+                if has_finished:
+                    for context in (self._context, *self._worker_contexts):
+                        context.close()
+            return has_finished
 
-    def _work_on(self, held: Held) -> None:
-        """Handle a message, in a thread of the pool."""
-        with self._room:
-            if held.hide_for is not None:  # given back meanwhile
+    def _receive_until_stopped(self, pool: ThreadPoolExecutor) -> None:
+        while self._wait_for_capacity() and self._wait_for_services():
+            messages = self._request(self._receive)
+            if messages is None:
                 return
-            if self._stop.is_set() or held.group in self._stopped_groups:
-                self._finish(held, hide_for=0)
+            for message in messages:
+                self._in_flight.add(message)
+                pool.submit(self._process, message)
+            if self._var.once or (not messages and self._request(self._is_drained)):
                 return
-            held.begin()
-        context = self._own_context()
-        context.parent = held.lease
+
+    def _receive(self) -> list[ReceivedMessage]:
+        wait = min(self._var.poll_interval, 1 if self._var.drain else 20)
+        messages = self._queue.receive(self._var.poll_batch_size, wait)
+        self._failed_groups.clear()
+        return messages
+
+    def _is_drained(self) -> bool:
+        return self._var.drain and self._in_flight.is_empty() and self._queue.is_empty()
+
+    def _process(self, message: ReceivedMessage) -> None:
+        """Call the function for a message, in a worker thread."""
+        with self._in_flight.changed:
+            if message.is_finished:  # `_shut_down` has returned it
+                return
+            if self._stop.is_set() or message.group in self._failed_groups:
+                self._in_flight.finish(message, return_after=0)
+                return
+            message.start()
+        context = self._thread_context()
+        context.parent = message.lease
         try:
-            self._handle(held.id, held.body, context)
+            self._handle(message.id, message.body, context)
         except Exception as error:
-            if held.group:
-                self._stopped_groups.add(held.group)
-            delay = self._var.retry_delay * 2 ** (held.receives - 1)
+            if message.group:
+                self._failed_groups.add(message.group)
+            delay = self._var.retry_delay * 2 ** (message.receive_count - 1)
             if is_outage(error):
-                for name in {"rds", "s3"} & context.__dict__.keys():
-                    getattr(self._context, name)  # so that it is checked
+                self._unreachable |= context.used_services
                 self._outage.set()
-                delay = 1
-            self._finish(held, hide_for=min(900, delay))
+                delay = OUTAGE_RETRY_DELAY
+            self._in_flight.finish(message, min(MAX_RETRY_DELAY, delay))
         else:
-            self._finish(held, hide_for=None)
+            self._in_flight.finish(message, return_after=None)
 
-    def _finish(self, held: Held, hide_for: int | None) -> None:
-        held.hide_for = hide_for
-        held.is_finished = True
-        self._finished.put(held)
-        with self._room:
-            if self._in_hand() < self._workers:
-                self._room.notify_all()
+    def _thread_context(self) -> CustomContext:
+        """Return the current thread's own context."""
+        if not hasattr(self._thread, "context"):
+            with self._client_lock:  # boto3 cannot create two clients at once
+                context = self._make_context()
+                _ = context.s3
+            self._thread.context = context
+            self._worker_contexts.append(context)
+        own: CustomContext = self._thread.context
+        return own
 
-    def _own_context(self) -> CustomContext:
-        if not hasattr(self._local, "context"):
-            with self._lock:  # boto3's session makes one client at a time
-                self._local.context = self._make_context()
-                _ = self._local.context.s3
-            self._contexts.append(self._local.context)
-        context: CustomContext = self._local.context
-        return context
-
-    def _keep(self) -> None:
-        """Tell SQS what has become of messages, and extend the visibility of others."""
-        is_going_on = True
-        while is_going_on:
-            self._keeping = monotonic()
-            finished: list[Held] = []
-            wait = min(self._visibility, LONGEST_SILENCE) / 6
-            while len(finished) < BATCH:
-                try:
-                    held = self._finished.get(timeout=LINGER if finished else wait)
-                except queue.Empty:
-                    break
-                if held is None:
-                    is_going_on = False
-                    break
-                finished.append(held)
-            self._tell(finished)
-            self._extend()
-
-    def _tell(self, finished: list[Held]) -> None:
-        done = [held for held in finished if held.hide_for is None]
-        if done:
-            self._request("delete_message_batch", done, {})
-        for hide_for in {held.hide_for for held in finished} - {None}:
-            some = [held for held in finished if held.hide_for == hide_for]
-            more = {"VisibilityTimeout": hide_for}
-            self._request("change_message_visibility_batch", some, more)
-        with self._room:
-            self._held -= set(finished)
-            self._room.notify_all()
-
-    def _extend(self) -> None:
-        now = monotonic()
-        with self._room:
-            short = [
-                held
-                for held in self._held
-                if held.lease.left() < self._visibility * 0.667
-                and now - held.since < LONGEST_HIDING
-            ]
-        for first in range(0, len(short), BATCH):
-            some = short[first : first + BATCH]
-            more = {"VisibilityTimeout": int(self._visibility)}
-            if self._request("change_message_visibility_batch", some, more):
-                for held in some:
-                    held.lease.extend(self._visibility)
-
-    def _request(self, action: str, some: list[Held], more: dict[str, Any]) -> bool:
-        """Send a batch; a failure means that messages come back, and does no harm."""
-        entries = [
-            {"Id": str(number), "ReceiptHandle": held.receipt, **more}
-            for number, held in enumerate(some)
-        ]
-        try:
-            send = getattr(self._context.sqs, action)
-            failed = send(QueueUrl=self._url, Entries=entries).get("Failed", [])
-        except Exception as error:
-            failed = [{"Message": f"{type(error).__name__}: {error}"}]
-        for each in failed:
-            logger.warning("%s failed: %s", action, each.get("Message"))
-        return not failed
-
-    def _start_heart(self) -> None:
-        """Touch the heartbeat file from now on, if there shall be one.
-
-        Raises:
-            SettingsError: the file cannot be written.
-        """
-        if not self._var.heartbeat:
-            return
-        file = Path(self._var.heartbeat)
-        try:
-            file.touch()
-        except OSError as error:
-            raise SettingsError(
-                f"the heartbeat file {file} cannot be written ({error.strerror}): name "
-                "another by --heartbeat"
-            ) from None
-        threading.Thread(target=self._beat, args=[file], daemon=True).start()
-
-    def _beat(self, file: Path) -> None:
-        """Touch the file for as long as all goes on."""
-        told: list[str] = []
-        while not self._is_over.wait(BEAT):
-            silent = self._silent()
-            if not silent:
-                with suppress(OSError):  # the file's age tells
-                    file.touch()
-            elif silent != told:
-                logger.error("stuck: %s", ", ".join(silent))
-            told = silent
-
-    def _silent(self) -> list[str]:
-        """Return the threads, and the messages worked on, that do not go on."""
-        with self._room:
-            asked = {
-                f"message {held.id}": held.lease.asked
-                for held in self._held
-                if held.is_begun and not held.is_finished
-            }
-        threads = {"receiver": self._asking, "keeper": self._keeping}
-        now, limit = monotonic(), self._var.stuck_after
-        return [
-            *(name for name, at in asked.items() if now - at > limit),
-            *(name for name, at in threads.items() if now - at > LONGEST_SILENCE),
-        ]
-
-    def _wait_for_room(self) -> bool:
-        """Wait until a worker is about to be idle; tell whether to go on.
-
-        What is finished, but not told to SQS yet, takes no worker; only so much of it
-        may gather.
-        """
-        with self._room:
-            while not self._stop.is_set() and (
-                self._in_hand() >= self._workers
-                or len(self._held) > self._workers + BATCH
-            ):
-                self._room.wait(0.2)
+    def _wait_for_capacity(self) -> bool:
+        """Wait until a worker is idle; return False if stopped."""
+        with self._in_flight.changed:
+            while not self._stop.is_set() and not self._in_flight.has_capacity():
+                self._in_flight.changed.wait(0.2)
         return not self._stop.is_set()
 
-    def _in_hand(self) -> int:
-        return sum(not held.is_finished for held in self._held)
-
-    def _wait_out_outage(self) -> bool:
-        """Wait until what the function needs is there again; tell whether to go on."""
+    def _wait_for_services(self) -> bool:
+        """After an outage, wait until all services respond; return False if stopped."""
         backoff = Backoff()
-        while self._outage.is_set() and not self._stop.wait(backoff.pause()):
+        while self._outage.is_set() and not self._stop.wait(backoff.next_pause()):
             try:
-                self._context.check()
+                self._context.check(self._unreachable)
             except Exception as error:
-                logger.warning("waiting: %s", error)
+                logger.warning("waiting for S3 or the database: %s", describe(error))
             else:
-                logger.info("going on")
+                logger.info("resumed")
                 self._outage.clear()
         return not self._stop.is_set()
 
-    def _patiently(self, act: Callable[[], Any]) -> Any:
-        """Return what `act` returns, however long it takes; None when told to stop.
+    def _request(self, send: Callable[[], T]) -> T | None:
+        """Send a request to SQS until it succeeds; return None if stopped.
 
         Raises:
-            PollerError: it fails for good.
+            QueueError: it fails, and retries will not help.
         """
         while not self._stop.is_set():
-            self._asking = monotonic()
+            self._request_started = monotonic()
             try:
-                result = act()
+                response = send()
             except Exception as error:
-                self._refuse(error)
-                logger.warning("waiting: %s: %s", type(error).__name__, error)
-                self._stop.wait(self._backoff.pause())
+                self._queue.raise_if_permanent(error)
+                logger.warning("waiting for SQS: %s", describe(error))
+                self._stop.wait(self._backoff.next_pause())
             else:
                 self._backoff = Backoff()
-                return result
+                return response
             finally:
-                self._asking = inf
+                self._request_started = inf
         return None
 
-    def _refuse(self, error: Exception) -> None:
-        # botocore gives a connection that was closed a response, which is None
-        answer = (getattr(error, "response", None) or {}).get("Error", {})
-        code = str(answer.get("Code", type(error).__name__)).rpartition(".")[2]
-        code = code.removesuffix("Exception").removesuffix("Error")
-        if code in REMEDIES:
-            name = self._url or self._var.read_queue
-            raise PollerError(REMEDIES[code].format(queue=name)) from error
+    def _find_stuck(self) -> list[str]:
+        stuck = self._in_flight.find_stuck(self._var.stuck_after)
+        if monotonic() - self._request_started > heartbeat.MAX_SILENCE:
+            stuck.append("receiver")
+        return stuck
 
-    def _find_queue(self) -> bool:
-        name = self._var.read_queue
-        if "://" in name:
-            self._url = name
-        else:
-            self._url = self._context.sqs.get_queue_url(QueueName=name)["QueueUrl"]
-        self._visibility = max(1.0, self._numbers("VisibilityTimeout")[0])
-        return True
+    def _shut_down(self, pool: ThreadPoolExecutor) -> bool:
+        """Wait for started messages; return whether all of them finished.
 
-    def _receive(self) -> list[dict[str, Any]]:
-        answer = self._context.sqs.receive_message(
-            QueueUrl=self._url,
-            MaxNumberOfMessages=self._var.poll_batch_size,
-            WaitTimeSeconds=min(self._var.poll_interval, 1 if self._var.drain else 20),
-            MessageSystemAttributeNames=["ApproximateReceiveCount", "MessageGroupId"],
-        )
-        self._stopped_groups.clear()
-        return list(answer.get("Messages", []))
-
-    def _is_drained(self) -> bool:
-        if not self._var.drain:
-            return False
-        with self._room:
-            is_idle = not self._held
-        return is_idle and not any(
-            self._numbers(
-                "ApproximateNumberOfMessages",
-                "ApproximateNumberOfMessagesNotVisible",
-                "ApproximateNumberOfMessagesDelayed",
-            )
-        )
-
-    def _numbers(self, *names: str) -> list[int]:
-        found = self._context.sqs.get_queue_attributes(
-            QueueUrl=self._url, AttributeNames=list(names)
-        )
-        return [int(found["Attributes"][name]) for name in names]
-
-    def _end(self, pool: ThreadPoolExecutor) -> bool:
-        """Wait for what was begun; give the rest back, and what takes too long."""
+        Once stopped, messages that have not been started return to the queue at once,
+        and those that are still running after the grace period return, too.
+        """
         pool.shutdown(wait=False)
-        end = monotonic() + self._var.grace
-        with self._room:
-            while self._held and (not self._stop.is_set() or monotonic() < end):
+        deadline = inf
+        with self._in_flight.changed:
+            while (messages := self._in_flight.unfinished()) and monotonic() < deadline:
                 if self._stop.is_set():
-                    self._give_back_what_waits()
-                else:
-                    end = monotonic() + self._var.grace
-                self._room.wait(0.1)
-            late = list(self._held)
-        for held in late:
-            logger.warning("message %s given back: its time is up", held.id)
-            self._finish(held, hide_for=0)
-        return not late
+                    deadline = min(deadline, monotonic() + self._var.grace)
+                    self._return_not_started(messages)
+                self._in_flight.changed.wait(0.1)
+            for message in messages:
+                logger.warning(
+                    "message %s returned to the queue: the grace period ended",
+                    message.id,
+                )
+                self._in_flight.finish(message, return_after=0)
+        return not messages
 
-    def _give_back_what_waits(self) -> None:
-        for held in self._held:
-            if not held.is_begun and held.hide_for is None:
-                self._finish(held, hide_for=0)
+    def _return_not_started(self, messages: list[ReceivedMessage]) -> None:
+        for message in messages:
+            if not message.is_started:
+                self._in_flight.finish(message, return_after=0)

@@ -1,8 +1,7 @@
-"""Every setting of every entry point, declared once.
+"""The settings of all wrappers and functions, each declared once in `SETTINGS`.
 
-A value comes from the command line, else from the environment, else from the
-configuration file, else from the default below. `--help` of any entry point
-prints this page.
+The command line overrides the environment, which overrides the configuration file,
+which overrides the defaults. `--help` lists all settings.
 """
 
 import codecs
@@ -25,74 +24,79 @@ CONFIG_FILE = Path(__file__).with_name("config.yml")
 
 
 class SettingsError(ValueError):
-    """A setting that cannot be used; the message is for the person who set it."""
+    """A setting is unknown, invalid or missing. The message is for the user."""
 
 
 class Setting(NamedTuple):
-    """One setting; the environment knows it by its name in capitals, or by `env`."""
+    """One setting: `--name` on the command line, `name` in the configuration file.
+
+    `parse` converts its text and raises `ArgumentTypeError`. The environment variable
+    is the name in capitals, unless `env` names another. `options` are further arguments
+    of argparse's `add_argument`.
+    """
 
     name: str
-    kind: Callable[[str], Any]
+    parse: Callable[[str], Any]
     default: Any
     help: str
     env: str = ""
-    words: dict[str, Any] = {}  # noqa: RUF012 - never changed, handed on to argparse
+    options: dict[str, Any] = {}  # noqa: RUF012 - never changed
 
 
 def number_between(low: int, high: int) -> Callable[[str], int]:
-    """Return a reader of whole numbers from `low` to `high`, both included."""
+    """Return a parser of whole numbers from `low` to `high`, both included."""
 
-    def read_number(text: str) -> int:
+    def parse_number(text: str) -> int:
         if text.isdecimal() and low <= int(text) <= high:
             return int(text)
-        raise ArgumentTypeError(f"{text!r} is no whole number from {low} to {high}")
+        raise ArgumentTypeError(f"{text!r} is not a whole number from {low} to {high}")
 
-    return read_number
+    return parse_number
 
 
 def unescape(text: str) -> str:
-    r"""Return `text` with its backslash escapes read, so that a shell can say `\t`."""
+    r"""Return `text` with its backslash escapes replaced: `\t` becomes a tab."""
     return text.encode("latin-1", "backslashreplace").decode("unicode_escape")
 
 
 def one_character(text: str) -> str:
-    """Return the character that `text` says, escapes read."""
-    found = unescape(text)
-    if len(found) != 1:
-        raise ArgumentTypeError(f"{text!r} is not one character")
-    return found
+    """Parse a single character, which may be written as a backslash escape."""
+    character = unescape(text)
+    if len(character) != 1:
+        raise ArgumentTypeError(f"{text!r} is not a single character")
+    return character
 
 
 def encoding(text: str) -> str:
-    """Return the name of an encoding."""
+    """Parse the name of an encoding."""
     try:
         codecs.lookup(text)
     except LookupError:
-        raise ArgumentTypeError(f"{text!r} is no encoding that Python knows") from None
+        raise ArgumentTypeError(f"Python does not know the encoding {text!r}") from None
     return text
 
 
 def url(text: str) -> str:
-    """Return the URL of a service."""
-    found = urlsplit(text)
-    if found.scheme not in ("http", "https") or not found.netloc:
-        raise ArgumentTypeError(f"{text!r} is no URL, as in http://127.0.0.1:4566")
+    """Parse the URL of a service."""
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise ArgumentTypeError(f"{text!r} is not a URL such as http://127.0.0.1:4566")
     return text
 
 
 def share(text: str) -> float:
-    """Return a share of a whole."""
+    """Parse a share, a number from 0 to 1."""
     try:
-        found = float(text)
+        number = float(text)
     except ValueError:
-        found = -1
-    if not 0 <= found <= 1:
-        raise ArgumentTypeError(f"{text!r} is no number from 0 to 1")
-    return found
+        number = -1
+    if not 0 <= number <= 1:
+        raise ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
+    return number
 
 
 class Secret(str):
-    """A text that does not show when settings are printed or logged."""
+    """A string whose `repr` is masked, so that printed settings do not show it."""
 
     __slots__ = ()
 
@@ -106,7 +110,10 @@ SETTINGS: dict[str, list[Setting]] = {
     "queue": [
         Setting("read_queue", str, None, "name or URL of the queue to poll"),
         Setting(
-            "poll_batch_size", number_between(1, 10), 10, "messages to ask for at once"
+            "poll_batch_size",
+            number_between(1, 10),
+            10,
+            "most messages to receive in one request",
         ),
         Setting(
             "poll_interval",
@@ -114,47 +121,62 @@ SETTINGS: dict[str, list[Setting]] = {
             5,
             "seconds that a request waits for messages (long polling)",
         ),
-        Setting("workers", number_between(1, 64), 1, "messages to work on at once"),
+        Setting(
+            "workers",
+            number_between(1, 64),
+            1,
+            "messages to process at the same time; always 1 for a FIFO queue",
+        ),
         Setting(
             "grace",
             number_between(0, 3600),
             20,
-            "seconds that a message in hand has to finish after SIGTERM",
+            "grace period: seconds that running messages have to finish after SIGTERM",
         ),
         Setting(
             "retry_delay",
             number_between(0, 900),
             10,
-            "seconds before a message that failed comes back; doubled each time",
+            "seconds before a failed message is visible again; doubles with each "
+            "receive, up to 900",
         ),
         Setting(
-            "heartbeat", str, None, "file to touch while all goes on, for health checks"
+            "heartbeat",
+            str,
+            None,
+            "file to touch every 5 seconds while nothing is stuck, for health checks",
         ),
         Setting(
             "stuck_after",
             number_between(1, 43200),
             900,
-            "seconds after which a function that has not asked for the time left "
-            "counts as stuck",
+            "seconds after which a function counts as stuck if it has not called "
+            "`time_remaining` or `require_time`",
         ),
-        Setting("once", bool, False, "end after one batch of messages", words=FLAG),
-        Setting("drain", bool, False, "end when the queue is empty", words=FLAG),
-        Setting("event", str, None, "run once, on this file's event", "EVENT_FILE"),
+        Setting("once", bool, False, "stop after one batch of messages", options=FLAG),
+        Setting("drain", bool, False, "stop when the queue is empty", options=FLAG),
+        Setting(
+            "event",
+            str,
+            None,
+            "file with one event: run the function on it instead of polling",
+            "EVENT_FILE",
+        ),
     ],
     "log": [
         Setting(
             "log_format",
             str,
             "auto",
-            "auto is text on a terminal, JSON elsewhere",
-            words={"choices": ["auto", "text", "json"]},
+            "format of the log; auto is text on a terminal and JSON elsewhere",
+            options={"choices": ["auto", "text", "json"]},
         ),
         Setting(
             "log_level",
             str,
             "INFO",
-            "how much to say",
-            words={"choices": ["DEBUG", "INFO", "WARNING", "ERROR"]},
+            "lowest level to log; DEBUG includes the logs of libraries",
+            options={"choices": ["DEBUG", "INFO", "WARNING", "ERROR"]},
         ),
     ],
     "AWS": [
@@ -163,146 +185,161 @@ SETTINGS: dict[str, list[Setting]] = {
             "s3_endpoint",
             url,
             None,
-            "URL of S3, where it is not AWS's own",
+            "URL of S3, if not the one of AWS",
             "AWS_ENDPOINT_URL_S3",
         ),
         Setting(
             "sqs_endpoint",
             url,
             None,
-            "URL of SQS, where it is not AWS's own",
+            "URL of SQS, if not the one of AWS",
             "AWS_ENDPOINT_URL_SQS",
         ),
     ],
     "database": [
         Setting("db_host", str, "127.0.0.1", "host of the database"),
         Setting(
-            "db_port", number_between(1, 65535), None, "port, if not the usual one"
+            "db_port",
+            number_between(1, 65535),
+            None,
+            "port of the database, if not the usual one",
         ),
         Setting("db_name", str, "main", "name of the database"),
         Setting("db_user", str, "worker", "user of the database"),
-        Setting("db_pass", Secret, None, "password; better in the environment"),
+        Setting(
+            "db_pass",
+            Secret,
+            None,
+            "password of the user; prefer the environment variable",
+        ),
         Setting(
             "db_secret",
             str,
             None,
-            "ARN of the secret of AWS that holds user and password, instead of both",
+            "ARN of a secret in AWS Secrets Manager, to use instead of db_user and "
+            "db_pass",
         ),
         Setting(
             "db_tls",
             str,
             "verify",
-            "encrypt and verify the server, or encrypt if it can (for the shim)",
-            words={"choices": ["verify", "prefer"]},
+            "verify: require TLS and check the server's certificate; prefer: use TLS "
+            "if the server offers it, for the shim only",
+            options={"choices": ["verify", "prefer"]},
         ),
-        Setting("db_ca", str, None, "file of CA certificates, if not the system's"),
+        Setting("db_ca", str, None, "CA bundle file, if not the system's"),
     ],
     "rows": [
         Setting("delimiter", one_character, ",", "character between two fields"),
-        Setting("newline", unescape, r"\n", "what ends a line"),
+        Setting("newline", unescape, r"\n", "characters that end a line"),
         Setting("encoding", encoding, "utf-8", "encoding of the file", "FILE_ENCODING"),
-        Setting("header", bool, False, "leave the first row out", words=FLAG),
-        Setting("null", unescape, r"\\N", "a field that is NULL", "NULL_FIELD"),
-        Setting("table", str, None, "table that takes the rows", "DB_TABLE"),
+        Setting("header", bool, False, "skip the first row", options=FLAG),
+        Setting("null", unescape, r"\\N", "field that stands for NULL", "NULL_FIELD"),
+        Setting("table", str, None, "table to load the rows into", "DB_TABLE"),
         Setting(
             "columns",
             str,
             None,
             "columns of the table, in the order of the fields",
             "DB_COLUMNS",
-            words={"nargs": "+"},
+            options={"nargs": "+"},
         ),
         Setting(
             "insert_statement",
             str,
             "",
-            "statement that takes a row, instead of the database's bulk statement; "
-            "{table}, {columns} and {values} are filled in",
+            "statement that inserts one row, to use instead of a bulk load; "
+            "{table}, {columns} and {values} are replaced",
         ),
-        Setting("load_column", str, "", "column that takes the number of the load"),
+        Setting("load_column", str, "", "column that receives the number of the load"),
         Setting(
             "on_new_version",
             str,
             "append",
-            "what a new version of an object does to the rows of earlier ones; to "
-            "replace them, load_column must be set",
-            words={"choices": ["append", "replace"]},
+            "append: keep the rows of an object's earlier versions; replace: delete "
+            "them, for which load_column must be set",
+            options={"choices": ["append", "replace"]},
         ),
         Setting(
             "max_reject_share",
             share,
             0.5,
-            "share of bad lines, from 0 to 1, above which a file fails whole",
+            "share of rejected lines, from 0 to 1, above which no line of a file is "
+            "loaded",
         ),
     ],
 }
 
 
-class _Parser(ArgumentParser):  # type: ignore[misc] # it has no types
+class _Parser(ArgumentParser):  # type: ignore[misc] # configargparse has no types
     def error(self, message: str) -> Any:
-        told = " ".join(message.split())  # that of YAML has several lines
-        raise SettingsError(f"{told}; --help lists every setting")
+        one_line = " ".join(message.split())  # YAML's messages have several lines
+        raise SettingsError(f"{one_line}; --help lists all settings")
 
 
 @cache
 def parser() -> ArgumentParser:
     """Return the parser of all settings."""
     result = _Parser(
-        description="Runs the function on the messages of a queue, or on one event.",
+        description="Runs the function on the messages of a queue or on one event.",
         formatter_class=ArgumentDefaultsHelpFormatter,
         config_file_parser_class=YAMLConfigFileParser,
         default_config_files=[str(CONFIG_FILE)],
         allow_abbrev=False,
         add_config_file_help=False,
         add_env_var_help=False,
-        epilog="The command line goes before the environment, which goes before the "
-        "configuration file, which goes before the defaults.",
+        epilog="The command line overrides the environment, which overrides the "
+        "configuration file, which overrides the defaults.",
     )
     result.add_argument(
         "--const_path",
         is_config_file_arg=True,
         env_var="CONST_PATH",
         default=SUPPRESS,
-        help="configuration file; by default that of the build [env var: CONST_PATH]",
+        help="configuration file (default: config.yml of the build) "
+        "[env var: CONST_PATH]",
     )
     for title, settings in SETTINGS.items():
         group = result.add_argument_group(title)
-        for name, kind, default, text, env, words in settings:
+        for name, parse, default, text, env, options in settings:
             variable = env or name.upper()
+            is_flag = parse is bool
             group.add_argument(
                 f"--{name}",
                 env_var=variable,
                 default=default,
                 help=f"{text} [env var: {variable}]",
-                **({"type": kind} | words if kind is not bool else words),
+                **(options if is_flag else {"type": parse, **options}),
             )
     return result
 
 
 def read(args: Sequence[str] = (), needs: Sequence[str] = ()) -> Box:
-    """Return the settings: configuration file < environment < `args`.
+    """Read the settings: configuration file < environment < `args`.
 
-    A variable that is empty counts as absent.
+    An empty environment variable counts as absent.
 
     Args:
-        args: command line, as a list of words.
+        args: command-line arguments.
         needs: names of settings that must not be empty.
 
+    Returns:
+        A read-only box: `var.poll_batch_size`.
+
     Raises:
-        SettingsError: a setting is unknown, of the wrong type or out of range, or one
-            of `needs` is missing.
+        SettingsError: a setting is unknown or invalid, or one of `needs` is missing.
     """
     environment = {name: value for name, value in os.environ.items() if value}
-    found = parser().parse_args(list(args), env_vars=environment)
-    if found.on_new_version == "replace" and not found.load_column:
+    values = vars(parser().parse_args(list(args), env_vars=environment))
+    if values["on_new_version"] == "replace" and not values["load_column"]:
         raise SettingsError(
-            "on_new_version is 'replace', but load_column is not set: name the column "
-            "of the table that takes the number of the load"
+            "on_new_version is 'replace', but load_column is not set: set it to the "
+            "column of the table that receives the number of the load"
         )
-    missing = [name for name in needs if not getattr(found, name)]
+    missing = [name for name in needs if not values[name]]
     if missing:
         raise SettingsError(
             f"{' and '.join(missing)} must be set: in the configuration file, in the "
-            "environment or on the command line; --help lists every setting"
+            "environment or on the command line; --help lists all settings"
         )
-    return Box(vars(found), frozen_box=True)
+    return Box(values, frozen_box=True)

@@ -1,9 +1,7 @@
-"""Functions: one file each, and its defaults in `config/` under the same name.
+"""The functions, one module each.
 
-What a wrapper imports as `func.run` is the `run` of one of these files: the build
-puts it here in the place of the one below, which only says what each must be. `NEEDS`
-names the settings without which a function cannot begin; one that has none leaves it
-out.
+Wrappers import `run` and `NEEDS` from this package. A build replaces this file with one
+that takes them from the module of one function, such as `func.worker`.
 """
 
 from typing import Any
@@ -11,20 +9,22 @@ from typing import Any
 from context import CustomContext
 
 __version__ = "source"
+
+# Names of the settings that the function requires. A function may omit it.
 NEEDS: tuple[str, ...] = ()
 
 
 def run(event: str, context: CustomContext) -> Any:
-    """Handle one message.
+    """Process one message. Every function's module has such a `run`.
 
     Args:
         event: body of the message, as JSON.
-        context: all that touches disk or network.
+        context: settings, clients, and the time left.
 
     Returns:
-        A report that JSON can hold, for the log.
+        A report for the log that can be written as JSON. Numbers in it become metrics.
 
     Raises:
-        Exception: the message is not done, and goes back to the queue.
+        Exception: the message failed and returns to the queue.
     """
-    raise NotImplementedError("this is no build: see `make help`")
+    raise NotImplementedError("this is not a build: run `make build` first")

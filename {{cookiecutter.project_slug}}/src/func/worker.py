@@ -1,4 +1,4 @@
-"""Loads the rows of files that have landed in S3 into a table."""
+"""Loads the rows of files that arrive in S3 into a database table."""
 
 from typing import Any
 
@@ -10,37 +10,32 @@ NEEDS = ("table", "columns")
 
 
 def run(event: str, context: CustomContext) -> list[dict[str, Any]]:
-    """Load every object that `event` names, each in a transaction of its own.
-
-    The same state of an object is loaded once, however often it is named. A line that
-    is no row, or that the database refuses, is set aside with its reason.
+    """Load all objects that the event names, each in its own transaction.
 
     Args:
-        event: body of a message, see `lib.events`.
-        context: gives the settings, S3, the database and the time left.
+        event: body of a message, see `lib.events.objects`.
+        context: settings, clients, and the time left.
 
     Returns:
-        A report on each object: its name, what became of it, and the numbers of rows
-        loaded and rejected.
+        A report for each object: `{"object": "s3://raw/worker/clicks.csv",
+        "outcome": "loaded", "loaded": 1000, "rejected": 0}`.
     """
-    found = events.objects(event)
-    return [context.rds.retry(load, each, context) for each in found]
+    objects = events.objects(event)
+    return [context.rds.retry(load_object, each, context) for each in objects]
 
 
-def load(found: events.S3Object, context: CustomContext) -> dict[str, Any]:
-    """Load one object; return the report."""
-    var = context.var
-    how = rows.Format(
-        len(var.columns), var.delimiter, var.newline, var.encoding, var.null, var.header
-    )
+def load_object(s3_object: events.S3Object, context: CustomContext) -> dict[str, Any]:
+    """Load an object that has not been loaded before, and return the report.
+
+    Lines that are no rows, and rows that the database refuses, become rejects.
+    """
     context.require_time()
-    found = events.resolved(found, context.s3)
-    entry: Load
-    with context.rds.load(found, var.table, var.columns, __name__) as entry:
-        if entry.is_new:
-            answer = context.s3.get_object(**found.request)
-            if entry.begin(answer):
-                for chunk in rows.chunks(answer["Body"], how):
-                    context.require_time()
-                    entry.add(chunk)
-    return entry.report
+    var = context.var
+    s3_object = events.pin_version(s3_object, context.s3)
+    load: Load
+    with context.rds.load(s3_object, var.table, var.columns, __name__) as load:
+        body = load.open(context.s3)
+        for chunk in rows.read_chunks(body, rows.Format.from_settings(var)):
+            context.require_time()
+            load.add(chunk)
+    return load.report

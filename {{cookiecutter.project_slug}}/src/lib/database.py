@@ -1,6 +1,6 @@
-"""The client of a database, whatever the database: transactions, retries, loads.
+"""A database client: transactions, retries, loads. The same for every database.
 
-`lib.rds` adds what is one database's own: how to connect, its SQL, its errors.
+`lib.rds` adds what is specific to one database: its driver, its SQL, its errors.
 """
 
 import logging
@@ -13,7 +13,7 @@ from enum import Enum, auto
 from typing import Any, ParamSpec, TypeVar
 
 from lib.events import S3Object
-from lib.loads import DatabaseAwayError, Load, Store
+from lib.loads import DatabaseUnreachableError, Load, Store
 
 logger = logging.getLogger("function")
 
@@ -21,26 +21,25 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 ATTEMPTS = 3
-PATIENCE = 900  # seconds for a lock that others hold, as long as a Lambda lives
+MAX_LOCK_WAIT = 900  # seconds, as long as a Lambda can run
 
 
-class Trouble(Enum):
-    """What stands in the way of a transaction, and may not the next time."""
+class RetryReason(Enum):
+    """Why a transaction failed that may succeed if it is retried."""
 
-    AWAY = auto()  # the connection is lost
-    READ_ONLY = auto()  # after a failover it leads to a reader
-    CONFLICT = auto()  # a deadlock
-    BUSY = auto()  # others hold a lock for long
+    CONNECTION_LOST = auto()
+    READ_ONLY = auto()  # after a failover, the connection leads to a reader
+    DEADLOCK = auto()
+    LOCK_TIMEOUT = auto()
 
 
 class Database(ABC):
-    """Client of a database; it connects when it is first needed.
+    """Client of a database. It connects on first use and keeps the connection.
 
     Args:
         var: settings.
-        driver: module that connects (PEP 249); by default the database's own.
-        credentials: returns user and password, as they are now; by default those of
-            the settings.
+        driver: module that connects (PEP 249). Defaults to the database's own.
+        credentials: returns the current user and password. Defaults to the settings.
     """
 
     def __init__(
@@ -50,35 +49,41 @@ class Database(ABC):
         credentials: Callable[[], tuple[str, str]] | None = None,
     ) -> None:
         self._var = var
-        self._given = driver
-        self._credentials = credentials or (lambda: (var.db_user, var.db_pass or ""))
-        self._known: tuple[str, str] | None = None
+        self._driver = driver
+        self._read_credentials = credentials or (
+            lambda: (var.db_user, var.db_pass or "")
+        )
+        self._credentials: tuple[str, str] | None = None
         self._connection: Any = None
 
     @contextmanager
     def load(
-        self, found: S3Object, table: str, columns: Sequence[str], function: str
+        self, s3_object: S3Object, table: str, columns: Sequence[str], function: str
     ) -> Iterator[Load]:
-        """Open one transaction for rows, rejects and ledger entry: all or nothing.
+        """Open a transaction for rows, rejects and ledger entry: all or nothing.
 
         Args:
-            found: the object whose rows are loaded.
-            table: table that takes the rows, by its schema too if need be.
+            s3_object: the object to load, with its version or ETag.
+            table: table for the rows, optionally with its schema: `schema.table`.
             columns: columns of the table, in the order of the fields.
-            function: who loads it, for the ledger.
+            function: name of the function, for the ledger.
+
+        Raises:
+            DatabaseUnreachableError: there is no connection, or it was lost.
+            TooManyRejectsError: the share of rejects exceeds `max_reject_share`.
         """
         var = self._var
         replaces = var.on_new_version == "replace"
         try:
             with (
                 self.transaction() as cursor,
-                self._store(cursor, table, columns) as store,
+                self._open_store(cursor, table, columns) as store,
             ):
-                load = Load(store, found, function, replaces, var.max_reject_share)
+                load = Load(store, s3_object, function, replaces, var.max_reject_share)
                 yield load
                 load.finish()
         except Exception as error:
-            error.add_note(str(found))
+            error.add_note(str(s3_object))
             raise
 
     @contextmanager
@@ -86,7 +91,7 @@ class Database(ABC):
         """Open a transaction and yield its cursor (PEP 249): all or nothing.
 
         Raises:
-            DatabaseAwayError: there is no connection, or it was lost.
+            DatabaseUnreachableError: there is no connection, or it was lost.
         """
         connection = self._connect()
         try:
@@ -94,52 +99,66 @@ class Database(ABC):
                 yield cursor
             connection.commit()
         except BaseException as error:
-            trouble = self._trouble(error)
+            reason = self._retry_reason(error)  # before `rollback` changes the state
             try:
                 connection.rollback()
             except (self.driver.Error, OSError):
                 self.close()
-            if trouble is Trouble.AWAY:
-                raise DatabaseAwayError(self._brief(error)) from error
+            if reason is RetryReason.CONNECTION_LOST:
+                raise DatabaseUnreachableError(self._first_line(error)) from error
             raise
 
-    def retry(self, act: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Return what `act` returns; try again where others were in its way.
+    def retry(self, action: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call `action` and return its result; call it again after transient errors.
 
-        A deadlock, a connection that was lost or that leads to a server which only
-        reads: there are `ATTEMPTS` in all. A lock that others hold is waited for, up
-        to `PATIENCE` seconds; `act` may end that by raising when its time is short.
+        After a deadlock, a lost connection or a failover, there are up to `ATTEMPTS` in
+        all. Locks are waited for up to `MAX_LOCK_WAIT`. `action` ends that earlier by
+        raising another error, for example if too little time is left.
+
+        Raises:
+            Exception: the last error of `action`.
         """
-        left, end = ATTEMPTS, time.monotonic() + PATIENCE
+        attempts_left = ATTEMPTS
+        deadline = time.monotonic() + MAX_LOCK_WAIT
         while True:
             try:
-                return act(*args, **kwargs)
-            except (DatabaseAwayError, self.driver.Error) as error:
-                trouble = self._trouble(error)
-                left -= trouble is not Trouble.BUSY
-                if not trouble or not left or time.monotonic() > end:
+                return action(*args, **kwargs)
+            except (DatabaseUnreachableError, self.driver.Error) as error:
+                reason = self._retry_reason(error)
+                if reason is not RetryReason.LOCK_TIMEOUT:
+                    attempts_left -= 1
+                is_over = not attempts_left or time.monotonic() > deadline
+                if reason is None or is_over:
                     raise
-                logger.warning("trying again: %s", self._brief(error))
-                if trouble in (Trouble.AWAY, Trouble.READ_ONLY):
+                logger.warning("retrying: %s", self._first_line(error))
+                if reason in (RetryReason.CONNECTION_LOST, RetryReason.READ_ONLY):
                     self.close()
                 time.sleep(random.uniform(0.1, 0.5))  # noqa: S311 - jitter
 
     def query(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
-        """Return the rows that a statement yields, as tuples; `%s` marks a value."""
+        """Run a statement in its own transaction and return its rows as tuples.
+
+        Args:
+            statement: SQL, with `%s` for each value.
+            values: the values.
+
+        Raises:
+            DatabaseUnreachableError: there is no connection, or it was lost.
+        """
         with self.transaction() as cursor:
             cursor.execute(statement, values or None)
             return list(cursor.fetchall())
 
     def check(self) -> None:
-        """Do nothing, if the database answers.
+        """Check that the database responds.
 
         Raises:
-            DatabaseAwayError: it does not.
+            DatabaseUnreachableError: it does not.
         """
         self.query("SELECT 1")
 
     def close(self) -> None:
-        """Close the connection; the next use opens a new one."""
+        """Close the connection. The next use opens a new one."""
         if self._connection is not None:
             with suppress(self.driver.Error):
                 self._connection.close()
@@ -147,10 +166,11 @@ class Database(ABC):
 
     @property
     def driver(self) -> Any:
-        """The module that connects."""
-        return self._given or self._own_driver()
+        """The module that connects (PEP 249)."""
+        return self._driver or self._import_driver()
 
     def _connect(self) -> Any:
+        """Return the connection: the last one if it is alive, else a new one."""
         if self._connection is not None:
             try:
                 self._ping()
@@ -160,67 +180,79 @@ class Database(ABC):
             try:
                 self._connection = self._log_in()
             except self.driver.OperationalError as error:
-                raise DatabaseAwayError(self._brief(error)) from error
+                raise DatabaseUnreachableError(self._first_line(error)) from error
         return self._connection
 
     def _log_in(self) -> Any:
-        """Open a connection, at once again where the password has changed meanwhile."""
-        known = self._known or self._credentials()
+        """Open a connection; retry at once if the password has been rotated."""
+        credentials = self._credentials or self._read_credentials()
         try:
-            connection = self._open(*known)
+            connection = self._open(*credentials)
         except self.driver.OperationalError:
-            before, known = known, self._credentials()
-            if known == before:
+            refused, credentials = credentials, self._read_credentials()
+            if credentials == refused:
                 raise
-            connection = self._open(*known)
-        self._known = known
+            connection = self._open(*credentials)
+        self._credentials = credentials
         return connection
 
-    def _trouble(self, error: BaseException) -> Trouble | None:
-        if isinstance(error, DatabaseAwayError):
-            return Trouble.AWAY
-        return self._diagnosis(error) if isinstance(error, self.driver.Error) else None
+    def _retry_reason(self, error: BaseException) -> RetryReason | None:
+        if isinstance(error, DatabaseUnreachableError):
+            return RetryReason.CONNECTION_LOST
+        return self._classify(error) if isinstance(error, self.driver.Error) else None
 
     @abstractmethod
-    def _own_driver(self) -> Any:
-        """Import the module that connects by default."""
+    def _import_driver(self) -> Any:
+        """Import and return the database's own driver."""
 
     @abstractmethod
     def _open(self, user: str, password: str) -> Any:
-        """Return a new connection."""
+        """Open and return a connection."""
 
     @abstractmethod
     def _ping(self) -> None:
-        """Raise the driver's error where the connection is dead."""
+        """Raise an error of the driver if the connection is dead."""
 
     @abstractmethod
-    def _store(
+    def _open_store(
         self, cursor: Any, table: str, columns: Sequence[str]
     ) -> AbstractContextManager[Store]:
-        """Return what loads into a table in the transaction of a cursor."""
+        """Return a store that loads into a table, in the cursor's transaction."""
 
     @abstractmethod
-    def _diagnosis(self, error: Any) -> Trouble | None:
-        """Tell what an error of the driver means for another attempt."""
+    def _classify(self, error: Any) -> RetryReason | None:
+        """Return why a transaction can be retried after an error of the driver."""
 
     @abstractmethod
-    def _brief(self, error: BaseException) -> str:
-        """Return the first line of an error, which says no values."""
+    def _first_line(self, error: BaseException) -> str:
+        """Return the first line of an error's message, which contains no values."""
 
 
-def filled_in(
-    statement: str, table: str, columns: Sequence[str], quoted: Callable[[str], str]
+def fill_in(
+    statement: str, table: str, columns: Sequence[str], quote: Callable[[str], str]
 ) -> str:
-    """Return a statement with `{table}`, `{columns}` and `{values}` filled in."""
-    escaped = [quoted(name).replace("%", "%%") for name in (table, *columns)]
+    """Replace `{table}`, `{columns}` and `{values}` in a statement.
+
+    Args:
+        statement: SQL, with these placeholders.
+        table: name of the table.
+        columns: names of its columns. Each has a `%s` among the values.
+        quote: quotes a name.
+    """
+    names = [quote(name).replace("%", "%%") for name in (table, *columns)]
     return (
-        statement.replace("{table}", escaped[0])
-        .replace("{columns}", ", ".join(escaped[1:]))
+        statement.replace("{table}", names[0])
+        .replace("{columns}", ", ".join(names[1:]))
         .replace("{values}", ", ".join(["%s"] * len(columns)))
     )
 
 
-def quoted(name: str, mark: str) -> str:
-    """Return a name between marks, part by part where points join its parts."""
+def quote_name(name: str, mark: str) -> str:
+    """Quote an SQL name, each part of `schema.table` on its own.
+
+    Args:
+        name: the name.
+        mark: the database's quotation mark for names.
+    """
     parts = name.replace(mark, 2 * mark).split(".")
     return ".".join(f"{mark}{part}{mark}" for part in parts)

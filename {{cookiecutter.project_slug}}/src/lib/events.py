@@ -1,23 +1,24 @@
-"""What a message says: which objects have landed in S3.
+"""Messages that name objects in S3.
 
-Four forms of message name them: the plain form of a person or script, S3's own
-notification, either inside an SNS notification, and EventBridge's event. See
+A message names objects in one of four forms: a plain form for people and scripts, S3's
+own notification, that notification inside one of SNS, and EventBridge's event. See
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
 https://docs.aws.amazon.com/sns/latest/dg/sns-sqs-as-subscriber.html
 """
 
 import json
+from hashlib import sha256
 from typing import Any, NamedTuple
 from urllib.parse import unquote_plus
 
 
 class EventError(ValueError):
-    """A message that names no object in any known form."""
+    """A message names no object in any known form."""
 
 
 class S3Object(NamedTuple):
-    """One object; `version` and `etag` say which state of it, where they are known."""
+    """An object in S3, and its version ID or ETag if known."""
 
     bucket: str
     key: str
@@ -26,34 +27,35 @@ class S3Object(NamedTuple):
 
     @property
     def request(self) -> dict[str, str]:
-        """Arguments of `get_object` that yield this state of the object or an error."""
-        wanted = {"Bucket": self.bucket, "Key": self.key}
+        """Arguments for `get_object`: it returns this very version, or fails."""
+        arguments = {"Bucket": self.bucket, "Key": self.key}
         if self.version:
-            wanted["VersionId"] = self.version
+            arguments["VersionId"] = self.version
         elif self.etag:
-            wanted["IfMatch"] = self.etag
-        return wanted
+            arguments["IfMatch"] = self.etag
+        return arguments
 
     @property
     def id(self) -> str:
-        """Name of this state of the object: 64 hexadecimal digits."""
-        from hashlib import sha256  # brings OpenSSL, which an import need not wait for
-
-        state = self.version or self.etag
-        return sha256(json.dumps([self.bucket, self.key, state]).encode()).hexdigest()
+        """Hash of bucket, key and version: 64 hexadecimal digits."""
+        identity = [self.bucket, self.key, self.version or self.etag]
+        return sha256(json.dumps(identity).encode()).hexdigest()
 
     def __str__(self) -> str:
         return f"s3://{self.bucket}/{self.key}"
 
 
 def objects(event: str) -> list[S3Object]:
-    """Return the objects that a message names; S3's test message names none.
+    """Return the objects that a message names.
+
+    S3's test message, sent when a notification is set up, names none.
 
     Args:
-        event: body of the message, as JSON.
+        event: body of the message, as JSON. The plain form is
+            `{"bucket": …, "key": …}`, optionally with `"version"` or `"etag"`.
 
     Raises:
-        EventError: the message is no JSON, or of no known form.
+        EventError: the message is not JSON, or of an unknown form.
     """
     try:
         message = json.loads(event)
@@ -67,42 +69,45 @@ def objects(event: str) -> list[S3Object]:
             return [_from_eventbridge(message["detail"])]
         return [S3Object(**message)]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise EventError(f"message of unknown form: {error!r}") from error
+        raise EventError(f"message of an unknown form: {error!r}") from error
 
 
-def resolved(found: S3Object, s3: Any) -> S3Object:
-    """Return the object in the state that it has now, if the message tells of none.
+def pin_version(s3_object: S3Object, s3: Any) -> S3Object:
+    """Return the object with its current version, unless it has a version or ETag.
 
     Args:
-        found: what the message says.
-        s3: client that is asked.
+        s3_object: the object, as a message names it.
+        s3: client for S3.
+
+    Raises:
+        ClientError: there is no such object (an error of botocore).
     """
-    if found.version or found.etag:
-        return found
+    if s3_object.version or s3_object.etag:
+        return s3_object
     try:
-        answer = s3.head_object(Bucket=found.bucket, Key=found.key)
+        response = s3.head_object(Bucket=s3_object.bucket, Key=s3_object.key)
     except Exception as error:
-        error.add_note(str(found))
+        error.add_note(str(s3_object))
         raise
-    etag = answer["ETag"].strip('"')
-    return found._replace(version=answer.get("VersionId", ""), etag=etag)
+    etag = response["ETag"].strip('"')
+    return s3_object._replace(version=response.get("VersionId", ""), etag=etag)
 
 
 def _from_s3(entity: dict[str, Any]) -> S3Object:
-    found = entity["object"]
+    fields = entity["object"]
     return S3Object(
         entity["bucket"]["name"],
-        unquote_plus(found["key"]),
-        found.get("versionId", ""),
-        found.get("eTag", ""),
+        unquote_plus(fields["key"]),  # EventBridge does not encode keys
+        fields.get("versionId", ""),
+        fields.get("eTag", ""),
     )
 
 
 def _from_eventbridge(detail: dict[str, Any]) -> S3Object:
-    found = detail["object"]
+    fields = detail["object"]
     return S3Object(
         detail["bucket"]["name"],
-        found["key"],
-        found.get("version-id", ""),
-        found.get("etag", ""),
+        fields["key"],
+        fields.get("version-id", ""),
+        fields.get("etag", ""),
     )

@@ -1,203 +1,235 @@
-"""One object on its way into a table: what holds whatever the database.
+"""Loads one object into a table: the rules that hold for every database.
 
-An object is loaded in one transaction with its entry in the ledger and its rejects. The
-entry is unique for a state of the object and a table, so the same event again, at the
-same time or later, changes nothing.
+Rows, rejects and an entry in the ledger (the table `loads`) are written in one
+transaction. The ledger has at most one entry for each version of an object and table,
+so a repeated message, even a concurrent one, changes nothing.
 """
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from io import BytesIO
 from typing import Any, NamedTuple, Protocol
 
+from lib.blocks import Stream
 from lib.events import S3Object
 from lib.rows import Chunk, Reject
 
 
-class DatabaseAwayError(ConnectionError):
-    """The database cannot be reached; a later attempt may succeed."""
+class DatabaseUnreachableError(ConnectionError):
+    """The database cannot be reached. A later attempt may succeed."""
 
     def __str__(self) -> str:
-        return f"the database is away: {super().__str__()}"
+        return f"the database cannot be reached: {super().__str__()}"
 
 
 class TooManyRejectsError(ValueError):
-    """So much of a file is bad that none of it is loaded."""
+    """A file has so many bad lines that none of it is loaded."""
 
 
-class Refusal(NamedTuple):
-    """Why a bulk statement was refused.
+class RefusedRows(NamedTuple):
+    """Rows of a batch that the database refused.
 
-    `rows` has reasons by the row's place, from 0, as far as the database tells;
-    `is_all` says that it tells of many at once, not of the first one only.
+    `reasons` has the reason of each row that the database reports, by the row's index
+    in the batch. `is_complete` says that it reports all refused rows and not only the
+    first one. `reason` applies to the batch as a whole.
     """
 
-    rows: dict[int, str]
-    is_all: bool
+    reasons: dict[int, str]
+    is_complete: bool
     reason: str
 
 
 class Store(Protocol):
-    """What the policy of this module asks of a database, in one transaction.
+    """One transaction of a database, for `Load`.
 
-    `batch` tells how many chunks are settled at once: each time costs round trips.
+    `chunks_per_batch` is the number of chunks to send before each `flush`: every flush
+    costs round trips.
     """
 
-    batch: int
+    chunks_per_batch: int
 
-    def claim(self, found: S3Object, function: str) -> int | None:
+    def claim(self, s3_object: S3Object, function: str) -> int | None:
         """Enter an object into the ledger; return its number, or None if it is there.
 
-        Waits for a transaction that has the same object in hand.
+        Waits for other transactions that are loading the same object.
         """
 
     def describe(self, number: int, size: int, modified: datetime) -> None:
-        """Note what S3 says of the object."""
+        """Enter the object's size in bytes and its modification time."""
 
     def supersede(self, number: int) -> bool:
-        """Delete the rows of earlier states, unless there is a later one; tell which.
+        """Delete the rows of other versions; return False if one of them is newer.
 
-        Waits for a transaction that has another state of the object in hand.
+        Waits for other transactions that are loading a version of the object.
         """
 
     def send(self, number: int, chunk: Chunk) -> None:
-        """Send rows on their way; until they are settled, nothing else is done.
+        """Send rows to the database. Nothing else may be called before `flush`.
 
-        All chunks until then have their rows in the same forms.
+        All chunks of a batch must have `csv`, or none of them.
         """
 
-    def settle(self) -> Refusal | None:
-        """Wait for the rows that were sent: all of them are in, or none."""
+    def flush(self) -> RefusedRows | None:
+        """Finish the batch. It is inserted as a whole (None), or not at all."""
 
     def reject(self, number: int, rejects: list[Reject]) -> None:
-        """Set lines aside."""
+        """Write rejects to the table `rejects`."""
 
     def record(self, number: int, loaded: int, rejected: int) -> None:
-        """Note the numbers of rows."""
+        """Enter the numbers of rows loaded and of lines rejected."""
 
 
 class Load:
-    """One object on its way into a table.
+    """The load of one object: `open` it, `add` its chunks, then `finish`.
 
-    `is_new` tells whether there is anything to do.
+    Args:
+        store: the transaction.
+        s3_object: the object, with its version or ETag.
+        function: name of the function, for the ledger.
+        replaces: delete the rows of the object's earlier versions.
+        max_reject_share: share of rejects, from 0 to 1, above which the load fails.
     """
 
     def __init__(
         self,
         store: Store,
-        found: S3Object,
+        s3_object: S3Object,
         function: str,
         replaces: bool = False,
         max_reject_share: float = 1,
     ) -> None:
         self._store = store
-        self._found = found
+        self._object = s3_object
         self._replaces = replaces
         self._max_reject_share = max_reject_share
         self._loaded = self._rejected = 0
         self._batch: list[Chunk] = []
-        self._outcome = "loaded"
-        number = store.claim(found, function)
-        self.is_new = number is not None
+        number = store.claim(s3_object, function)
+        self._is_new = number is not None
         self._number = number or 0
-        if not self.is_new:
-            self._outcome = "loaded before"
+        self._outcome = "loaded" if self._is_new else "loaded before"
 
-    def begin(self, answer: dict[str, Any]) -> bool:
-        """Take note of S3's answer to `get_object`; tell whether to go on.
+    def open(self, s3: Any) -> Stream:
+        """Return the object's body: empty if there is nothing to load.
 
-        There is no need to where a later state of the object has been loaded, and the
-        setting `on_new_version` says that it replaces earlier ones.
+        There is nothing to load if this version was loaded before, or if a newer one
+        was loaded and replaces it.
+
+        Args:
+            s3: client for S3.
+
+        Raises:
+            ClientError: this version of the object is gone (an error of botocore).
         """
-        size, modified = answer["ContentLength"], answer["LastModified"]
+        if not self._is_new:
+            return BytesIO()
+        response = s3.get_object(**self._object.request)
+        size, modified = response["ContentLength"], response["LastModified"]
         self._store.describe(self._number, size, modified)
         if self._replaces and not self._store.supersede(self._number):
             self._outcome = "superseded"
-            return False
-        return True
+            return BytesIO()
+        body: Stream = response["Body"]
+        return body
 
     def add(self, chunk: Chunk) -> None:
-        """Insert the rows of a chunk; set aside its rejects, and the rows refused."""
-        # a bulk statement takes rows of one form
-        is_other = bool(self._batch) and bool(self._batch[0].csv) != bool(chunk.csv)
-        if is_other or len(self._batch) == self._store.batch:
-            self._settle()  # they were on their way while this chunk was read
+        """Insert a chunk's rows. Write its rejects, and the rows refused, as rejects.
+
+        The database inserts a batch while the next chunk is being read.
+        """
+        is_mixed = bool(self._batch) and bool(self._batch[0].csv) != bool(chunk.csv)
+        if is_mixed or len(self._batch) == self._store.chunks_per_batch:
+            self._flush()
         self._batch.append(chunk)
         if chunk.origins:
             self._store.send(self._number, chunk)
 
     def finish(self) -> None:
-        """Note the numbers of rows in the ledger.
+        """Insert what is left, and enter the numbers of rows into the ledger.
 
         Raises:
-            TooManyRejectsError: there are more than the setting allows.
+            TooManyRejectsError: the share of rejects exceeds `max_reject_share`.
         """
-        if not self.is_new:
+        if not self._is_new:
             return
-        self._settle()
-        share = self._rejected / max(1, self._loaded + self._rejected)
-        if share > self._max_reject_share:
+        self._flush()
+        lines = self._loaded + self._rejected
+        if self._rejected / max(1, lines) > self._max_reject_share:
             raise TooManyRejectsError(
-                f"{self._rejected} of {self._loaded + self._rejected} "
-                f"lines are bad, more than the share {self._max_reject_share:g} that "
-                "max_reject_share allows"
+                f"{self._rejected} of {lines} lines are bad, more than the share "
+                f"{self._max_reject_share:g} that max_reject_share allows"
             )
         self._store.record(self._number, self._loaded, self._rejected)
 
-    def _settle(self) -> None:
-        batch, self._batch = self._batch, []
-        is_refused = self._store.settle() is not None
-        rejects = [each for chunk in batch for each in chunk.rejects]
-        for chunk in batch:
-            self._loaded += len(chunk.origins)
-            if is_refused:
-                refused = insert(self._insert, chunk.text.splitlines(keepends=True))
-                self._loaded -= len(refused)
-                rejects += [chunk.reject(*each) for each in refused.items()]
-        if rejects:
-            self._store.reject(self._number, rejects)
-            self._rejected += len(rejects)
-
-    def _insert(self, rows: list[bytes]) -> Refusal | None:
-        self._store.send(self._number, Chunk(b"".join(rows)))
-        return self._store.settle()
-
     @property
     def report(self) -> dict[str, Any]:
-        """What became of the object."""
+        """The outcome: `loaded`, `loaded before` or `superseded`, and the numbers."""
         return {
-            "object": str(self._found),
+            "object": str(self._object),
             "outcome": self._outcome,
             "loaded": self._loaded,
             "rejected": self._rejected,
         }
 
+    def _flush(self) -> None:
+        batch, self._batch = self._batch, []
+        is_refused = self._store.flush() is not None
+        rejects = [reject for chunk in batch for reject in chunk.rejects]
+        for chunk in batch:
+            self._loaded += len(chunk.origins)
+            if is_refused:
+                refused = self._insert_acceptable_rows(chunk)
+                self._loaded -= len(refused)
+                rejects += refused
+        if rejects:
+            self._store.reject(self._number, rejects)
+            self._rejected += len(rejects)
 
-def insert(
-    attempt: Callable[[list[bytes]], Refusal | None], rows: list[bytes]
+    def _insert_acceptable_rows(self, chunk: Chunk) -> list[Reject]:
+        refused = insert_acceptable(
+            self._try_insert, chunk.text.splitlines(keepends=True)
+        )
+        return [chunk.reject(index, reason) for index, reason in refused.items()]
+
+    def _try_insert(self, rows: list[bytes]) -> RefusedRows | None:
+        self._store.send(self._number, Chunk(b"".join(rows)))
+        return self._store.flush()
+
+
+def insert_acceptable(
+    try_insert: Callable[[list[bytes]], RefusedRows | None], rows: list[bytes]
 ) -> dict[int, str]:
-    """Insert rows but those that the database refuses; return these, with reasons.
+    """Insert all rows that the database accepts.
 
-    A refused row costs a few further attempts, of fewer rows each time: those that the
-    database names are left out, others are found by halving.
+    Rows that the database reports are left out of the next attempt. If it reports
+    none, the batch is halved until the bad rows are found.
+
+    Args:
+        try_insert: inserts a batch of rows, or returns which of them are refused.
+        rows: the rows.
+
+    Returns:
+        The reasons of the refused rows, by their index in `rows`.
     """
     refused: dict[int, str] = {}
-    waiting: list[Sequence[int]] = [range(len(rows))]
-    while waiting:
-        places = waiting.pop()
-        refusal = attempt([rows[place] for place in places]) if places else None
+    pending: list[Sequence[int]] = [range(len(rows))]
+    while pending:
+        batch = pending.pop()
+        refusal = try_insert([rows[index] for index in batch]) if batch else None
         if refusal is None:
             continue
-        if refusal.rows and refusal.is_all:
-            refused |= {places[each]: why for each, why in refusal.rows.items()}
-            waiting.append([each for each in places if each not in refused])
-        elif refusal.rows:
-            first = min(refusal.rows)
-            refused[places[first]] = refusal.rows[first]
-            middle = (first + 1 + len(places)) // 2
-            waiting += [places[middle:], places[first + 1 : middle], places[:first]]
-        elif len(places) == 1:
-            refused[places[0]] = refusal.reason
+        if refusal.reasons and refusal.is_complete:
+            refused |= {batch[at]: reason for at, reason in refusal.reasons.items()}
+            pending.append([index for index in batch if index not in refused])
+        elif refusal.reasons:
+            first = min(refusal.reasons)
+            refused[batch[first]] = refusal.reasons[first]
+            # the rows before it are fine, those behind it are unknown
+            middle = (first + 1 + len(batch)) // 2
+            pending += [batch[middle:], batch[first + 1 : middle], batch[:first]]
+        elif len(batch) == 1:
+            refused[batch[0]] = refusal.reason
         else:
-            middle = len(places) // 2
-            waiting += [places[middle:], places[:middle]]
+            middle = len(batch) // 2
+            pending += [batch[middle:], batch[:middle]]
     return refused

@@ -1,56 +1,37 @@
-r"""The lines of a file: rows for the database's bulk statement, and rejects.
+r"""Reads CSV files (RFC 4180): rows for a database's bulk statement, and rejects.
 
-A file is comma-separated values as in RFC 4180. It is read in blocks of whole records,
-never as a whole, so memory does not grow with it. Regular expressions check all of a
-block at once; where they find fault, the csv module decides record by record.
-
-Rows leave here as text that COPY of PostgreSQL and LOAD DATA of MySQL read by default:
-fields parted by tabs, rows ended by line feeds, `\t`, `\n`, `\r` and `\\` in values,
+The text of rows is what PostgreSQL's COPY and MySQL's LOAD DATA read by default: fields
+separated by tabs, rows ended by line feeds, `\t`, `\n`, `\r` and `\\` in values, and
 `\N` for NULL. See https://www.postgresql.org/docs/current/sql-copy.html and
-https://dev.mysql.com/doc/refman/8.4/en/load-data.html Rows in quotes that are sound are
-also there as they were, for a database that reads CSV itself.
+https://dev.mysql.com/doc/refman/8.4/en/load-data.html
 """
 
-import codecs
 import csv
 import re
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import chain
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
-BLOCK = 512 * 1024
-LINE_LIMIT = 1024 * 1024
+from lib.blocks import LINE_LIMIT, Block, Stream, read_blocks
+from lib.row_pattern import RowPattern, is_utf8
+
+CHUNK_SIZE = 512 * 1024
 TEXT_LIMIT = 1000
 NULL = r"\N"
-QUOTED_NULL = b'"\\N"'
-BOM = "\ufeff".encode()
 
-# a backslash, a tab, a NUL, a lone CR, or a byte that is no UTF-8
-ODD = re.compile(r"[\\\t\0\udc80-\udcff]|\r(?!\n)")
+# a backslash, a tab, a NUL, a lone CR, or a byte that is not UTF-8
+SPECIAL = re.compile(r"[\\\t\0\udc80-\udcff]|\r(?!\n)")
 ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
-
-ESCAPES_OF_BYTES = ((b"\\", rb"\\"), (b"\t", rb"\t"), (b"\n", rb"\n"), (b"\r", rb"\r"))
-LONE_CR = re.compile(rb"\r(?!\n)")
-
-ESCAPE = re.compile(r"\\(.)")
+ESCAPED = re.compile(r"\\(.)")
 UNESCAPES = {"\\": "\\", "t": "\t", "n": "\n", "r": "\r"}
 
 csv.field_size_limit(LINE_LIMIT)
-# typed as any UnicodeError, of which only some have an end
-codecs.register_error("mark", lambda error: ("\udc80", error.end))  # type: ignore[attr-defined]
-
-
-class Stream(Protocol):
-    """What S3 answers with: bytes, to be read piece by piece."""
-
-    def read(self, size: int, /) -> bytes:  # noqa: D102 - as in io.RawIOBase
-        ...
 
 
 class Reject(NamedTuple):
-    """A line that is no row: its number, from 1, the start of its text, and why."""
+    """A bad line: its number (from 1), the start of its text, and the reason."""
 
     line: int
     text: str
@@ -58,10 +39,10 @@ class Reject(NamedTuple):
 
 
 class Format(NamedTuple):
-    """How a file is written.
+    r"""The format of a file.
 
-    A line feed as `newline` also stands for CR LF. A field that is `null` is NULL. The
-    first row is left out where it is a `header`.
+    `width` is the number of fields. A `newline` of LF also accepts CR LF. A field equal
+    to `null` is NULL. If there is a `header`, the first row is skipped.
     """
 
     width: int
@@ -71,17 +52,28 @@ class Format(NamedTuple):
     null: str = NULL
     header: bool = False
 
+    @classmethod
+    def from_settings(cls, var: Any) -> "Format":
+        """Return the format that the settings describe."""
+        return cls(
+            width=len(var.columns),
+            delimiter=var.delimiter,
+            newline=var.newline,
+            encoding=var.encoding,
+            null=var.null,
+            header=var.header,
+        )
+
 
 class Chunk:
-    """Some rows and rejects of a file, in its order.
+    """Some rows and rejects of a file, in the file's order.
 
     Args:
-        text: the rows as the bulk statement takes them, or what makes them so anew each
-            time, so that memory does not hold them.
-        origins: the number of the first line of each row, and its lines as they were.
-        rejects: the lines that are no rows.
-        csv: the rows as in RFC 4180, parted by commas, without a backslash, all ended
-            alike; empty where they are not so in the file.
+        text: rows as text for the bulk statement, or a function that returns it, to
+            save memory.
+        origins: for each row, the number of its first line, and its lines as they are.
+        rejects: the bad lines.
+        csv: the rows as CSV, if a database can read them so, see `lib.row_pattern`.
     """
 
     def __init__(
@@ -98,344 +90,199 @@ class Chunk:
 
     @property
     def text(self) -> bytes:
-        """The rows as the bulk statement takes them."""
+        """The rows as text for the bulk statement."""
         return self._text() if callable(self._text) else self._text
 
-    def reject(self, place: int, reason: str) -> Reject:
-        """Return a row, by its place from 0, as a reject."""
-        number, source = self.origins[place]
-        return Reject(number, readable(source), reason)
+    def reject(self, index: int, reason: str) -> Reject:
+        """Return the row with this index (from 0) as a reject."""
+        line, source = self.origins[index]
+        return Reject(line, make_readable(source), reason)
 
 
-def chunks(stream: Stream, how: Format) -> Iterator[Chunk]:
-    """Read a file chunk by chunk.
+def read_chunks(stream: Stream, file_format: Format) -> Iterator[Chunk]:
+    """Yield a file chunk by chunk, so that memory does not grow with it.
 
-    Empty lines are left out. A line of more than `LINE_LIMIT` bytes is a reject.
+    Empty lines are skipped. A line of more than `LINE_LIMIT` bytes is a reject.
     """
-    if how.newline == "\r\n":
-        how = how._replace(newline="\n")
-    blocks = _blocks(_pieces(stream, how.encoding), how.newline.encode())
-    if how.newline == "\n" and how.null == NULL and how.delimiter.isascii():
-        yield from _by_pattern(blocks, how)
+    if file_format.newline == "\r\n":
+        file_format = file_format._replace(newline="\n")
+    newline, null = file_format.newline, file_format.null
+    blocks = read_blocks(stream, file_format.encoding, newline.encode())
+    if newline == "\n" and null == NULL and file_format.delimiter.isascii():
+        yield from _read_by_pattern(blocks, file_format)
     else:
-        yield from _by_csv(blocks, how, 1, how.header)
+        yield from _read_by_csv(blocks, file_format, 1, file_format.header)
 
 
-def fields(row: bytes) -> list[str | None]:
-    """Return the values of a row of a chunk."""
-    values = row.decode().removesuffix("\n").split("\t")
-    return [None if value == NULL else _unescaped(value) for value in values]
+def parse_row(text: bytes) -> list[str | None]:
+    """Return the values of one row of a chunk's text."""
+    values = text.decode().removesuffix("\n").split("\t")
+    return [None if value == NULL else _unescape(value) for value in values]
 
 
-def readable(text: str) -> str:
-    r"""Return the start of `text`, with NUL and undecodable bytes written as `\x..`."""
+def make_readable(text: str) -> str:
+    r"""Return the start of `text`, with NUL and bytes that are not UTF-8 as `\x..`."""
     raw = text[:TEXT_LIMIT].replace("\0", r"\x00").encode("utf-8", "surrogateescape")
     return raw.decode("utf-8", "backslashreplace")[:TEXT_LIMIT]
 
 
-class _Block(NamedTuple):
-    """Whole lines, or the start of one that is too long."""
-
-    text: bytes
-    is_cut: bool = False
-
-
-def _pieces(stream: Stream, encoding: str) -> Iterator[bytes]:
-    """Read a file as UTF-8; what its encoding does not know is not valid there too."""
-    pieces = iter(lambda: stream.read(BLOCK), b"")
-    if codecs.lookup(encoding).name != "utf-8":
-        pieces = _transcoded(pieces, encoding)
-    yield next(pieces, b"").removeprefix(BOM)
-    yield from pieces
-
-
-def _transcoded(pieces: Iterator[bytes], encoding: str) -> Iterator[bytes]:
-    decoder = codecs.getincrementaldecoder(encoding)(errors="mark")
-    for piece in chain(pieces, [b""]):
-        yield decoder.decode(piece, final=not piece).encode("utf-8", "surrogateescape")
-
-
-def _blocks(pieces: Iterator[bytes], newline: bytes) -> Iterator[_Block]:
-    """Part the pieces of a file at ends of lines."""
-    rest, is_cutting = b"", False
-    for piece in pieces:
-        rest += piece
-        if is_cutting:  # until the line ends that is too long
-            _, found, rest = rest.partition(newline)
-            if not found:
-                rest = piece[-len(newline) :]  # its end may have begun
-                continue
-            is_cutting = False
-        end = rest.rfind(newline) + len(newline)
-        if end >= len(newline):
-            head, rest = rest[:end], rest[end:]
-            if end <= LINE_LIMIT:
-                yield _Block(head)
-            else:
-                for line in head.removesuffix(newline).split(newline):
-                    yield _block_of(line, newline)
-        if len(rest) > LINE_LIMIT:
-            yield _block_of(rest, newline)
-            rest, is_cutting = b"", True
-    if rest and not is_cutting:
-        yield _block_of(rest, newline)
-
-
-def _block_of(line: bytes, newline: bytes) -> _Block:
-    if len(line) > LINE_LIMIT:
-        return _Block(line[: 4 * TEXT_LIMIT] + newline, is_cut=True)
-    return _Block(line + newline)
-
-
-def _by_pattern(blocks: Iterator[_Block], how: Format) -> Iterator[Chunk]:
-    """Read blocks as a whole where they are sound, else by the csv module."""
-    pattern = _Pattern(how)
-    number, skip, rest = 1, how.header, b""
+def _read_by_pattern(blocks: Iterator[Block], file_format: Format) -> Iterator[Chunk]:
+    """Read whole blocks by a pattern; leave blocks with faults to the csv module."""
+    pattern = RowPattern(file_format.width, file_format.delimiter)
+    line, skip_header, rest = 1, file_format.header, b""
     for block in blocks:
-        given = [each for each in (_Block(rest), block) if each.text]
-        records, rest = pattern.parted(rest + block.text)
-        is_clear = len(rest) <= LINE_LIMIT and not (block.is_cut and len(given) > 1)
-        chunk = None
-        if is_clear and not skip and not block.is_cut:
-            chunk = pattern.chunk(records, number)
-        if chunk:
-            yield chunk
-        elif is_clear and pattern.is_sound(records):
-            alone = _Block(records, block.is_cut)
-            yield from _by_csv(iter([alone]), how, number, skip)
-        else:  # only the csv module can tell where records end
-            yield from _by_csv(chain(given, blocks), how, number, skip)
+        unread = [each for each in (Block(rest), block) if each.text]
+        records, rest = pattern.split_records(rest + block.text)
+        is_cut_inside_quotes = block.is_cut and len(unread) > 1
+        is_splittable = len(rest) <= LINE_LIMIT and not is_cut_inside_quotes
+        rows = None
+        if is_splittable and not skip_header and not block.is_cut:
+            rows = pattern.match(records)
+        if rows:
+            origins = _Origins(records, file_format, line, rows.number)
+            yield Chunk(rows.convert, origins, csv=rows.csv)
+        elif is_splittable and pattern.is_sound(records):
+            alone = iter([Block(records, block.is_cut)])
+            yield from _read_by_csv(alone, file_format, line, skip_header)
+        else:  # only the csv module can find the end of these records
+            remaining = chain(unread, blocks)
+            yield from _read_by_csv(remaining, file_format, line, skip_header)
             return
-        number += (
-            len(chunk.origins)
-            if chunk and b'"' not in records
-            else records.count(b"\n")
-        )
-        skip = skip and not records
+        line += records.count(b"\n")
+        skip_header = skip_header and not records
     if rest:
-        yield from _by_csv(iter([_Block(rest)]), how, number, skip)
-
-
-class _Pattern:
-    """What records look like that need no second look.
-
-    Where text is taken apart at its quotes, a NUL stands for what was between two of
-    them, and two NULs for a quote that was doubled.
-    """
-
-    def __init__(self, how: Format) -> None:
-        self._how = how
-        self._delimiter = how.delimiter.encode()
-        mark = re.escape(self._delimiter)
-        others = how.width - 1
-        self._odd = {b'"', b"\\", b"\t", b"\r", b"\0"} - {self._delimiter}
-        self._record = self._delimiter * others + b"\n"
-        self._values = bytes(set(range(256)) - {*self._delimiter, *b"\n"})
-        some = b"*" if others else b"+"  # an empty line is no row
-        plain = rb'[^%b"\\\t\r\n\0]%b+' % (mark, some)
-        quoted = rb'"[^"]*+(?:""[^"]*+)*+"'
-        value = rb"(?:%b|%b|\\N)" % (quoted, plain)
-        values = (value + mark) * others + value
-        # a row, or all the rest, so that none is looked for there
-        self._row = {
-            end: re.compile(rb"%b%b|(?s:(.+))" % (values, end))
-            for end in (b"\n", b"\r\n", b"\r?\n")
-        }
-        other = rb"(?:[^%b\r\n\0]*+|\0++)" % mark
-        self._loose = re.compile(rb"(?:%b(?:%b%b)*+\r?\n)*+" % (other, mark, other))
-
-    def parted(self, text: bytes) -> tuple[bytes, bytes]:
-        """Return whole records, and the start of one that may go on."""
-        if b'"' not in text or text.count(b'"') % 2 == 0:
-            return text, b""
-        place, is_inside = text.rfind(b'"'), False
-        while True:
-            end = text.rfind(b"\n", 0, place) + 1
-            is_inside ^= text.count(b'"', end, place) % 2 == 1
-            if not end or not is_inside:
-                return text[:end], text[end:]
-            place = end - 1
-
-    def chunk(self, text: bytes, number: int) -> Chunk | None:
-        """Return records as a chunk, the first line with this number, if all are rows.
-
-        NULL in quotes is left to the csv module, for databases differ on it.
-        """
-        if not _is_utf8(text):
-            return None
-        if rows := self._plain(text):
-            ready = partial(text.replace, self._delimiter, b"\t")
-            return Chunk(ready, _Origins(text, self._how, number, rows))
-        if b"\0" in text or QUOTED_NULL in text:
-            return None
-        ends = [b"\r?\n"]
-        if self._delimiter == b"," and b"\\" not in text:
-            ends.append(b"\r\n" if text.endswith(b"\r\n") else b"\n")
-        while ends:
-            rests = self._row[ends.pop()].findall(text)
-            if rests and not rests[-1]:
-                origins = _Origins(text, self._how, number, len(rests))
-                ready = partial(self._converted, text)
-                return Chunk(ready, origins, csv=text if ends else b"")
-        return None
-
-    def _converted(self, text: bytes) -> bytes:
-        """Return sound records as the bulk statement takes them."""
-        # apart once more, for a chunk that kept the parts would take six times its text
-        parts = text.split(b'"')
-        inside = b"\0".join(parts[1::2])
-        outside = b"\0".join(parts[::2])
-        for character, escaped in ESCAPES_OF_BYTES:
-            inside = inside.replace(character, escaped)
-        outside = outside.replace(self._delimiter, b"\t").replace(b"\r\n", b"\n")
-        for _ in range(2):  # each second one, then those between
-            outside = outside.replace(b"\0\0", b'\0"\0')
-        parts[::2] = outside.split(b"\0")
-        parts[1::2] = inside.split(b"\0") if len(parts) > 1 else []
-        return b"".join(parts)
-
-    def _plain(self, text: bytes) -> int:
-        """Return the number of rows, or 0 where they need a closer look."""
-        if any(odd in text for odd in self._odd):
-            return 0
-        marks = text.translate(None, self._values)  # all that is between the values
-        rows = len(marks) // len(self._record)
-        if marks != self._record * rows:
-            return 0
-        if len(self._record) == 1 and (text[:1] == b"\n" or b"\n\n" in text):
-            return 0
-        return rows
-
-    def is_sound(self, text: bytes) -> bool:
-        """Tell whether quotes are where they may be, and records end with the text."""
-        if b'"' not in text:
-            return not LONE_CR.search(text)
-        outside = b"\0".join(text.split(b'"')[::2])
-        return b"\0" not in text and bool(self._loose.fullmatch(outside))
+        yield from _read_by_csv(iter([Block(rest)]), file_format, line, skip_header)
 
 
 class _Origins(Sequence[tuple[int, str]]):
-    """Where the rows of a text come from, looked up when somebody asks."""
+    """The origins of rows. They are found only if a row is refused, which is rare."""
 
-    def __init__(self, text: bytes, how: Format, number: int, rows: int) -> None:
-        self._given = (text, how, number)
-        self._length = rows
+    def __init__(self, text: bytes, file_format: Format, line: int, count: int) -> None:
+        self._text = text
+        self._format = file_format
+        self._line = line
+        self._count = count
 
     def __len__(self) -> int:
-        return self._length
+        return self._count
 
     def __getitem__(self, index: Any) -> Any:
-        return self._all[index]
+        return self._origins[index]
 
     @cached_property
-    def _all(self) -> list[tuple[int, str]]:
-        text, how, number = self._given
-        found = _by_csv(iter([_Block(text)]), how, number)
-        return [origin for chunk in found for origin in chunk.origins]
+    def _origins(self) -> list[tuple[int, str]]:
+        chunks = _read_by_csv(iter([Block(self._text)]), self._format, self._line)
+        return [origin for chunk in chunks for origin in chunk.origins]
 
 
-def _by_csv(
-    blocks: Iterator[_Block], how: Format, number: int, skip: bool = False
+def _read_by_csv(
+    blocks: Iterator[Block],
+    file_format: Format,
+    first_line: int,
+    skip_header: bool = False,
 ) -> Iterator[Chunk]:
-    """Read blocks line by line, the first of them with this number."""
-    lines = _Reader(blocks, how.newline)
-    reader = csv.reader(lines, delimiter=how.delimiter, strict=True)
+    """Read records one by one with the csv module.
+
+    Args:
+        blocks: the file, in blocks of whole lines.
+        file_format: the format of the file.
+        first_line: number of the first line.
+        skip_header: skip the first record.
+    """
+    source = _LineSource(blocks, file_format.newline)
+    records = _parse_records(source, file_format.delimiter, first_line)
+    if skip_header:
+        next(records, None)
     texts: list[str] = []
     origins: list[tuple[int, str]] = []
     rejects: list[Reject] = []
-    size = begin = 0
+    size = 0
+    for line, text, row, error in records:
+        is_special = source.is_special or "\n" in text or file_format.null != NULL
+        reason = (is_special and source.fault(text, file_format.encoding)) or error
+        if row and not reason and len(row) != file_format.width:
+            reason = f"fields: {len(row)} instead of {file_format.width}"
+        if reason:
+            rejects.append(Reject(line, make_readable(text), reason))
+            size += TEXT_LIMIT
+        elif row:
+            texts.append("\t".join(_escape(row, file_format) if is_special else row))
+            origins.append((line, text))
+            size += len(text)
+        if size > CHUNK_SIZE:
+            yield Chunk(_join(texts), origins, rejects)
+            texts, origins, rejects, size = [], [], [], 0
+    if texts or rejects:
+        yield Chunk(_join(texts), origins, rejects)
+
+
+def _parse_records(
+    source: "_LineSource", delimiter: str, first_line: int
+) -> Iterator[tuple[int, str, list[str], str]]:
+    """Yield each record: number of its first line, text, fields, the csv error."""
+    reader = csv.reader(source, delimiter=delimiter, strict=True)
+    end = 0
     while True:
-        reason = ""
+        error = ""
         try:
             row = next(reader)
         except StopIteration:
-            break
-        except csv.Error as error:
-            row, reason = [], str(error)
-        end = reader.line_num
-        if reason and end - begin > 1:
-            reason += f", in {end - begin} lines from here on"
-        source = lines.take(end - begin)
-        at, begin = number + begin, end
-        if skip:
-            skip = False
-            continue
-        is_odd = lines.is_odd or "\n" in source or how.null != NULL
-        if is_odd:
-            reason = lines.objection(source, how.encoding) or reason
-        if row and len(row) != how.width:
-            reason = reason or f"fields: {len(row)} instead of {how.width}"
-        if reason:
-            rejects.append(Reject(at, readable(source), reason))
-            size += TEXT_LIMIT
-        elif row:
-            if is_odd:
-                row = [
-                    NULL if field == how.null else field.translate(ESCAPES)
-                    for field in row
-                ]
-            texts.append("\t".join(row))
-            origins.append((at, source))
-            size += len(source)
-        if size > BLOCK:
-            yield Chunk(_ended(texts), origins, rejects)
-            texts, origins, rejects, size = [], [], [], 0
-    if texts or rejects:
-        yield Chunk(_ended(texts), origins, rejects)
+            return
+        except csv.Error as csv_error:
+            row, error = [], str(csv_error)
+        begin, end = end, reader.line_num
+        if error and end - begin > 1:
+            error += f", in {end - begin} lines from here on"
+        yield first_line + begin, source.take(end - begin), row, error
 
 
-class _Reader:
-    """The lines of blocks, for the csv module; remembers those that it has taken.
+class _LineSource:
+    """The lines of blocks, for the csv module. Keeps them until they are taken.
 
-    `is_odd` tells whether a line taken last may need a second look: for characters
-    that the bulk statement reads otherwise, or that no row may have.
+    `is_special` says that the block may contain characters that have to be escaped, or
+    that no row may contain.
     """
 
-    def __init__(self, blocks: Iterator[_Block], newline: str) -> None:
+    def __init__(self, blocks: Iterator[Block], newline: str) -> None:
         self._blocks = blocks
         self._newline = newline
-        self._taken: deque[str] = deque()
-        self._has_cut = False
-        self.is_odd = False
+        self._read: deque[str] = deque()
+        self._has_cut_line = False
+        self.is_special = False
 
     def __iter__(self) -> Iterator[str]:
         for block in self._blocks:
             text = block.text.decode("utf-8", "surrogateescape")
-            self._has_cut |= block.is_cut
-            self.is_odd = block.is_cut or bool(ODD.search(text))
+            self._has_cut_line |= block.is_cut
+            self.is_special = block.is_cut or bool(SPECIAL.search(text))
             for line in text.removesuffix(self._newline).split(self._newline):
-                self._taken.append(line)
+                self._read.append(line)
                 yield line + "\n"
 
     def take(self, count: int) -> str:
-        """Return and forget that many lines."""
-        return "\n".join(self._taken.popleft() for _ in range(count))
+        """Return and forget the first lines that the csv module has read."""
+        return "\n".join(self._read.popleft() for _ in range(count))
 
-    def objection(self, text: str, encoding: str) -> str:
-        """Return why no row may have this text, or nothing."""
-        if self._has_cut:
-            self._has_cut = False
+    def fault(self, text: str, encoding: str) -> str:
+        """Return why the text just taken cannot be a row, or an empty string."""
+        if self._has_cut_line:
+            self._has_cut_line = False
             return f"longer than {LINE_LIMIT} bytes"
         if "\0" in text:
             return "a NUL character"
-        if not text.isascii() and not _is_utf8(text.encode("utf-8", "surrogateescape")):
+        if not text.isascii() and not is_utf8(text.encode("utf-8", "surrogateescape")):
             return f"not {encoding}"
         return ""
 
 
-def _unescaped(value: str) -> str:
-    return ESCAPE.sub(lambda found: UNESCAPES[found[1]], value)
+def _escape(row: list[str], file_format: Format) -> list[str]:
+    null = file_format.null
+    return [NULL if field == null else field.translate(ESCAPES) for field in row]
 
 
-def _ended(texts: list[str]) -> bytes:
+def _unescape(value: str) -> str:
+    return ESCAPED.sub(lambda found: UNESCAPES[found[1]], value)
+
+
+def _join(texts: list[str]) -> bytes:
     return "".join(f"{text}\n" for text in texts).encode()
-
-
-def _is_utf8(text: bytes) -> bool:
-    if text.isascii():
-        return True
-    try:
-        text.decode()
-    except UnicodeDecodeError:
-        return False
-    return True

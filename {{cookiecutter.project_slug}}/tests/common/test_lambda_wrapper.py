@@ -1,4 +1,4 @@
-"""The function as a Lambda: batches in, partial batch responses out."""
+"""The Lambda wrapper: batches of messages in, batch item failures out."""
 
 import logging
 import os
@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def seen(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Put a function into the wrapper that fails on `bad`; return what it sees."""
+    """Run a function that fails on `bad`; return the bodies that it received."""
     bodies: list[str] = []
 
     def run(event: str, context: CustomContext) -> None:
@@ -38,13 +38,13 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return bodies
 
 
-def clock(milliseconds: int) -> SimpleNamespace:
-    """Return what AWS's context object tells of the time left."""
+def aws_context(milliseconds: int) -> SimpleNamespace:
+    """Return AWS's context object with this time left."""
     return SimpleNamespace(get_remaining_time_in_millis=lambda: milliseconds)
 
 
 def handle(*bodies: str, groups: dict[str, str] | None = None) -> dict[str, Any]:
-    """Hand a batch to the wrapper."""
+    """Invoke the handler with a batch of messages."""
     records = [
         {
             "messageId": f"id of {body}",
@@ -54,22 +54,22 @@ def handle(*bodies: str, groups: dict[str, str] | None = None) -> dict[str, Any]
         }
         for body in bodies
     ]
-    return lambda_wrapper.handler({"Records": records}, clock(7500))
+    return lambda_wrapper.handler({"Records": records}, aws_context(7500))
 
 
-def test_every_message_of_a_batch_is_handled(seen: list[str]) -> None:
+def test_batch_is_processed(seen: list[str]) -> None:
     assert handle("a", "b", "c") == {"batchItemFailures": []}
     assert seen == ["a", "b", "c"]
 
 
-def test_only_the_message_that_fails_comes_back(seen: list[str]) -> None:
+def test_only_failed_message_returns(seen: list[str]) -> None:
     assert handle("a", "bad", "c") == {
         "batchItemFailures": [{"itemIdentifier": "id of bad"}]
     }
     assert seen == ["a", "bad", "c"]
 
 
-def test_fifo_group_stops_at_its_first_failure(seen: list[str]) -> None:
+def test_fifo_group_stops_at_first_failure(seen: list[str]) -> None:
     groups = {"a": "1", "bad": "1", "c": "1", "d": "2"}
     failed = handle(*groups, groups=groups)["batchItemFailures"]
     assert [each["itemIdentifier"] for each in failed] == ["id of bad", "id of c"]
@@ -78,59 +78,61 @@ def test_fifo_group_stops_at_its_first_failure(seen: list[str]) -> None:
 
 def test_malformed_record_fails_alone(seen: list[str]) -> None:
     event = {"Records": [{"messageId": "m"}, {"messageId": "n", "body": "b"}]}
-    answer = lambda_wrapper.handler(event, clock(7500))
-    assert answer == {"batchItemFailures": [{"itemIdentifier": "m"}]}
+    response = lambda_wrapper.handler(event, aws_context(7500))
+    assert response == {"batchItemFailures": [{"itemIdentifier": "m"}]}
 
 
-def test_message_that_is_not_begun_in_time_comes_back(seen: list[str]) -> None:
+def test_message_without_time_to_start_returns(seen: list[str]) -> None:
     times = iter([7500, 7500, 4999, 4999])
-    aws_context = SimpleNamespace(get_remaining_time_in_millis=lambda: next(times))
+    clock = SimpleNamespace(get_remaining_time_in_millis=lambda: next(times))
     event = {"Records": [{"messageId": each, "body": each} for each in "abc"]}
-    assert lambda_wrapper.handler(event, aws_context) == {
+    assert lambda_wrapper.handler(event, clock) == {
         "batchItemFailures": [{"itemIdentifier": "b"}, {"itemIdentifier": "c"}]
     }
     assert seen == ["a"]
 
 
-def test_invocation_that_lambda_repeats_does_the_work_once(seen: list[str]) -> None:
+def test_repeated_invocation_processes_once(seen: list[str]) -> None:
+    """Lambda may repeat an invocation: message and receipt handle are the same."""
     record = {"messageId": "m", "receiptHandle": "r1", "body": "a"}
     for _ in range(2):
-        answer = lambda_wrapper.handler({"Records": [record]}, clock(7500))
-        assert answer == {"batchItemFailures": []}
+        response = lambda_wrapper.handler({"Records": [record]}, aws_context(7500))
+        assert response == {"batchItemFailures": []}
     assert seen == ["a"]
 
 
-def test_message_that_is_delivered_again_is_never_swallowed(seen: list[str]) -> None:
+def test_redelivered_message_is_processed_again(seen: list[str]) -> None:
+    """A redelivered message has another receipt handle."""
     for receipt in ("r2", "r3"):
         record = {"messageId": "m", "receiptHandle": receipt, "body": "a"}
-        lambda_wrapper.handler({"Records": [record]}, clock(7500))
+        lambda_wrapper.handler({"Records": [record]}, aws_context(7500))
     assert seen == ["a", "a"]
 
 
-def test_memory_of_what_is_done_has_a_bound(
+def test_memory_of_done_messages_is_bounded(
     seen: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert lambda_wrapper._done.maxlen
     monkeypatch.setattr(lambda_wrapper, "_done", deque(maxlen=3))
     for number in range(9):
         record = {"messageId": "m", "receiptHandle": str(number), "body": "a"}
-        lambda_wrapper.handler({"Records": [record]}, clock(7500))
+        lambda_wrapper.handler({"Records": [record]}, aws_context(7500))
     assert len(lambda_wrapper._done) == 3
 
 
-def test_report_that_is_no_json_does_not_bring_the_batch_back(
+def test_report_not_json_does_not_fail_message(
     monkeypatch: pytest.MonkeyPatch, seen: list[str]
 ) -> None:
     monkeypatch.setattr(lambda_wrapper, "run", lambda event, context: {"at": object()})
     assert handle("a") == {"batchItemFailures": []}
 
 
-def test_invocations_share_a_context_and_the_clients_that_the_first_one_made(
+def test_invocations_share_clients(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     boto3 = MockBoto3()
-    make = partial(CustomContext, boto3=boto3, rds=MockRds())
-    monkeypatch.setattr(lambda_wrapper, "CustomContext", make)
+    make_context = partial(CustomContext, boto3=boto3, rds=MockRds())
+    monkeypatch.setattr(lambda_wrapper, "CustomContext", make_context)
     warm_context = cache(lambda_wrapper.warm_context.__wrapped__)
     monkeypatch.setattr(lambda_wrapper, "warm_context", warm_context)
     monkeypatch.setattr(lambda_wrapper, "run", lambda event, context: str(context.s3))
@@ -138,20 +140,21 @@ def test_invocations_share_a_context_and_the_clients_that_the_first_one_made(
     monkeypatch.setattr(logging.root, "level", logging.root.level)
     for bodies in ("ab", "c"):
         assert handle(*bodies) == {"batchItemFailures": []}
-    assert boto3.made == ["s3"]
+    assert boto3.created == ["s3"]
 
 
-def test_import_loads_neither_boto3_nor_driver_nor_settings() -> None:
+def test_handler_imports_no_heavy_library() -> None:
+    """Neither boto3, nor a driver, nor the settings: cold starts would take longer."""
     program = (
         "import sys, lambda_wrapper;"
         "print({'boto3', 'psycopg', 'pymysql', 'configargparse'} & set(sys.modules))"
     )
     paths = [str(ROOT / "src" / "common"), str(ROOT / "src")]
-    answer = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", program],
         env={"PYTHONPATH": os.pathsep.join(paths)},
         capture_output=True,
         text=True,
         check=True,
     )
-    assert answer.stdout.strip() == "set()"
+    assert result.stdout.strip() == "set()"

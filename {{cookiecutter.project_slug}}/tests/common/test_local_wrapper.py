@@ -1,4 +1,4 @@
-"""The function from the command line."""
+"""The local wrapper: one event, or messages of a queue."""
 
 import json
 from functools import partial
@@ -14,7 +14,7 @@ from tests.mock.rds import MockRds
 
 @pytest.fixture
 def doubles(monkeypatch: pytest.MonkeyPatch) -> MockBoto3:
-    """Give the wrapper's own context doubles."""
+    """Let the wrapper create contexts with test doubles."""
     boto3 = MockBoto3()
     monkeypatch.setattr(
         local_wrapper,
@@ -24,7 +24,7 @@ def doubles(monkeypatch: pytest.MonkeyPatch) -> MockBoto3:
     return boto3
 
 
-def test_one_event_from_a_file_is_answered_with_the_report(
+def test_event_file_prints_report(
     doubles: MockBoto3,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -38,20 +38,20 @@ def test_one_event_from_a_file_is_answered_with_the_report(
 
 
 @pytest.mark.parametrize(
-    ("args", "code", "told"),
+    ("args", "code", "message"),
     [
         (["--drain"], 2, "set --read_queue or READ_QUEUE"),
-        (["--poll_batch_size=0"], 2, "'0' is no whole number from 1 to 10"),
+        (["--poll_batch_size=0"], 2, "'0' is not a whole number from 1 to 10"),
         (["--event=nowhere.json"], 1, "nowhere.json"),
     ],
 )
-def test_mistake_is_told_in_one_line(
+def test_mistake_is_reported_in_one_line(
     doubles: MockBoto3,
     args: list[str],
     code: int,
-    told: str,
+    message: str,
     capsys: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     assert local_wrapper.main(args) == code
-    assert told in capsys.readouterr().err + caplog.text
+    assert message in capsys.readouterr().err + caplog.text

@@ -1,4 +1,4 @@
-"""What the wrappers log."""
+"""Log lines: outcomes, metrics, masked secrets."""
 
 import io
 import json
@@ -17,15 +17,15 @@ REPORT = [{"loaded": 3, "rejected": 1}, {"loaded": 4, "rejected": 0}]
 
 @pytest.fixture
 def stream(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
-    """Log to a text, as JSON; take it back afterwards."""
+    """Log to a stream as JSON; restore logging afterwards."""
     monkeypatch.setattr(logging.root, "handlers", [])
     monkeypatch.setattr(logging.root, "level", logging.root.level)
     text = io.StringIO()
-    log.start(True, "DEBUG", [SECRET], text)
+    log.configure(True, "DEBUG", [SECRET], text)
     return text
 
 
-def test_message_done_is_one_json_line_with_metrics(
+def test_done_message_is_json_line_with_metrics(
     stream: io.StringIO,
 ) -> None:
     log.outcome("m1", "worker", "abc", monotonic() - 0.25, REPORT)
@@ -40,11 +40,11 @@ def test_message_done_is_one_json_line_with_metrics(
         assert isinstance(line[metric["Name"]], int | float)
 
 
-def test_message_that_fails_is_one_line_with_its_cause(stream: io.StringIO) -> None:
+def test_failed_message_is_json_line_with_cause(stream: io.StringIO) -> None:
     try:
         raise ValueError("no such column")
-    except ValueError:
-        log.outcome("m1", "worker", "abc", monotonic())
+    except ValueError as error:
+        log.outcome("m1", "worker", "abc", monotonic(), error=error)
     line = json.loads(stream.getvalue())
     assert (line["outcome"], line["error"], line["failures"]) == (
         "failed",
@@ -54,7 +54,7 @@ def test_message_that_fails_is_one_line_with_its_cause(stream: io.StringIO) -> N
     assert "no such column" in line["traceback"]
 
 
-def test_password_is_in_no_log(
+def test_password_is_never_logged(
     stream: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DB_PASS", SECRET)
@@ -64,15 +64,15 @@ def test_password_is_in_no_log(
         log.logger.debug("%s %r", vars(context), context.var.to_dict())
         try:
             raise RuntimeError(context.var)
-        except RuntimeError:
-            log.outcome("m1", "worker", "abc", monotonic(), context.var)
+        except RuntimeError as error:
+            log.outcome("m1", "worker", "abc", monotonic(), context.var, error)
         report = {"url": f"mysql://worker:{context.var.db_pass}@localhost"}
         log.outcome("m1", "worker", "abc", monotonic(), report)
     assert "settings:" in stream.getvalue()
     assert "battery" not in stream.getvalue()
 
 
-def test_help_does_not_tell_the_password(
+def test_help_does_not_print_password(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DB_PASS", SECRET)

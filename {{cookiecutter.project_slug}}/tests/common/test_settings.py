@@ -1,4 +1,4 @@
-"""Configuration file < environment < command line."""
+"""Settings: configuration file < environment < command line."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 
 import settings
 from settings import SettingsError
-from settings_page import PAGE, page
+from tools.settings_page import PAGE, page
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def config(tmp_path: Path) -> Path:
     return path
 
 
-def test_command_line_goes_before_environment_before_file(
+def test_command_line_overrides_environment_and_file(
     config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = f"--const_path={config}"
@@ -28,14 +28,14 @@ def test_command_line_goes_before_environment_before_file(
     assert settings.read([file, "--delimiter=/"]).delimiter == "/"
 
 
-def test_variable_that_is_empty_counts_as_absent(
+def test_empty_variable_counts_as_absent(
     config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DELIMITER", "")
     assert settings.read([f"--const_path={config}"]).delimiter == ";"
 
 
-def test_list_comes_from_file_environment_and_command_line(
+def test_list_is_read_from_all_three_sources(
     config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = f"--const_path={config}"
@@ -46,46 +46,49 @@ def test_list_comes_from_file_environment_and_command_line(
 
 
 @pytest.mark.parametrize(
-    ("written", "meant"), [(r"\t", "\t"), (r"\r\n", "\r\n"), ("§", "§"), ("→", "→")]
+    ("text", "expected"), [(r"\t", "\t"), (r"\r\n", "\r\n"), ("§", "§"), ("→", "→")]
 )
-def test_backslash_escapes_are_read(written: str, meant: str) -> None:
-    assert settings.read([f"--newline={written}"]).newline == meant
+def test_backslash_escapes_are_replaced(text: str, expected: str) -> None:
+    assert settings.read([f"--newline={text}"]).newline == expected
 
 
 @pytest.mark.parametrize(
-    ("args", "told"),
+    ("args", "message"),
     [
-        (["--poll_batch_size=11"], "'11' is no whole number from 1 to 10"),
-        (["--db_port=x"], "'x' is no whole number from 1 to 65535"),
+        (["--poll_batch_size=11"], "'11' is not a whole number from 1 to 10"),
+        (["--db_port=x"], "'x' is not a whole number from 1 to 65535"),
         (["--db_tls=maybe"], "maybe"),
-        (["--sqs_endpoint=127.0.0.1:4566"], "'127.0.0.1:4566' is no URL, as in http:"),
+        (
+            ["--sqs_endpoint=127.0.0.1:4566"],
+            "'127.0.0.1:4566' is not a URL such as http:",
+        ),
         (["--no_such_thing=1"], "--no_such_thing=1"),
         (["--const_path=nowhere.yml"], "nowhere.yml"),
     ],
 )
-def test_wrong_setting_is_named_with_its_value(args: list[str], told: str) -> None:
-    with pytest.raises(SettingsError, match=told):
+def test_invalid_setting_is_named_with_value(args: list[str], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
         settings.read(args)
 
 
-def test_unknown_key_of_the_file_is_refused(tmp_path: Path) -> None:
+def test_unknown_key_in_file_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "config.yml"
     path.write_text("delimeter: ','\n", encoding="utf-8")
     with pytest.raises(SettingsError, match="delimeter"):
         settings.read([f"--const_path={path}"])
 
 
-def test_setting_that_is_needed_must_be_there(config: Path) -> None:
+def test_missing_setting_is_an_error(config: Path) -> None:
     needs = ("table", "columns")
     assert settings.read([f"--const_path={config}", "--table=t"], needs).table == "t"
     with pytest.raises(SettingsError, match="table must be set: in the config"):
         settings.read([f"--const_path={config}"], needs)
 
 
-def test_help_lists_every_setting_with_its_environment_variable(
+def test_help_lists_all_settings(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "200")  # else a narrow terminal parts words
+    monkeypatch.setenv("COLUMNS", "200")  # a narrow terminal would split words
     with pytest.raises(SystemExit, match="0"):
         settings.read(["--help"])
     page = " ".join(capsys.readouterr().out.split())
@@ -95,5 +98,5 @@ def test_help_lists_every_setting_with_its_environment_variable(
             assert f"[env var: {setting.env or setting.name.upper()}]" in page
 
 
-def test_page_tells_of_all_settings() -> None:
+def test_settings_page_is_current() -> None:
     assert PAGE.read_text(encoding="utf-8") == page(), "run: make settings"

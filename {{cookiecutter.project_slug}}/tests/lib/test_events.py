@@ -1,4 +1,4 @@
-"""The forms of message, as AWS sends them."""
+"""Messages that name objects, in the forms that AWS sends."""
 
 from pathlib import Path
 
@@ -24,31 +24,31 @@ CLICKS = S3Object(
         ("event-eventbridge.json", CLICKS),
     ],
 )
-def test_saved_event_names_its_object(file: str, expected: S3Object) -> None:
+def test_event_names_object(file: str, expected: S3Object) -> None:
     assert objects((DATA / file).read_text(encoding="utf-8")) == [expected]
 
 
 @pytest.mark.parametrize(
     "event", ["", "no JSON", "[]", "7", "{}", '{"Records": [{}]}', '{"detail": 1}']
 )
-def test_other_message_is_refused(event: str) -> None:
+def test_unknown_message_is_an_error(event: str) -> None:
     with pytest.raises(EventError):
         objects(event)
 
 
-def test_state_of_an_object_decides_which_one_is_asked_for() -> None:
-    where = {"Bucket": "raw", "Key": "a"}
-    assert S3Object("raw", "a").request == where
-    assert S3Object("raw", "a", etag="e").request == {**where, "IfMatch": "e"}
-    assert S3Object("raw", "a", "v", "e").request == {**where, "VersionId": "v"}
+def test_request_pins_version_or_etag() -> None:
+    latest = {"Bucket": "raw", "Key": "a"}
+    assert S3Object("raw", "a").request == latest
+    assert S3Object("raw", "a", etag="e").request == {**latest, "IfMatch": "e"}
+    assert S3Object("raw", "a", "v", "e").request == {**latest, "VersionId": "v"}
 
 
-def test_every_state_of_every_object_has_an_id_of_its_own() -> None:
-    states = [
+def test_id_is_unique_for_each_version() -> None:
+    versions = [
         S3Object("raw", "a"),
         S3Object("raw", "a", "v"),
         S3Object("raw", "av"),
         S3Object("rawa", ""),
         S3Object("raw", "a", etag="e"),
     ]
-    assert len({state.id for state in states}) == len(states)
+    assert len({each.id for each in versions}) == len(versions)

@@ -1,4 +1,4 @@
-"""Lines to rows, and to rejects."""
+"""Lines become rows or rejects."""
 
 import io
 import random
@@ -6,21 +6,21 @@ from typing import Any
 
 import pytest
 
-from lib import rows
-from lib.rows import Format, Reject, fields
+from lib import blocks, rows
+from lib.rows import Format, Reject, parse_row, read_chunks
 
 
 def read(
-    text: bytes, width: int = 2, **how: Any
+    text: bytes, width: int = 2, **options: Any
 ) -> tuple[list[list[str | None]], list[Reject]]:
     """Return all rows and all rejects of a file."""
-    found = list(rows.chunks(io.BytesIO(text), Format(width, **how)))
-    for chunk in found:
+    chunks = list(read_chunks(io.BytesIO(text), Format(width, **options)))
+    for chunk in chunks:
         assert len(chunk.origins) == chunk.text.count(b"\n")
-    text = b"".join(chunk.text for chunk in found)
+    text = b"".join(chunk.text for chunk in chunks)
     return (
-        [fields(row) for row in text.splitlines(keepends=True)],
-        [reject for chunk in found for reject in chunk.rejects],
+        [parse_row(row) for row in text.splitlines(keepends=True)],
+        [reject for chunk in chunks for reject in chunk.rejects],
     )
 
 
@@ -44,11 +44,11 @@ def read(
         pytest.param(b"\\N,b\n", [[None, "b"]], id="NULL"),
     ],
 )
-def test_rows(text: bytes, expected: list[list[str]]) -> None:
+def test_rows_are_parsed(text: bytes, expected: list[list[str]]) -> None:
     assert read(text) == (expected, [])
 
 
-def test_delimiter_and_newline_can_be_chosen() -> None:
+def test_delimiter_and_newline_are_configurable() -> None:
     assert read(b"a;b|c;d|", delimiter=";", newline="|")[0] == [["a", "b"], ["c", "d"]]
 
 
@@ -64,14 +64,12 @@ def test_delimiter_and_newline_can_be_chosen() -> None:
         (b'a,"b', Reject(1, 'a,"b', "unexpected end of data")),
     ],
 )
-def test_line_that_is_no_row_is_told_by_number_text_and_reason(
-    text: bytes, expected: Reject
-) -> None:
+def test_bad_line_becomes_reject(text: bytes, expected: Reject) -> None:
     assert read(text)[1] == [expected]
 
 
 @pytest.mark.parametrize(
-    ("text", "how", "expected"),
+    ("text", "options", "expected"),
     [
         pytest.param(b"x,y\na,b\n", {"header": True}, [["a", "b"]], id="header"),
         pytest.param(
@@ -104,13 +102,13 @@ def test_line_that_is_no_row_is_told_by_number_text_and_reason(
         ),
     ],
 )
-def test_file_is_read_as_its_format_says(
-    text: bytes, how: dict[str, Any], expected: list[list[str]]
+def test_format_is_applied(
+    text: bytes, options: dict[str, Any], expected: list[list[str]]
 ) -> None:
-    assert read(text, **how) == (expected, [])
+    assert read(text, **options) == (expected, [])
 
 
-def test_byte_that_the_encoding_does_not_know_is_a_reject() -> None:
+def test_undecodable_byte_becomes_reject() -> None:
     assert read(b"a,b\na,\x81\n", encoding="cp1252") == (
         [["a", "b"]],
         [Reject(2, r"a,\x80", "not cp1252")],
@@ -119,23 +117,23 @@ def test_byte_that_the_encoding_does_not_know_is_a_reject() -> None:
 
 @pytest.fixture
 def _small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows, "BLOCK", 5_000)
-    monkeypatch.setattr(rows, "LINE_LIMIT", 10_000)
+    monkeypatch.setattr(blocks, "BLOCK_SIZE", 5_000)
+    monkeypatch.setattr(rows, "CHUNK_SIZE", 5_000)
+    for module in (blocks, rows):
+        monkeypatch.setattr(module, "LINE_LIMIT", 10_000)
 
 
 @pytest.mark.parametrize("start", [b"", b'"q",r\n'], ids=["plain", "by csv"])
 @pytest.mark.parametrize("newline", ["\n", "||"])
 @pytest.mark.usefixtures("_small_limits")
-def test_line_that_is_too_long_is_one_reject_and_takes_no_memory(
-    start: bytes, newline: str
-) -> None:
+def test_long_line_becomes_one_reject(start: bytes, newline: str) -> None:
     end = newline.encode()
     start = start.replace(b"\n", end)
-    long = b"x" * (5 * rows.LINE_LIMIT)
+    long = b"x" * (5 * blocks.LINE_LIMIT)
     text = start + b"a,b" + end + long + end + b"c,d" + end + long
-    found, rejects = read(text, newline=newline)
+    values, rejects = read(text, newline=newline)
     first = len(start) > 0
-    assert found[first:] == [["a", "b"], ["c", "d"]]
+    assert values[first:] == [["a", "b"], ["c", "d"]]
     assert [reject.line for reject in rejects] == [first + 2, first + 4]
     for reject in rejects:
         assert reject.text == "x" * rows.TEXT_LIMIT
@@ -143,21 +141,21 @@ def test_line_that_is_too_long_is_one_reject_and_takes_no_memory(
 
 
 @pytest.mark.usefixtures("_small_limits")
-def test_line_that_is_too_long_within_quotes_is_not_loaded_in_part() -> None:
-    text = b'"a\n' + b"x" * (5 * rows.LINE_LIMIT) + b'\nb",c\nd,e\n'
-    found, rejects = read(text)
-    assert found == [["d", "e"]]
+def test_long_line_in_quotes_is_not_loaded() -> None:
+    text = b'"a\n' + b"x" * (5 * blocks.LINE_LIMIT) + b'\nb",c\nd,e\n'
+    values, rejects = read(text)
+    assert values == [["d", "e"]]
     assert [reject.reason for reject in rejects] == ["longer than 10000 bytes"]
 
 
-def test_row_is_told_as_a_reject_by_its_line() -> None:
+def test_refused_row_becomes_reject() -> None:
     for text in (b"a,b\nc,d\n", b'"a",b\r\nc,d\r\n'):
-        [chunk] = rows.chunks(io.BytesIO(text), Format(2))
-        told = chunk.reject(1, "too long")
-        assert told._replace(text=told.text.strip()) == Reject(2, "c,d", "too long")
+        [chunk] = read_chunks(io.BytesIO(text), Format(2))
+        reject = chunk.reject(1, "too long")
+        assert reject._replace(text=reject.text.strip()) == Reject(2, "c,d", "too long")
 
 
-def test_patterns_and_the_csv_module_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pattern_and_csv_module_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     chance = random.Random(7)
     good = [b"a", b"", b"\\N", "é".encode(), b'"b"', b'"c,""d"', b'"e\nf\\"', b'""""']
     bad = [b'"', b"\0", b"\xff", b"\t", b"\\", b"\r", b'"\\N"', b"a,b", b'a"b"', b"\n"]
@@ -171,25 +169,28 @@ def test_patterns_and_the_csv_module_agree(monkeypatch: pytest.MonkeyPatch) -> N
                 for _ in range(number % 60)
             )
         )
-    monkeypatch.setattr(rows, "BLOCK", 100)
-    by_pattern = [told(text) for text in files]
+    monkeypatch.setattr(blocks, "BLOCK_SIZE", 100)
+    monkeypatch.setattr(rows, "CHUNK_SIZE", 100)
+    by_pattern = [read_all(text) for text in files]
     monkeypatch.setattr(
-        rows, "_by_pattern", lambda blocks, how: rows._by_csv(blocks, how, 1)
+        rows,
+        "_read_by_pattern",
+        lambda blocks, file_format: rows._read_by_csv(blocks, file_format, 1),
     )
-    for text, found in zip(files, by_pattern, strict=True):
-        assert found == told(text), text
+    for text, expected in zip(files, by_pattern, strict=True):
+        assert expected == read_all(text), text
 
 
-def told(text: bytes) -> list[Any]:
-    """Return all that is known of the rows and rejects of a file, in its order."""
-    found: list[Any] = []
-    for chunk in rows.chunks(io.BytesIO(text), Format(2)):
-        values = map(fields, chunk.text.splitlines(keepends=True))
-        found += zip(chunk.origins, values, strict=True)
-        found += [
+def read_all(text: bytes) -> list[Any]:
+    """Return the rows and rejects of a file with their origins, sorted."""
+    lines: list[Any] = []
+    for chunk in read_chunks(io.BytesIO(text), Format(2)):
+        values = map(parse_row, chunk.text.splitlines(keepends=True))
+        lines += zip(chunk.origins, values, strict=True)
+        lines += [
             ((reject.line, reject.text), reject.reason) for reject in chunk.rejects
         ]
-    return sorted(found, key=str)
+    return sorted(lines, key=str)
 
 
 @pytest.mark.parametrize(
@@ -204,29 +205,30 @@ def told(text: bytes) -> list[Any]:
         (b"a,b\n", False),
     ],
 )
-def test_sound_rows_in_quotes_are_there_as_they_were(text: bytes, is_csv: bool) -> None:
-    [chunk] = rows.chunks(io.BytesIO(text), Format(2))
+def test_quoted_rows_are_kept_as_csv(text: bytes, is_csv: bool) -> None:
+    [chunk] = read_chunks(io.BytesIO(text), Format(2))
     assert chunk.csv == (text if is_csv else b"")
 
 
-def test_rows_after_a_reject_are_read() -> None:
+def test_rows_after_reject_are_read() -> None:
     assert read(b'a,"b"c\nd,e\n')[0] == [["d", "e"]]
 
 
-def test_text_of_a_reject_has_a_bound() -> None:
+def test_reject_text_is_bounded() -> None:
     assert len(read(b"\xff" * 5000)[1][0].text) == rows.TEXT_LIMIT
 
 
-def test_rows_keep_their_order_where_blocks_part_lines_and_characters(
+def test_rows_keep_order_across_blocks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     expected = [[str(number), "ä😀"] for number in range(250)]
     text = "".join(f"{a},{b}\n" for a, b in expected).encode()
-    monkeypatch.setattr(rows, "BLOCK", 7)
+    monkeypatch.setattr(blocks, "BLOCK_SIZE", 7)
+    monkeypatch.setattr(rows, "CHUNK_SIZE", 7)
     assert read(text) == (expected, [])
 
 
-def test_file_is_read_piece_by_piece() -> None:
+def test_file_is_read_in_blocks() -> None:
     stream = io.BytesIO(b"a,b\n" * 200_000)
-    next(rows.chunks(stream, Format(2)))
-    assert stream.tell() == rows.BLOCK
+    next(read_chunks(stream, Format(2)))
+    assert stream.tell() == blocks.BLOCK_SIZE

@@ -1,1 +1,1 @@
-"""Doubles of what the contexts inject."""
+"""Test doubles of the libraries that contexts use."""

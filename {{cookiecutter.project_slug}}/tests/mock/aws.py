@@ -1,4 +1,4 @@
-"""What stands for boto3 in the unit tests: S3 and SQS in memory."""
+"""Test double of boto3: S3, SQS and Secrets Manager in memory."""
 
 import io
 import threading
@@ -10,13 +10,13 @@ from typing import Any
 
 
 class MockBoto3:
-    """As much of the module boto3 as a context needs.
+    """The part of the module boto3 that a context uses.
 
-    Its clients are in `clients`; `made` names those that were asked for.
+    `clients` has the client of each service, `created` the services asked for.
     """
 
     def __init__(self) -> None:
-        self.made: list[str] = []
+        self.created: list[str] = []
         self.clients: dict[str, Any] = {
             "s3": MockS3(),
             "sqs": MockSqs(),
@@ -25,18 +25,18 @@ class MockBoto3:
 
     def client(self, service: str, **_: Any) -> Any:
         """Return the one client of a service."""
-        self.made.append(service)
+        self.created.append(service)
         return self.clients[service]
 
 
-class NotThereError(Exception):
-    """S3 has no such object, or not in that state."""
+class NotFoundError(Exception):
+    """There is no such object, version or secret."""
 
 
 class MockS3:
-    """S3 with versions, the latest last."""
+    """S3 with versioned buckets. The latest version is the last one."""
 
-    exceptions = SimpleNamespace(ClientError=NotThereError)
+    exceptions = SimpleNamespace(ClientError=NotFoundError)
 
     def __init__(self) -> None:
         self.versions: dict[tuple[str, str], list[bytes]] = defaultdict(list)
@@ -57,78 +57,85 @@ class MockS3:
         self.head_object(Bucket, Key)
         versions = self.versions[Bucket, Key]
         body = versions[int(VersionId or len(versions)) - 1]
-        return answer(io.BytesIO(body), len(body))
+        return object_response(io.BytesIO(body), len(body))
 
     def list_buckets(self, MaxBuckets: int) -> dict[str, Any]:  # noqa: N803
-        """Answer, as a service does that can be reached."""
+        """Return no buckets."""
         return {"Buckets": []}
 
     def head_object(self, Bucket: str, Key: str) -> dict[str, str]:  # noqa: N803
-        """Return the latest version's name."""
+        """Return the ID of the latest version."""
         versions = self.versions[Bucket, Key]
         if not versions:
-            raise NotThereError(f"s3://{Bucket}/{Key}")
+            raise NotFoundError(f"s3://{Bucket}/{Key}")
         return {"VersionId": str(len(versions)), "ETag": f'"{len(versions)}"'}
 
 
-def answer(body: io.BytesIO, size: int) -> dict[str, Any]:
-    """Return what `get_object` answers."""
+def object_response(body: io.BytesIO, size: int) -> dict[str, Any]:
+    """Return the response of `get_object`."""
     modified = datetime(2026, 1, 5, 8, tzinfo=UTC)
     return {"Body": body, "ContentLength": size, "LastModified": modified}
 
 
 class BrokenStream(io.BytesIO):
-    """A body whose connection ends before it does."""
+    """A body whose connection is lost before its end."""
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Yield what is there, then fail."""
+        """Return the bytes that there are, then fail."""
         if block := super().read(size):
             return block
         raise ConnectionError("connection reset by peer")
 
 
 class MockSecrets:
-    """Secrets by their names; one that is not there is a refusal."""
+    """Secrets Manager."""
 
     def __init__(self) -> None:
         self.secrets: dict[str, str] = {}
 
     def get_secret_value(self, SecretId: str) -> dict[str, str]:  # noqa: N803
-        """Return a secret's text."""
+        """Return a secret."""
         if SecretId not in self.secrets:
-            raise NotThereError(SecretId)
+            raise NotFoundError(SecretId)
         return {"SecretString": self.secrets[SecretId]}
 
 
 class MockSqs:
-    """One queue; a message that was received stays hidden until it is given back.
+    """One queue. A received message stays in flight until it is deleted or returned.
 
-    `failures` are raised by the next requests, `hidden_for` has the seconds that
-    messages were given back with; `extended` and `given_back` tell that some were.
+    Attributes:
+        visible: messages that can be received.
+        in_flight: messages by their receipt handle.
+        failures: errors that the next requests raise.
+        requests: number of requests, by name.
+        visibility: the queue's visibility timeout, in seconds.
+        return_delays: delay in seconds of each message returned to the queue.
+        extended: set when a message's visibility was extended.
+        returned: set when a message was returned.
     """
 
     def __init__(self) -> None:
         self._numbers = count(1)
-        self.waiting: list[dict[str, Any]] = []
+        self.visible: list[dict[str, Any]] = []
         self.in_flight: dict[str, dict[str, Any]] = {}
         self.failures: list[Exception] = []
         self.requests: Counter[str] = Counter()
         self.visibility = 30
-        self.hidden_for: list[int] = []
+        self.return_delays: list[int] = []
         self.extended = threading.Event()
-        self.given_back = threading.Event()
+        self.returned = threading.Event()
         self._never = threading.Event()
 
     def send(self, *bodies: str) -> None:
-        """Put messages on the queue."""
+        """Send messages to the queue."""
         for body in bodies:
             name = f"message-{next(self._numbers)}"
-            self.waiting.append(
+            self.visible.append(
                 {"MessageId": name, "ReceiptHandle": f"receipt of {name}", "Body": body}
             )
 
     def get_queue_url(self, QueueName: str) -> dict[str, str]:  # noqa: N803
-        """Return a URL, whatever the name."""
+        """Return a URL for any name."""
         if self.failures:
             raise self.failures.pop(0)
         return {"QueueUrl": f"https://sqs.example/{QueueName}"}
@@ -138,28 +145,28 @@ class MockSqs:
         return {
             "Attributes": {
                 "VisibilityTimeout": str(self.visibility),
-                "ApproximateNumberOfMessages": str(len(self.waiting)),
+                "ApproximateNumberOfMessages": str(len(self.visible)),
                 "ApproximateNumberOfMessagesNotVisible": str(len(self.in_flight)),
                 "ApproximateNumberOfMessagesDelayed": "0",
             }
         }
 
     def receive_message(self, MaxNumberOfMessages: int, **_: Any) -> dict[str, Any]:  # noqa: N803
-        """Hand out messages; without any, the answer names none, as SQS's does.
+        """Return messages. Like SQS, omit `Messages` if there are none.
 
-        Before that it pauses, as a long poll does, so that other threads go on.
+        An empty queue is polled for a moment, so that other threads can run.
         """
         if self.failures:
             raise self.failures.pop(0)
-        if not self.waiting:
+        if not self.visible:
             self._never.wait(0.001)
-        taken = self.waiting[:MaxNumberOfMessages]
-        del self.waiting[:MaxNumberOfMessages]
-        self.in_flight |= {message["ReceiptHandle"]: message for message in taken}
-        return {"Messages": taken} if taken else {}
+        received = self.visible[:MaxNumberOfMessages]
+        del self.visible[:MaxNumberOfMessages]
+        self.in_flight |= {message["ReceiptHandle"]: message for message in received}
+        return {"Messages": received} if received else {}
 
     def delete_message_batch(self, Entries: list[Any], **_: Any) -> dict[str, Any]:  # noqa: N803
-        """Forget messages."""
+        """Delete messages."""
         self.requests["delete_message_batch"] += 1
         for entry in Entries:
             del self.in_flight[entry["ReceiptHandle"]]
@@ -170,12 +177,12 @@ class MockSqs:
         Entries: list[Any],  # noqa: N803
         **_: Any,
     ) -> dict[str, Any]:
-        """Extend the visibility of messages, or give them back."""
+        """Extend the visibility of messages by the full timeout, or return them."""
         for entry in Entries:
             if entry["VisibilityTimeout"] == self.visibility:
                 self.extended.set()
             else:
-                self.hidden_for.append(entry["VisibilityTimeout"])
-                self.waiting.append(self.in_flight.pop(entry["ReceiptHandle"]))
-                self.given_back.set()
+                self.return_delays.append(entry["VisibilityTimeout"])
+                self.visible.append(self.in_flight.pop(entry["ReceiptHandle"]))
+                self.returned.set()
         return {"Successful": Entries}

@@ -1,4 +1,4 @@
-"""What stands for `lib.rds` in the unit tests: a table in memory."""
+"""Test double of `lib.rds`: a database in memory."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -6,14 +6,14 @@ from datetime import datetime
 from typing import Any
 
 from lib.events import S3Object
-from lib.loads import Load, Refusal
-from lib.rows import Chunk, Reject, fields
+from lib.loads import Load, RefusedRows
+from lib.rows import Chunk, Reject, parse_row
 
 Row = list[str | None]
 
 
 class MockRds:
-    """A database in memory, and the module that makes it.
+    """Both the module and its client.
 
     A row whose first field is `refused` is refused.
     """
@@ -31,24 +31,24 @@ class MockRds:
 
     @contextmanager
     def load(
-        self, found: S3Object, table: str, columns: Sequence[str], function: str
+        self, s3_object: S3Object, table: str, columns: Sequence[str], function: str
     ) -> Iterator[Load]:
-        """Take rows and rejects of an object, all or nothing."""
+        """Open a transaction for rows, rejects and ledger entry: all or nothing."""
         store = MockStore(self, table)
-        load = Load(store, found, function, max_reject_share=0.5)
+        load = Load(store, s3_object, function, max_reject_share=0.5)
         yield load
         load.finish()
         self.commit(store)
 
     def commit(self, store: "MockStore") -> None:
-        """Keep what a transaction has brought."""
+        """Keep what a transaction has written."""
         self.ledger |= store.entry
         self.tables.setdefault(store.table, []).extend(store.rows)
         self.rejects.extend(store.rejects)
 
-    def retry(self, act: Callable[..., Any], *args: Any) -> Any:
-        """Act once."""
-        return act(*args)
+    def retry(self, action: Callable[..., Any], *args: Any) -> Any:
+        """Call `action` once."""
+        return action(*args)
 
     def close(self) -> None:
         """Note that it was closed."""
@@ -56,9 +56,9 @@ class MockRds:
 
 
 class MockStore:
-    """One transaction on its way."""
+    """One transaction, see `lib.loads.Store`."""
 
-    batch = 4
+    chunks_per_batch = 4
 
     def __init__(self, rds: MockRds, table: str) -> None:
         self._rds = rds
@@ -68,12 +68,12 @@ class MockStore:
         self.rejects: list[Reject] = []
         self.entry: dict[tuple[str, str], dict[str, Any]] = {}
 
-    def claim(self, found: S3Object, function: str) -> int | None:
+    def claim(self, s3_object: S3Object, function: str) -> int | None:
         """See `lib.loads.Store`."""
-        name = (found.id, self.table)
-        if name in self._rds.ledger:
+        key = (s3_object.id, self.table)
+        if key in self._rds.ledger:
             return None
-        self.entry[name] = {"function": function}
+        self.entry[key] = {"function": function}
         return len(self._rds.ledger) + 1
 
     def describe(self, number: int, size: int, modified: datetime) -> None:
@@ -85,13 +85,13 @@ class MockStore:
 
     def send(self, number: int, chunk: Chunk) -> None:
         """See `lib.loads.Store`."""
-        self._sent += map(fields, chunk.text.splitlines(keepends=True))
+        self._sent += map(parse_row, chunk.text.splitlines(keepends=True))
 
-    def settle(self) -> Refusal | None:
-        """See `lib.loads.Store`; it does not tell which row is refused."""
+    def flush(self) -> RefusedRows | None:
+        """See `lib.loads.Store`. It does not report which rows are refused."""
         sent, self._sent = self._sent, []
         if any(row[0] == "refused" for row in sent):
-            return Refusal({}, is_all=False, reason="out of range")
+            return RefusedRows({}, is_complete=False, reason="out of range")
         self.rows += sent
         return None
 

@@ -1,4 +1,4 @@
-"""The function starter, on a saved event and on files as they come."""
+"""The function `starter`, on an event and files."""
 
 from pathlib import Path
 
@@ -13,21 +13,21 @@ EVENT = (DATA / "event-starter.json").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
-    ("body", "good", "bad"),
+    ("body", "rows", "rejects"),
     [
         ((DATA / "sanity.csv").read_bytes(), 10, 0),
         (b"1,anna,/shop,,2026-01-05 08:00:00\noops\n", 1, 1),
         (b"", 0, 0),
     ],
 )
-def test_good_and_bad_lines_are_counted(body: bytes, good: int, bad: int) -> None:
-    [found] = objects(EVENT)
+def test_rows_and_rejects_are_counted(body: bytes, rows: int, rejects: int) -> None:
+    [s3_object] = objects(EVENT)
     with void_context(function="starter") as context:
-        context.s3.put_object(Bucket=found.bucket, Key=found.key, Body=body)
-        expected = {"object": str(found), "rows": good, "rejects": bad}
+        context.s3.put_object(Bucket=s3_object.bucket, Key=s3_object.key, Body=body)
+        expected = {"object": str(s3_object), "rows": rows, "rejects": rejects}
         assert run(EVENT, context) == [expected]
 
 
-def test_message_that_names_no_object_does_nothing() -> None:
+def test_s3_test_message_does_nothing() -> None:
     with void_context(function="starter") as context:
         assert run('{"Event": "s3:TestEvent"}', context) == []

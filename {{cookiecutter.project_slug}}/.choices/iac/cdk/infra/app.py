@@ -1,74 +1,93 @@
-"""The app of CDK: a stack for each target, which is a folder beside this file."""
+"""The CDK app: one stack for each target, which is a folder beside this file.
+
+Context, all of it optional, as in `cdk synth -c environment=dev queue`:
+
+- `environment`: an environment of `config/deploy.yml`, by default `local`; or several,
+  separated by spaces, whose stacks are then named `<environment>-<target>`.
+- `targets`: the stacks to synthesise, separated by spaces; by default all, and
+  for `local` those that the shim emulates.
+- `still_mapped`: containers whose queue still feeds their Lambda.
+- `project`: the first part of all names; by default the project's.
+- `config`: another file of the form of `config/deploy.yml`, for tests.
+- `is_checked`: apply the rules of cdk-nag.
+"""
 
 import os
+import sys
 from collections.abc import Iterable
-from pathlib import Path
-from runpy import run_path
+from importlib import import_module
 
 from aws_cdk import App, Stack, Tags, Validations
 
-from common import Environment
-from sizes import CONFIG, TARGETS
+from infra.deployment import Deployment
+from tools import project
+from tools.deploy_config import CONFIG, EMULATED, TARGETS
+from tools.errors import UserError
 
 
 def make_stacks(
-    app: App, environment: Environment, targets: Iterable[str], prefix: str = ""
+    app: App, deployment: Deployment, targets: Iterable[str], prefix: str = ""
 ) -> dict[str, Stack]:
-    """Make the stacks of targets; no other one is needed to synthesise them.
-
-    They are deployed in this order, and destroyed in the other one.
+    """Add the stacks of targets to the app; each is deployed after the one before it.
 
     Args:
-        app: that they are part of.
-        environment: that they are for.
-        targets: their names.
-        prefix: of the names by which the app has them.
+        app: the app.
+        deployment: names and settings of the environment.
+        targets: their names; a stack needs no other one to be synthesised.
+        prefix: first part of the stacks' names in the app.
+
+    Returns:
+        The stacks by target.
     """
     stacks: dict[str, Stack] = {}
     for target in targets:
-        name = f"{environment.prefix}-{target}"
+        name = f"{deployment.prefix}-{target}"
         stack = Stack(app, prefix + target, stack_name=name)
         if stacks:
             stack.add_stack_dependency([*stacks.values()][-1])
-        # by path: `lambda` is no name for an import, `queue` is Python's own
-        module = run_path(str(Path(__file__).parent / target / "stack.py"))
-        module["add_resources"](stack, environment)
-        Tags.of(stack).add("project", environment.project)
-        Tags.of(stack).add("environment", environment.name)
+        # by name: `import infra.lambda` is a syntax error
+        import_module(f"infra.{target}.stack").add_resources(stack, deployment)
+        Tags.of(stack).add("project", deployment.project)
+        Tags.of(stack).add("environment", deployment.environment_name)
         stacks[target] = stack
     return stacks
 
 
-def main() -> None:
-    """Synthesise what the context names, as in `cdk synth -c environment=dev`.
+def synthesise() -> None:
+    """Synthesise the stacks that the context names.
 
-    Of several environments a stack is named for its own, too: to load CDK's library
-    takes longer than to synthesise one more.
+    Raises:
+        UserError: a setting is wrong, or a zip is not built.
     """
-    # else a word that names stacks would bundle only their assets, for the others, too
+    # else the CLI would bundle the assets of the stacks on its command line only
     app = App(post_cli_context={"aws:cdk:bundling-stacks": ["**"]})
 
-    def given(name: str, default: str = "") -> str:
+    def context(name: str, default: str = "") -> str:
         return app.node.try_get_context(name) or default
 
-    if given("is_checked"):
-        from cdk_nag import AwsSolutionsChecks  # slow to load
+    if context("is_checked"):
+        from cdk_nag import AwsSolutionsChecks  # takes seconds to import
 
         Validations.of(app).add_plugins(AwsSolutionsChecks(app))
-    names = given("environment", "local").split()
-    for name in names:
-        environment = Environment(
-            project=given("project", "test"),
-            name=name,
-            database=given("database", "postgres"),
-            still_mapped=given("still_mapped").split(),
-            config=given("config", CONFIG),
+    environments = context("environment", "local").split()
+    for environment in environments:
+        deployment = Deployment(
+            project=context("project", project.answers().project_slug),
+            environment=environment,
+            database=context("database", project.answers().database),
+            still_mapped=context("still_mapped").split(),
+            config=context("config", CONFIG),
             alarm_topic=os.environ.get("ALARM_TOPIC", ""),
         )
-        targets = given("targets").split() or TARGETS
-        make_stacks(app, environment, targets, f"{name}-" if names[1:] else "")
+        stacks = EMULATED if deployment.is_local else TARGETS
+        targets = context("targets").split() or stacks
+        prefix = f"{environment}-" if len(environments) > 1 else ""
+        make_stacks(app, deployment, targets, prefix)
     app.synth()
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        synthesise()
+    except UserError as error:
+        sys.exit(f"{error}.")

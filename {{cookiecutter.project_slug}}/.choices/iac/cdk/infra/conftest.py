@@ -1,4 +1,4 @@
-"""What the tests of targets share: each synthesises its target, and asks no AWS."""
+"""The fixture of the stacks' tests. They need no AWS account."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,27 +8,27 @@ import pytest
 from aws_cdk import App
 from aws_cdk.assertions import Template
 
-from app import make_stacks
-from common import Environment
+from infra.app import make_stacks
+from infra.deployment import Deployment
 
 
 @pytest.fixture
 def synthesise(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., Any]:
-    """Return what makes a template of the target that the test lies beside.
+    """Return a function that synthesises the stack in the test's folder.
 
     It takes an environment of infra/tests/deploy.yml (small, large or local), a
-    database, and what `Environment` takes besides.
+    database, and other arguments of `Deployment`, and returns the template.
     """
 
     def synthesised(
         environment: str = "small", database: str = "postgres", **more: Any
     ) -> Any:
-        sizes = "infra/tests/deploy.yml"
-        given = Environment("test", environment, database, sizes, **more)
+        config = "infra/tests/deploy.yml"
+        deployment = Deployment("test", environment, database, config, **more)
         target = request.path.parent.name
-        # lint validates: to load CloudFormation's rules takes a second
+        # 'make lint' validates; loading the rules takes a second for each test
         app = App(outdir=str(tmp_path), builtin_cloud_formation_validation=False)
-        stacks = make_stacks(app, given, [target])
+        stacks = make_stacks(app, deployment, [target])
         return Template.from_stack(stacks[target])
 
     return synthesised

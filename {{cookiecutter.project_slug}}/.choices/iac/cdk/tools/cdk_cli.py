@@ -1,76 +1,70 @@
-"""CDK's command line, and what it needs in a region: a bucket and roles."""
+"""CDK's command line, and CDK's bootstrap stack in an account and region."""
 
-import argparse
 import os
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import boto3
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
-from place import sentence
-from sizes import ROOT, Refusal
+from tools import deployer, install
+from tools.errors import UserError
+from tools.project import ROOT
 
-INFRA = ROOT / "infra"
-INSTALLED = ROOT / ".venv-infra"
-STACK = "CDKToolkit"
-VERSION = "/cdk-bootstrap/hnb659fds/version"
+VENV = ".venv-infra"
+BIN = ROOT / VENV / "bin"
+CDK = ROOT / VENV / "node_modules" / ".bin" / "cdk"
+# https://docs.aws.amazon.com/cdk/v2/guide/bootstrapping-customizing.html
+QUALIFIER = "hnb659fds"
 
 
 def run(
-    *words: str | Path,
-    folder: Path = INFRA,
+    *arguments: str | Path,
+    cwd: Path = ROOT / "infra",
+    variables: Mapping[str, str] | None = None,
     is_quiet: bool = False,
-    more: dict[str, str] | None = None,
 ) -> str:
-    """Run CDK's command line on a supported Node; return what it says.
+    """Run CDK's command line and return its output.
 
     Args:
-        words: of the command line.
-        folder: to run it in.
-        is_quiet: show what it says only if it fails.
-        more: of the environment.
+        arguments: of the command line.
+        cwd: directory to run it in; the app is in the default one.
+        variables: environment variables that override this process's.
+        is_quiet: print the output only if CDK fails.
 
     Raises:
-        subprocess.CalledProcessError: it failed; the error has what it said.
+        subprocess.CalledProcessError: CDK failed; `output` has its output.
     """
-    program = INSTALLED / "node_modules" / ".bin" / "cdk"
-    plain = [] if sys.stdout.isatty() else ["--no-color"]
-    said = []
-    with subprocess.Popen(
-        [program, *words, *plain],
-        cwd=folder,
-        env=environment() | (more or {}),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as process:
-        for line in process.stdout or ():
-            said.append(line)
-            if not is_quiet:
-                print(line, end="", flush=True)
-    output = "".join(said)
-    if process.returncode != 0:
-        if is_quiet:
-            print(output, file=sys.stderr)
-        raise subprocess.CalledProcessError(process.returncode, program, output)
-    return output
+    color = [] if sys.stdout.isatty() else ["--no-color"]
+    return run_installed(
+        [CDK, *arguments, *color], cwd=cwd, variables=variables, is_quiet=is_quiet
+    )
 
 
-def environment() -> dict[str, str]:
-    """Return the environment in which CDK finds its own Node.
+def run_installed(
+    command: Sequence[str | Path],
+    *,
+    cwd: Path = ROOT,
+    variables: Mapping[str, str] | None = None,
+    is_quiet: bool = False,
+) -> str:
+    """Run a program of `.venv-infra`, with the Node of that environment on its PATH.
 
-    What Python compiles of CDK's library is kept, whatever the shell says.
+    Installs the environment first if it is missing; else see `run`.
     """
-    path = f"{INSTALLED / 'bin'}{os.pathsep}{os.environ['PATH']}"
-    return os.environ | {"PATH": path, "PYTHONDONTWRITEBYTECODE": ""}
+    install.ensure(VENV)
+    path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
+    with_node = {"PATH": path, **(variables or {})}
+    return deployer.run(command, cwd=cwd, variables=with_node, is_quiet=is_quiet)
 
 
-def is_there() -> bool:
-    """Tell whether bucket and roles are there."""
+def is_bootstrapped() -> bool:
+    """Return whether the account and region have CDK's bucket and roles."""
+    parameter = f"/cdk-bootstrap/{QUALIFIER}/version"
     try:
-        boto3.client("ssm").get_parameter(Name=VERSION)
+        boto3.client("ssm").get_parameter(Name=parameter)
     except ClientError as error:
         if error.response["Error"]["Code"] == "ParameterNotFound":
             return False
@@ -79,44 +73,27 @@ def is_there() -> bool:
 
 
 def bootstrap(is_local: bool) -> str:
-    """Make bucket and roles, or bring them up to date; return where.
+    """Create CDK's bucket and roles, or update them.
 
     Args:
-        is_local: it is the shim, which speaks no TLS: its bucket must not require it.
+        is_local: the account is the shim, whose endpoint has no TLS, so the policy that
+            requires TLS is removed from the bucket.
+
+    Returns:
+        The account and region, as `aws://123456789012/eu-west-1`.
 
     Raises:
-        Refusal: CDK failed.
+        UserError: CDK failed.
     """
-    client = boto3.client("sts")
-    account, region = client.get_caller_identity()["Account"], client.meta.region_name
-    place = f"aws://{account}/{region}"
+    sts = boto3.client("sts")
+    account, region = sts.get_caller_identity()["Account"], sts.meta.region_name
+    destination = f"aws://{account}/{region}"
     try:
-        # where there is no app to synthesise
-        run("bootstrap", place, folder=ROOT, is_quiet=True)
+        # outside of infra/, CDK finds no app and synthesises nothing
+        run("bootstrap", destination, cwd=ROOT, is_quiet=True)
     except subprocess.CalledProcessError as error:
-        raise Refusal(f"CDK could not prepare {place}: see above") from error
+        raise UserError(f"CDK could not bootstrap {destination}, see above") from error
     if is_local:
-        bucket = f"cdk-hnb659fds-assets-{account}-{region}"
+        bucket = f"cdk-{QUALIFIER}-assets-{account}-{region}"
         boto3.client("s3").delete_bucket_policy(Bucket=bucket)
-    return place
-
-
-def main() -> int:
-    """Make bucket and roles; return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--environment", required=True)
-    options = parser.parse_args()
-    try:
-        place = bootstrap(options.environment == "local")
-    except (BotoCoreError, ClientError) as error:
-        print(sentence(error, options.environment), file=sys.stderr)
-        return 1
-    except Refusal as error:
-        print(f"{error}.", file=sys.stderr)
-        return 1
-    print(f"CDK may deploy into {place}.")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return destination

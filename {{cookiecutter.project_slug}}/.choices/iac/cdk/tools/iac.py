@@ -1,125 +1,92 @@
-"""Runs CDK on one target, or on all of them in order.
+"""Deploys, validates and tests the stacks with CDK.
 
-The app is synthesised into `.build/cdk/<environment>/`, by the first word that succeeds
-for the same code, zips and settings; the others work on what is there.
+The app is synthesised into a folder of `.build/cdk/<environment>/`, once for each
+command, and CDK's command line works on that folder.
 """
 
-import hashlib
 import json
 import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import boto3
 from botocore.exceptions import ClientError
 
-import tool
-import toolkit
-from sizes import ROOT, Refusal
+from tools import build, cdk_cli, deploy_config, deployer, environment
+from tools.errors import UserError
+from tools.project import BUILD
 
-BUILD = ROOT / ".build" / "cdk"
-BIN = toolkit.INSTALLED / "bin"
-VARIABLES = ("ALARM_TOPIC", "DB_HOST", "DB_PORT", "DB_NAME", "DB_USER", "DB_TLS")
-# What a synthesis reads, besides its settings.
-INPUTS = (
-    *("infra/**/*.py", "infra/**/*.yml", "infra/*.json", "infra/requirements.txt"),
-    *("config/deploy.yml", "src/common/*", ".build/local/**/*"),
-    *(".build/lambda/*.zip", ".build/layer/*.zip"),
-)
+WORK = BUILD / "cdk"
+TEST_CONFIG = "infra/tests/deploy.yml"
 STRICT = "--context=@aws-cdk/core:validateAgainstDefaultRules=true"
-FULL = "use1-az3"  # Lambda is short of room there
-NO_CHANGE = "Number of stacks with differences: 0"
+NO_DIFFERENCES = "Number of stacks with differences: 0"
+DEPLOYED = re.compile(r"✅ +(\w+)")  # CDK prints this after each stack
+FULL_ZONE = "use1-az3"  # Lambda has no capacity left in it
 
 
-class Cdk(tool.Tool):
-    """CDK in one environment; see `tool.Tool`."""
+class Iac(deployer.Deployer):
+    """CDK in one environment; see `deployer.Deployer`.
 
-    def __init__(
-        self, project: str, environment: str, database: str, targets: Sequence[str]
-    ) -> None:
-        super().__init__(project, environment, database, targets)
+    Raises:
+        UserError: `ALARM_TOPIC` is no ARN of an SNS topic, or see `Deployer`.
+    """
+
+    def __init__(self, env: str, targets: Sequence[str]) -> None:
+        super().__init__(env, targets)
+        self._synthesised: set[Path] = set()
         topic = os.environ.get("ALARM_TOPIC", "")
         if topic and not re.match("arn:[^:]+:sns:", topic):
-            raise Refusal(
-                f"ALARM_TOPIC={topic} is no ARN of an SNS topic, as in "
+            raise UserError(
+                f"ALARM_TOPIC={topic} is not the ARN of an SNS topic, such as "
                 "arn:aws:sns:eu-west-1:123456789012:alarms"
             )
 
     def plan(self) -> bool:
-        """Print what deploying the targets would change; tell if that is anything.
-
-        Raises:
-            Refusal: CDK has no bucket and no roles there, or failed.
-        """
-        words = ("diff", *self.targets, "--exclusively", "--no-change-set")
-        with tool.step("plan", " ".join(self.targets)):  # at once: CDK starts slowly
-            return NO_CHANGE not in self._assembly.run(*words)
+        """Print the differences of all stacks; return whether there are any."""
+        with deployer.step("plan", " ".join(self.targets)):
+            options = ("--exclusively", "--no-change-set")
+            app = self._assembly()
+            output = cdk_cli.run("diff", *self.targets, *options, "--app", app)
+        return NO_DIFFERENCES not in output
 
     def deploy(self, targets: Sequence[str], still_mapped: Sequence[str] = ()) -> None:
-        """Deploy the stacks of targets.
-
-        Raises:
-            Refusal: CDK has no bucket and no roles there, cannot synthesise, or failed.
-        """
-        assembly = self._assembly
+        """Deploy the stacks of targets in one run of CDK; see `Deployer.deploy`."""
+        app = self._assembly(still_mapped)
         if still_mapped:
-            # now, lest what comes after them is of other code than these
-            with tool.stop_at("deploy", targets[0]):
-                assembly.run("synth", "--quiet", is_quiet=True)
-            kept = " ".join(still_mapped)
-            names = " ".join(targets)
-            assembly = self._named("moving", targets=names, still_mapped=kept)
-        words = ["--require-approval=never", "--progress=events"]
-        if "network" in targets:
-            stack = f"{self.project}-{self.environment}-network"
-            given = network_parameters().items()
-            words += [f"--parameters={stack}:{name}={value}" for name, value in given]
+            self._assembly()  # so that later steps deploy the same code as this one
         if "role" in targets:
-            self._detach()
-        self._work("deploy", assembly, targets, *words)
+            self._remove_policies_of_deleted_functions()
+        options = ["--require-approval=never", "--progress=events"]
+        if "network" in targets:
+            stack = f"{self.project}-{self.env}-network"
+            parameters = network_parameters().items()
+            options += [
+                f"--parameters={stack}:{key}={text}" for key, text in parameters
+            ]
+        self._run("deploy", targets, app, *options)
 
     def destroy(self) -> None:
-        """Destroy the targets' stacks; see `deploy` for what it raises.
+        """Destroy the stacks in one run of CDK, or two around emptying the bucket.
 
-        A bucket is emptied before, when what reads it is gone.
+        The bucket is emptied after the functions that read from it are gone.
         """
-        targets, first = list(self.targets), 0
-        if "bucket" in targets:
-            first = targets.index("bucket") + 1
+        app, targets = self._assembly(), list(self.targets)
+        first = targets.index("bucket") + 1 if "bucket" in targets else 0
         if targets[first:]:
-            self._work("destroy", self._assembly, targets[first:], "--force")
+            self._run("destroy", targets[first:], app, "--force")
         if targets[:first]:
-            if name := self.output("bucket", "bucket"):
-                boto3.resource("s3").Bucket(name).object_versions.delete()
-            self._work("destroy", self._assembly, targets[:first], "--force")
-
-    def _work(
-        self, word: str, assembly: "Assembly", targets: Sequence[str], *more: str
-    ) -> None:
-        """Run CDK's command line on targets at once: it starts slowly.
-
-        Raises:
-            Refusal: it failed at one of them.
-        """
-        print(f"== {word} {' '.join(targets)}", flush=True)
-        try:
-            assembly.run(word, *targets, "--exclusively", *more)
-        except subprocess.CalledProcessError as error:
-            done = re.findall(r"✅ +(\w+)", error.output)
-            order = targets if word == "deploy" else [*reversed(targets)]
-            place = next((each for each in order if each not in done), order[-1])
-            raise Refusal(f"{word} stopped at {place}") from error
+            if bucket := self.output("bucket", "bucket"):
+                boto3.resource("s3").Bucket(bucket).object_versions.delete()
+            self._run("destroy", targets[:first], app, "--force")
 
     def output(self, target: str, name: str) -> Any:
-        """Return an output of a target; None before it is deployed."""
-        stack = f"{self.project}-{self.environment}-{target}"
+        """Return an output of a target, or None before the target is deployed."""
+        stack = f"{self.project}-{self.env}-{target}"
         try:
             found = boto3.client("cloudformation").describe_stacks(StackName=stack)
         except ClientError as error:
@@ -131,170 +98,160 @@ class Cdk(tool.Tool):
                 return json.loads(each["OutputValue"])
         return None
 
-    def _detach(self) -> None:
-        """Let the roles of functions that are gone be removed.
+    def _run(
+        self, action: str, targets: Sequence[str], app: Path, *options: str
+    ) -> None:
+        """Run an action of CDK on several stacks, and report where it stops."""
+        print(f"== {action} {' '.join(targets)}", flush=True)
+        try:
+            cdk_cli.run(action, *targets, "--exclusively", "--app", app, *options)
+        except subprocess.CalledProcessError as error:
+            done = DEPLOYED.findall(error.output)
+            order = targets if action == "deploy" else [*reversed(targets)]
+            failed = next((each for each in order if each not in done), order[-1])
+            raise UserError(f"{action} stopped at {failed}") from error
 
-        The target aurora has given them a policy, and is deployed later.
+    def _remove_policies_of_deleted_functions(self) -> None:
+        """Make the roles of deleted functions deletable.
+
+        IAM deletes no role with a policy, and the target `aurora`, which has given them
+        one, is deployed after `role`.
         """
         iam = boto3.client("iam")
-        for name in (self.output("role", "execution") or {}).keys() - self.functions:
+        deployed = self.output("role", "execution") or {}
+        for name in deployed.keys() - self.functions:
             for kind in ("execution", "task"):
-                role = f"{self.project}-{self.environment}-{name}-{kind}"
+                role = f"{self.project}-{self.env}-{name}-{kind}"
                 with suppress(iam.exceptions.NoSuchEntityException):
                     iam.delete_role_policy(RoleName=role, PolicyName="secret")
 
-    @cached_property
-    def _assembly(self) -> "Assembly":
-        """All targets that are wanted; CDK has what it needs to deploy."""
-        if not toolkit.is_there():
-            if not self.is_local:
-                raise Refusal(
-                    f"CDK has no bucket and no roles in the account and region of "
-                    f"{self.environment}: make bootstrap ENV={self.environment}"
-                )
-            toolkit.bootstrap(self.is_local)
-        name = self.targets[0] if len(self.targets) == 1 else "all"
-        return self._named(name, targets=" ".join(self.targets))
-
-    def _named(self, name: str, **more: str) -> "Assembly":
-        return Assembly(
-            BUILD / self.environment / name,
-            project=self.project,
-            environment=self.environment,
-            database=self.database,
-            **more,
-        )
-
-
-class Assembly:
-    """A cloud assembly: what the app is synthesised into.
-
-    Once it has been used, it stays the same, whatever else changes.
-
-    Args:
-        folder: its place.
-        settings: context of the app; see `app.py`.
-    """
-
-    def __init__(self, folder: Path, **settings: str) -> None:
-        self.folder = folder
-        self._settings = settings
-        self._stamp = folder / ".of"
-        self._is_used = False
-
-    def is_there(self) -> bool:
-        """Tell whether it is there, of the same code, zips and settings."""
-        stamp = self._stamp
-        if not self._is_used and stamp.exists():
-            self._is_used = stamp.read_text(encoding="utf-8") == self._sum()
-        return self._is_used
-
-    def run(self, *words: str, is_quiet: bool = False) -> str:
-        """Run CDK's command line on it, which synthesises it if it is not there.
-
-        Args:
-            words: of the command line.
-            is_quiet: show what is said only if it fails.
-
-        Returns:
-            What is said.
+    def _assembly(self, still_mapped: Sequence[str] = ()) -> Path:
+        """Synthesise the targets' stacks, once; return the folder.
 
         Raises:
-            Refusal: it cannot be synthesised.
-            subprocess.CalledProcessError: CDK failed otherwise.
+            UserError: the account is not bootstrapped, or the app failed.
         """
-        if self.is_there():
-            return toolkit.run(*words, "--app", self.folder, is_quiet=is_quiet)
-        shutil.rmtree(self.folder, ignore_errors=True)
-        summed, settings = self._sum(), self._settings
-        context = [f"--context={name}={value}" for name, value in settings.items()]
-        more = {}
-        if "is_checked" in settings:
-            context.append(STRICT)
-        else:
-            # CloudFormation's rules are for lint: they take as long as the rest to load
-            more = {"CDK_VALIDATION": "false"}
-        how = ("--no-lookups", f"--output={self.folder}", *context)
-        try:
-            said = toolkit.run(*words, *how, is_quiet=is_quiet, more=more)
-        except subprocess.CalledProcessError as error:
-            if not (self.folder / "manifest.json").exists():
-                raise Refusal("the stacks cannot be synthesised, see above") from error
-            raise
-        self._stamp.write_text(summed, encoding="utf-8")
-        self._is_used = True
-        return said
+        folder = WORK / self.env / ("moving" if still_mapped else "all")
+        if folder not in self._synthesised:
+            self._require_bootstrap()
+            synthesise(
+                folder,
+                environment=self.env,
+                targets=" ".join(self.targets),
+                still_mapped=" ".join(still_mapped),
+            )
+            self._synthesised.add(folder)
+        return folder
 
-    def _sum(self) -> str:
-        variables = {name: os.environ.get(name, "") for name in VARIABLES}
-        summed = hashlib.sha256(json.dumps([self._settings, variables]).encode())
-        for path in sorted(path for glob in INPUTS for path in ROOT.glob(glob)):
-            if path.is_file() and "__pycache__" not in path.parts:
-                about = f"{path} {path.stat().st_size} "
-                summed.update(about.encode() + path.read_bytes())
-        return summed.hexdigest()
+    def _require_bootstrap(self) -> None:
+        if cdk_cli.is_bootstrapped():
+            return
+        if not self.is_local:
+            raise UserError(
+                f"the account and region of {self.env} are not prepared for "
+                f"CDK: run 'make bootstrap ENV={self.env}'"
+            )
+        cdk_cli.bootstrap(is_local=True)
+
+
+def bootstrap(env: str) -> int:
+    """Create CDK's bucket and roles in an account and region; return 0.
+
+    Raises:
+        UserError: there is no such environment, or CDK failed.
+    """
+    environment.enter(env)
+    destination = cdk_cli.bootstrap(is_local=env == "local")
+    print(f"CDK can deploy to {destination}.")
+    return 0
+
+
+def validate() -> int:
+    """Check the stacks with CDK's rules, cdk-nag and cfn-lint; return 0.
+
+    Raises:
+        UserError: a stack breaks a rule.
+    """
+    build.build_for("", "local")
+    folder = WORK / ".validate"
+    synthesise(
+        folder,
+        project="test",
+        environment="small large",
+        config=TEST_CONFIG,
+        is_checked="yes",
+    )
+    templates = sorted(folder.glob("*.template.json"))
+    try:
+        cdk_cli.run_installed([cdk_cli.BIN / "cfn-lint", "--template", *templates])
+    except subprocess.CalledProcessError as error:
+        raise UserError("the stacks break rules of cfn-lint, see above") from error
+    return 0
+
+
+def test(target: str) -> int:
+    """Run the tests of a target's stack, or of all stacks; return 0.
+
+    Raises:
+        UserError: the target is unknown, or a test failed.
+    """
+    targets = deploy_config.known_target(target, deploy_config.TARGETS)
+    build.build_for(target, "local")
+    for each in targets:
+        with deployer.stop_at("test", each):
+            cdk_cli.run_installed([cdk_cli.BIN / "pytest", f"infra/{each}"])
+    return 0
+
+
+def format() -> int:  # noqa: A001 - the name of the make target
+    """Return 0: ruff formats the stacks, as all other Python."""
+    return 0
+
+
+def install_ci() -> int:
+    """Return 0: CDK and its Node are installed with `.venv-infra`."""
+    return 0
+
+
+def synthesise(folder: Path, **context: str) -> None:
+    """Synthesise the app into a folder.
+
+    Args:
+        folder: directory to fill anew.
+        context: of the app, see `infra/app.py`.
+
+    Raises:
+        UserError: the app failed, or a stack breaks a rule.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    options = [f"--context={name}={value}" for name, value in context.items()]
+    variables = {}
+    if "is_checked" in context:
+        options.append(STRICT)
+    else:
+        # these rules would only warn, and take a second to load; 'make lint' has them
+        variables["CDK_VALIDATION"] = "false"
+    try:
+        cdk_cli.run(
+            *("synth", "--quiet", "--no-lookups", f"--output={folder}", *options),
+            variables=variables,
+            is_quiet=True,
+        )
+    except subprocess.CalledProcessError as error:
+        raise UserError("CDK could not synthesise the stacks, see above") from error
 
 
 def network_parameters() -> dict[str, str]:
-    """Return what the network must be told of AWS: where zones and S3 are."""
+    """Return the parameters of the network's stack: the zones and S3's prefix list."""
     ec2 = boto3.client("ec2")
     s3 = [f"com.amazonaws.{ec2.meta.region_name}.s3"]
     filters = [{"Name": "prefix-list-name", "Values": s3}]
-    [found] = ec2.describe_prefix_lists(Filters=filters)["PrefixLists"]
-    own = [{"Name": "opt-in-status", "Values": ["opt-in-not-required"]}]
+    [prefix_list] = ec2.describe_prefix_lists(Filters=filters)["PrefixLists"]
+    no_local_zones = [{"Name": "opt-in-status", "Values": ["opt-in-not-required"]}]
+    found = ec2.describe_availability_zones(Filters=no_local_zones)
     zones = sorted(
-        each["ZoneName"]
-        for each in ec2.describe_availability_zones(Filters=own)["AvailabilityZones"]
-        if each["State"] == "available" and each["ZoneId"] != FULL
+        zone["ZoneName"]
+        for zone in found["AvailabilityZones"]
+        if zone["State"] == "available" and zone["ZoneId"] != FULL_ZONE
     )
-    return {"S3PrefixList": found["PrefixListId"], "Zones": ",".join(zones)}
-
-
-def validate(targets: Sequence[str], database: str) -> int:
-    """Check targets by AWS's rules for solutions, and by CloudFormation's; return 0.
-
-    Raises:
-        Refusal: they break one.
-    """
-    assembly = Assembly(
-        BUILD / ".check",
-        project="test",
-        environment="small large",
-        database=database,
-        config="infra/tests/deploy.yml",
-        targets=" ".join(targets),
-        is_checked="yes",
-    )
-    sound = assembly.folder / ".sound"  # goes with the folder
-    if assembly.is_there() and sound.exists():
-        return 0
-    try:
-        assembly.run("synth", "--quiet", is_quiet=True)
-    except subprocess.CalledProcessError as error:
-        raise Refusal("CDK finds fault with the targets, see above") from error
-    found = sorted(assembly.folder.glob("*.template.json"))
-    linted = subprocess.run(
-        [BIN / "cfn-lint", "--template", *found], env=toolkit.environment()
-    )
-    if linted.returncode != 0:
-        raise Refusal("CloudFormation's rules are broken, see above")
-    sound.touch()
-    return 0
-
-
-def test(targets: Sequence[str], _database: str) -> int:
-    """Run the tests of targets, which ask no AWS; return 0."""
-    for target in targets:
-        words = ("-o", "pythonpath=infra", f"infra/{target}")
-        with tool.stop_at("test", target):
-            subprocess.run(
-                [BIN / "pytest", *words],
-                cwd=ROOT,
-                env=toolkit.environment(),
-                check=True,
-            )
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(tool.main(Cdk, {"validate": validate, "test": test}))
+    return {"S3PrefixList": prefix_list["PrefixListId"], "Zones": ",".join(zones)}

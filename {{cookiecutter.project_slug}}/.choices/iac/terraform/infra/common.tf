@@ -1,5 +1,5 @@
-# What all targets share. infra/terraform.py lays it beside each target's own files, in
-# .build/terraform/<environment>/<target>/, and sets the variables.
+# Provider, variables and names that all targets share. tools/iac.py links this file beside
+# each target's own, in .build/terraform/<environment>/<target>/, and sets the variables.
 terraform {
   required_version = ">= 1.11"
   required_providers {
@@ -14,7 +14,7 @@ provider "aws" {
   default_tags {
     tags = { project = var.project, environment = var.environment }
   }
-  max_retries                 = local.is_local ? 3 : null # what the shim lacks does not come
+  max_retries                 = local.is_local ? 3 : null # retrying does not help if the shim lacks a service
   s3_use_path_style           = local.is_local
   skip_credentials_validation = local.is_local
   skip_metadata_api_check     = local.is_local
@@ -25,7 +25,7 @@ variable "project" {
   description = "First part of all names."
   validation {
     condition     = can(regex("^[a-z][a-z0-9-]{1,23}$", var.project))
-    error_message = "The project is named by 2 to 24 characters of a-z, 0-9 and hyphens."
+    error_message = "The project's name must have 2 to 24 characters of a-z, 0-9 and hyphens, beginning with a letter."
   }
 }
 
@@ -34,17 +34,17 @@ variable "environment" {
   description = "Second part of all names, and a key of config/deploy.yml."
   validation {
     condition     = can(regex("^[a-z][a-z0-9]{0,7}$", var.environment))
-    error_message = "The environment is named by 1 to 8 characters of a-z and 0-9."
+    error_message = "The environment's name must have 1 to 8 characters of a-z and 0-9, beginning with a letter."
   }
 }
 
 variable "config" {
   type        = string
-  description = "File that sizes the functions, below the project's folder."
+  description = "Path of the configuration below the project's root."
   default     = "config/deploy.yml"
   validation {
     condition     = endswith(var.config, ".yml")
-    error_message = "The sizes of functions are a YAML file."
+    error_message = "The configuration must be a .yml file."
   }
 }
 
@@ -53,7 +53,7 @@ variable "database" {
   description = "mysql or postgres."
   validation {
     condition     = contains(["mysql", "postgres"], var.database)
-    error_message = "The database is mysql or postgres."
+    error_message = "The database must be mysql or postgres."
   }
 }
 
@@ -71,7 +71,7 @@ locals {
   partition = data.aws_partition.current.partition
   region    = data.aws_region.current.id
 
-  # Targets know each other by names, so that none reads another one's state.
+  # Targets find each other's resources by name, so that none reads another's state.
   prefix      = "${var.project}-${var.environment}"
   bucket      = "${local.prefix}-raw-${local.account}"
   bucket_arn  = "arn:${local.partition}:s3:::${local.bucket}"
@@ -81,7 +81,7 @@ locals {
   pending     = { for name in local.names : name => "${local.prefix}-${name}-pending" }
   dead_letter = { for name in local.names : name => "${local.prefix}-${name}-dead-letter" }
 
-  # A function is a file, in HCL too.
+  # Each file of src/func/ is a function.
   names = toset([
     for file in fileset("${local.root}/src/func", "*.py") : trimsuffix(file, ".py")
     if !startswith(file, "_")
@@ -96,7 +96,7 @@ locals {
   }
   containers = { for name, each in local.functions : name => each if each.runtime == "container" }
 
-  # An image's tag tells what is in it, so that the same code is no new deployment.
+  # An image's tag is made of its content, so that the same code is no new deployment.
   tags = {
     for name in keys(local.containers) : name => substr(sha256(join("", concat([local.config.architecture], [
       for file in concat(

@@ -1,4 +1,4 @@
-"""Counts the rows of files that have landed in S3."""
+"""Counts the rows of files that arrive in S3."""
 
 from typing import Any
 
@@ -9,29 +9,31 @@ NEEDS = ("columns",)
 
 
 def run(event: str, context: CustomContext) -> list[dict[str, Any]]:
-    """Count the rows of every object that `event` names; nothing is changed.
+    """Count the rows of all objects that the event names.
 
     Args:
-        event: body of a message, see `lib.events`.
-        context: gives the settings, S3 and the time left.
+        event: body of a message, see `lib.events.objects`.
+        context: settings, clients, and the time left.
 
     Returns:
-        A report on each object: its name, and how many lines are rows, and how many
-        are not.
+        A report for each object: `{"object": "s3://raw/starter/clicks.csv",
+        "rows": 10, "rejects": 0}`.
     """
-    return [count(each, context) for each in events.objects(event)]
+    return [count_rows(each, context) for each in events.objects(event)]
 
 
-def count(found: events.S3Object, context: CustomContext) -> dict[str, Any]:
-    """Count the rows of one object; return the report."""
-    var = context.var
-    how = rows.Format(
-        len(var.columns), var.delimiter, var.newline, var.encoding, var.null, var.header
-    )
-    good = bad = 0
-    answer = context.s3.get_object(**found.request)
-    for chunk in rows.chunks(answer["Body"], how):
+def count_rows(s3_object: events.S3Object, context: CustomContext) -> dict[str, Any]:
+    """Count the rows and the bad lines of an object, and return the report."""
+    number_of_rows = number_of_rejects = 0
+    response = context.s3.get_object(**s3_object.request)
+    for chunk in rows.read_chunks(
+        response["Body"], rows.Format.from_settings(context.var)
+    ):
         context.require_time()
-        good += len(chunk.origins)
-        bad += len(chunk.rejects)
-    return {"object": str(found), "rows": good, "rejects": bad}
+        number_of_rows += len(chunk.origins)
+        number_of_rejects += len(chunk.rejects)
+    return {
+        "object": str(s3_object),
+        "rows": number_of_rows,
+        "rejects": number_of_rejects,
+    }

@@ -1,80 +1,25 @@
-"""MySQL or MariaDB as a local process, from the server that the machine has."""
+"""MySQL or MariaDB as a local process: an installed server, or a downloaded one."""
 
 import os
 import re
 import shutil
+import signal
 import socket
-import subprocess
+import threading
 from pathlib import Path
+
+from tests.shim import mariadb_packages
+from tests.shim.processes import ShimError, run_logged
 
 PORT = 13306
 SCHEMA = Path(__file__).with_name("schema.sql")
+STOP_SIGNAL = signal.SIGTERM
 SPEED = ("innodb_flush_log_at_trx_commit=0", "skip_name_resolve")
 FOLDERS = ("/usr/sbin", "/usr/libexec", "/usr/local/sbin", "/opt/homebrew/bin")
 MISSING = (
-    "no MySQL or MariaDB server on this machine; get one by `apt-get install "
-    "mariadb-server` (Debian, Ubuntu, WSL) or `brew install mysql` (macOS), or start "
-    "Docker"
+    "install MySQL or MariaDB with `apt-get install mariadb-server` (Debian, Ubuntu, "
+    "WSL) or `brew install mysql` (macOS), or start Docker"
 )
-
-
-def server() -> str | None:
-    """Return the server that the machine has, if any."""
-    return _program("mariadbd", "mysqld")
-
-
-def program() -> Path:
-    """Return the program that serves the database.
-
-    Raises:
-        FileNotFoundError: the machine has none.
-    """
-    if found := server():
-        return Path(found)
-    raise FileNotFoundError(MISSING)
-
-
-def make(folder: Path) -> None:
-    """Make a new database, `data` in a folder; see `program` for what it raises."""
-    # a defaults file of the machine's own server must not be read
-    words = [str(program()), "--no-defaults", "--initialize-insecure"]
-    if install := _program("mariadb-install-db"):
-        normal = "--auth-root-authentication-method=normal"
-        words = [install, "--no-defaults", normal]
-    with (folder / "install.log").open("wb") as log:
-        subprocess.run([*words, *_own(folder)], check=True, stdout=log, stderr=log)
-
-
-def command(folder: Path, port: int) -> list[str]:
-    """Return the command that serves the database in a folder."""
-    start = folder / "start.sql"
-    start.write_text(_one_line_each(SETUP + SCHEMA.read_text(encoding="utf-8")))
-    settings = (
-        f"port={port}",
-        "bind_address=127.0.0.1",
-        "socket=server.sock",
-        "local_infile=1",
-        f"pid_file={folder}/pid",
-        f"init_file={start}",
-        *SPEED,
-    )
-    more = (f"--{setting}" for setting in settings)
-    return [str(program()), "--no-defaults", *_own(folder), *more]
-
-
-def is_ready(port: int) -> bool:
-    """Tell whether the database answers; it does once `SETUP` and schema are done."""
-    try:
-        with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
-            return len(connection.recv(1)) == 1
-    except OSError:
-        return False
-
-
-def prepare(port: int) -> None:
-    """Do nothing: the server has made the tables when it started."""
-
-
 SETUP = """
 CREATE DATABASE main CHARACTER SET utf8mb4;
 CREATE USER worker@'127.0.0.1' IDENTIFIED BY 'shim';
@@ -83,13 +28,104 @@ USE main;
 """
 
 
-def _own(folder: Path) -> list[str]:
-    """Return what keeps a server to a folder; make one for its temporary files."""
-    # a server deletes what others have in a folder for temporary files
+def server() -> str | None:
+    """Return the server's path or a description, None if there is no way to one.
+
+    `MISSING` is the remedy. `make doctor` shows both.
+    """
+    if found := _installed("mariadbd", "mysqld"):
+        return found
+    if mariadb_packages.is_supported():
+        return "MariaDB, which make shim downloads"
+    return None
+
+
+def require_server(stop: threading.Event) -> None:
+    """Download a server unless one is installed or was downloaded before.
+
+    Raises:
+        ShimError: none is installed, and none can be downloaded.
+    """
+    if _installed("mariadbd", "mysqld"):
+        return
+    if not mariadb_packages.is_supported():
+        raise ShimError(f"this machine has no MySQL or MariaDB server: {MISSING}")
+    try:
+        mariadb_packages.download(stop)
+    except mariadb_packages.DownloadError as error:
+        raise ShimError(
+            f"the packages of MariaDB cannot be downloaded ({error}): {MISSING}"
+        ) from error
+
+
+def create(folder: Path) -> None:
+    """Create the database `data` in a folder."""
     temporary = folder / "temporary"
-    temporary.mkdir(exist_ok=True)
-    words = [f"--datadir={folder / 'data'}", f"--tmpdir={temporary}"]
-    return [*words, "--user=root"] if os.geteuid() == 0 else words
+    temporary.mkdir()
+    run_logged(
+        "database-setup",
+        [*_installer(), "--datadir=./data", *_as_root()],
+        folder,  # its path may contain characters that the script's shell interprets
+        os.environ | {"TMPDIR": str(temporary)},
+    )
+
+
+def command(folder: Path, port: int) -> list[str]:
+    """Return the command that serves the database in a folder."""
+    start = folder / "start.sql"
+    statements = SETUP + SCHEMA.read_text(encoding="utf-8")
+    start.write_text(_one_line_each(statements), encoding="utf-8")
+    settings = (
+        f"datadir={folder / 'data'}",
+        f"tmpdir={folder / 'temporary'}",  # it deletes other servers' files elsewhere
+        f"pid_file={folder / 'pid'}",
+        f"init_file={start}",
+        "socket=server.sock",
+        f"port={port}",
+        "bind_address=127.0.0.1",
+        "local_infile=1",
+        *SPEED,
+    )
+    options = [f"--{setting}" for setting in settings]
+    return [*_server(), *options, *_as_root()]
+
+
+def is_ready(port: int) -> bool:
+    """Return whether the database accepts connections, with its tables created."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
+            return len(connection.recv(1)) == 1
+    except OSError:
+        return False
+
+
+def create_tables(port: int) -> None:
+    """Do nothing: the server creates the tables when it starts."""
+
+
+def _server() -> list[str]:
+    # --no-defaults: the machine's own configuration is for another server
+    if found := _installed("mariadbd", "mysqld"):
+        return [found, "--no-defaults"]
+    return [*mariadb_packages.program("sbin/mariadbd"), "--no-defaults", *_base()]
+
+
+def _installer() -> list[str]:
+    mariadb_options = ["--no-defaults", "--auth-root-authentication-method=normal"]
+    if found := _installed("mariadb-install-db"):
+        return [found, *mariadb_options]
+    if _installed("mariadbd", "mysqld"):
+        return [*_server(), "--initialize-insecure"]
+    script = mariadb_packages.program("bin/mariadb-install-db")
+    return [*script, *mariadb_options, *_base()]
+
+
+def _base() -> list[str]:
+    return [f"--basedir={mariadb_packages.root() / 'usr'}"]
+
+
+def _as_root() -> list[str]:
+    return ["--user=root"] if os.geteuid() == 0 else []
 
 
 def _one_line_each(script: str) -> str:
@@ -100,6 +136,6 @@ def _one_line_each(script: str) -> str:
     )
 
 
-def _program(*names: str) -> str | None:
+def _installed(*names: str) -> str | None:
     path = os.pathsep.join((os.environ["PATH"], *FOLDERS))
     return next(filter(None, (shutil.which(name, path=path) for name in names)), None)

@@ -1,4 +1,4 @@
-"""The database: PostgreSQL, by psycopg. The one file that knows its SQL."""
+"""PostgreSQL, with psycopg: connections, SQL and errors."""
 
 import re
 from collections.abc import Sequence
@@ -7,35 +7,36 @@ from datetime import datetime
 from importlib import import_module
 from typing import Any, Self
 
-from lib.database import Database, Trouble, filled_in, quoted
+from lib.database import Database, RetryReason, fill_in, quote_name
 from lib.events import S3Object
-from lib.loads import Refusal
-from lib.rows import NULL, Chunk, Reject, fields
+from lib.loads import RefusedRows
+from lib.rows import NULL, Chunk, Reject, parse_row
 
 SESSION = "-c lock_timeout=5000 -c statement_timeout=60000"
-# by the start of SQLSTATE, https://www.postgresql.org/docs/current/errcodes-appendix.html
-TROUBLES = {
-    "08": Trouble.AWAY,
-    "57P0": Trouble.AWAY,  # the server shuts down or starts
-    "25006": Trouble.READ_ONLY,
-    "40": Trouble.CONFLICT,
-    "55P03": Trouble.BUSY,
+# By the first characters of SQLSTATE, see
+# https://www.postgresql.org/docs/current/errcodes-appendix.html
+RETRY_REASONS = {
+    "08": RetryReason.CONNECTION_LOST,
+    "57P0": RetryReason.CONNECTION_LOST,  # the server shuts down or starts
+    "25006": RetryReason.READ_ONLY,
+    "40": RetryReason.DEADLOCK,
+    "55P03": RetryReason.LOCK_TIMEOUT,
 }
-# classes of errors that a value causes: data, integrity, raised by a trigger
-REFUSALS = ("22", "23", "P0001")
+# Errors that are due to values: of data, of integrity, raised by a trigger.
+VALUE_ERRORS = ("22", "23", "P0001")
 
 CLAIM = """
 INSERT INTO loads (object_id, target, bucket, object_key, version, function)
 VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING RETURNING number
 """
 DESCRIBE = "UPDATE loads SET bytes = %s, modified_at = %s WHERE number = %s"
-LOCK = """
+LOCK_OBJECT = """
 SELECT pg_advisory_xact_lock(
     hashtextextended(concat_ws('/', target, bucket, object_key), 0)
 )
 FROM loads WHERE number = %s
 """
-OTHERS = """
+OTHER_VERSIONS = """
 SELECT other.number, other.modified_at > this.modified_at FROM loads AS this
 JOIN loads AS other USING (target, bucket, object_key)
 WHERE this.number = %s AND other.number <> this.number
@@ -53,7 +54,7 @@ WHERE number = %s
 class Rds(Database):
     """Client of PostgreSQL."""
 
-    def _own_driver(self) -> Any:
+    def _import_driver(self) -> Any:
         return import_module("psycopg")
 
     def _open(self, user: str, password: str) -> Any:
@@ -76,26 +77,31 @@ class Rds(Database):
     def _ping(self) -> None:
         self._connection.execute("SELECT 1")
 
-    def _store(
+    def _open_store(
         self, cursor: Any, table: str, columns: Sequence[str]
     ) -> "PostgresStore":
         return PostgresStore(cursor, self.driver, table, columns, self._var)
 
-    def _diagnosis(self, error: Any) -> Trouble | None:
+    def _classify(self, error: Any) -> RetryReason | None:
         if self._connection is None or self._connection.closed:
-            return Trouble.AWAY
+            return RetryReason.CONNECTION_LOST
         state = str(error.sqlstate or "")
-        found = (TROUBLES[each] for each in TROUBLES if state.startswith(each))
-        return next(found, None)
+        for start, reason in RETRY_REASONS.items():
+            if state.startswith(start):
+                return reason
+        return None
 
-    def _brief(self, error: BaseException) -> str:
+    def _first_line(self, error: BaseException) -> str:
         return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 class PostgresStore:
-    """One transaction on its way, for `lib.loads`."""
+    """One transaction of PostgreSQL, see `lib.loads.Store`.
 
-    batch = 8  # more cost memory
+    A batch is one COPY, behind a savepoint: a refused batch is rolled back alone.
+    """
+
+    chunks_per_batch = 8  # more need more memory, and are no faster
 
     def __init__(
         self, cursor: Any, driver: Any, table: str, columns: Sequence[str], var: Any
@@ -105,30 +111,30 @@ class PostgresStore:
         self._table = table
         self._load_column = var.load_column
         names = [*columns, self._load_column] if self._load_column else columns
-        self._statement = ""
+        self._insert = ""
         if var.insert_statement:
-            self._statement = filled_in(var.insert_statement, table, names, _quoted)
-        columns_of_copy = ", ".join(map(_quoted, names))
-        self._copy = f"COPY {_quoted(table)} ({columns_of_copy}) FROM STDIN"
-        self._takes_csv = not self._load_column and not self._statement
-        self._begin = SAVEPOINT
-        self._is_open = False
-        self._batch = ExitStack()
-        self._copying: Any = None
+            self._insert = fill_in(var.insert_statement, table, names, _quote)
+        quoted_names = ", ".join(map(_quote, names))
+        self._copy = f"COPY {_quote(table)} ({quoted_names}) FROM STDIN"
+        self._accepts_csv = not self._load_column and not self._insert
+        self._begin_batch = SAVEPOINT
+        self._has_batch = False
+        self._open_copy = ExitStack()
+        self._copy_stream: Any = None
         self._rows: list[list[str | None]] = []
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: Any) -> None:
-        with suppress(self._driver.Error):
-            self._batch.__exit__(*exception)  # COPY fails where it is not settled
+        with suppress(self._driver.Error):  # ending an unfinished COPY is an error
+            self._open_copy.__exit__(*exception)
 
-    def claim(self, found: S3Object, function: str) -> int | None:
+    def claim(self, s3_object: S3Object, function: str) -> int | None:
         """See `lib.loads.Store`."""
-        state = found.version or found.etag
-        where = (found.id, self._table, found.bucket, found.key)
-        self._cursor.execute(CLAIM, (*where, state, function))
+        version = s3_object.version or s3_object.etag
+        name = (s3_object.id, self._table, s3_object.bucket, s3_object.key)
+        self._cursor.execute(CLAIM, (*name, version, function))
         row = self._cursor.fetchone()
         return row[0] if row else None
 
@@ -138,12 +144,12 @@ class PostgresStore:
 
     def supersede(self, number: int) -> bool:
         """See `lib.loads.Store`."""
-        self._cursor.execute(LOCK, (number,))
-        self._cursor.execute(OTHERS, (number,))
+        self._cursor.execute(LOCK_OBJECT, (number,))
+        self._cursor.execute(OTHER_VERSIONS, (number,))
         others = self._cursor.fetchall()
-        if any(is_later for _, is_later in others):
+        if any(is_newer for _, is_newer in others):
             return False
-        table, column = _quoted(self._table), _quoted(self._load_column)
+        table, column = _quote(self._table), _quote(self._load_column)
         numbers = [other for other, _ in others]
         self._cursor.execute(
             f"DELETE FROM {table} WHERE {column} = ANY(%s)",  # noqa: S608 - quoted
@@ -152,44 +158,39 @@ class PostgresStore:
         return True
 
     def send(self, number: int, chunk: Chunk) -> None:
-        """See `lib.loads.Store`; all chunks of a batch have the same form."""
-        if not self._is_open:
-            self._cursor.execute(self._begin)
-            self._begin = f"RELEASE SAVEPOINT batch; {SAVEPOINT}"  # one round trip
-            self._is_open = True
-        if chunk.csv and self._takes_csv:
+        """See `lib.loads.Store`."""
+        if not self._has_batch:
+            self._cursor.execute(self._begin_batch)
+            # later batches release the savepoint of the one before in one round trip
+            self._begin_batch = f"RELEASE SAVEPOINT batch; {SAVEPOINT}"
+            self._has_batch = True
+        if chunk.csv and self._accepts_csv:
             self._write(f"{self._copy} (FORMAT csv, NULL '{NULL}')", chunk.csv)
             return
         text = chunk.text
         if self._load_column:
             text = text.replace(b"\n", b"\t%d\n" % number)
-        if self._statement:
-            self._rows += map(fields, text.splitlines(keepends=True))
+        if self._insert:
+            self._rows += map(parse_row, text.splitlines(keepends=True))
         else:
             self._write(self._copy, text)
 
-    def _write(self, statement: str, text: bytes) -> None:
-        if not self._copying:
-            copy = self._cursor.copy(statement)
-            self._copying = self._batch.enter_context(copy)
-        self._copying.write(text)
-
-    def settle(self) -> Refusal | None:
+    def flush(self) -> RefusedRows | None:
         """See `lib.loads.Store`."""
-        if not self._is_open:
+        if not self._has_batch:
             return None
-        self._copying = None
+        self._has_batch = False
+        self._copy_stream = None
         rows, self._rows = self._rows, []
-        self._is_open = False
         try:
-            self._batch.close()
+            self._open_copy.close()
             if rows:
-                self._cursor.executemany(self._statement, rows)
+                self._cursor.executemany(self._insert, rows)
         except self._driver.Error as error:
-            if not str(error.sqlstate or "").startswith(REFUSALS):
+            if not str(error.sqlstate or "").startswith(VALUE_ERRORS):
                 raise
             self._cursor.execute("ROLLBACK TO SAVEPOINT batch")
-            return _refusal(error)
+            return _refused_rows(error)
         return None
 
     def reject(self, number: int, rejects: list[Reject]) -> None:
@@ -200,13 +201,20 @@ class PostgresStore:
         """See `lib.loads.Store`."""
         self._cursor.execute(RECORD, (loaded, rejected, number))
 
+    def _write(self, statement: str, text: bytes) -> None:
+        if not self._copy_stream:
+            copy = self._cursor.copy(statement)
+            self._copy_stream = self._open_copy.enter_context(copy)
+        self._copy_stream.write(text)
 
-def _refusal(error: Any) -> Refusal:
+
+def _refused_rows(error: Any) -> RefusedRows:
+    """PostgreSQL stops at the first bad row, and COPY reports its line."""
     reason = str(error.diag.message_primary)
     line = re.search(r"COPY .*, line (\d+)", error.diag.context or "")
-    rows = {int(line[1]) - 1: reason} if line else {}
-    return Refusal(rows, is_all=False, reason=reason)
+    reasons = {int(line[1]) - 1: reason} if line else {}
+    return RefusedRows(reasons, is_complete=False, reason=reason)
 
 
-def _quoted(name: str) -> str:
-    return quoted(name, '"')
+def _quote(name: str) -> str:
+    return quote_name(name, '"')

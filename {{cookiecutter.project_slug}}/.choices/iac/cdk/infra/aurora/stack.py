@@ -1,14 +1,16 @@
-"""Aurora Serverless v2. Secrets Manager holds its password and changes it."""
+"""Aurora Serverless v2. Secrets Manager holds its password and rotates it."""
+
+from typing import Any
 
 from aws_cdk import RemovalPolicy, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_rds as rds
 
-from common import Environment, accept, tell
+from infra.deployment import Deployment, acknowledge_rule, add_output
 
-# Idle sessions end after ten minutes: each open one keeps Aurora from its pause.
-ENGINES = {
+# Idle sessions end after ten minutes, because Aurora pauses only when none is open.
+ENGINES: dict[str, dict[str, Any]] = {
     "mysql": {
         "name": "aurora-mysql",
         "version": "8.0.mysql_aurora.3.12.0",
@@ -32,14 +34,34 @@ ENGINES = {
 }
 
 
-def add_resources(stack: Stack, environment: Environment) -> None:
-    """Add the cluster, its instances, and who may read its password."""
-    engine = ENGINES[environment.database]
-    size = environment.settings["database"]
+def add_resources(stack: Stack, deployment: Deployment) -> None:
+    """Add the cluster, its instances, and the permission to read its password."""
+    cluster = add_cluster(stack, deployment)
+    add_logs(stack, deployment, cluster)
+    add_instances(stack, deployment, cluster)
+    secret = cluster.attr_master_user_secret_secret_arn
+    allow_reading(stack, deployment, secret)
+    host = cluster.attr_endpoint_address
+    deployment.publish(stack, "database-host", host)
+    deployment.publish(stack, "database-secret", secret)
+    add_output(
+        stack,
+        "Cluster",
+        "ARN of the cluster, for the Data API",
+        cluster.attr_db_cluster_arn,
+    )
+    add_output(stack, "Endpoint", "Host of the database", host)
+    add_output(stack, "Secret", "ARN of the secret with user and password", secret)
+
+
+def add_cluster(stack: Stack, deployment: Deployment) -> rds.CfnDBCluster:
+    """Add the cluster with its parameters and subnets."""
+    engine = ENGINES[deployment.database]
+    settings = deployment.environment["database"]
     group = rds.CfnDBClusterParameterGroup(
         stack,
         "parameters",
-        db_cluster_parameter_group_name=environment.prefix,
+        db_cluster_parameter_group_name=deployment.prefix,
         family=engine["family"],
         description="TLS for all",
         parameters=engine["parameters"],
@@ -47,14 +69,14 @@ def add_resources(stack: Stack, environment: Environment) -> None:
     subnets = rds.CfnDBSubnetGroup(
         stack,
         "subnets",
-        db_subnet_group_name=environment.prefix,
+        db_subnet_group_name=deployment.prefix,
         db_subnet_group_description="Private subnets",
-        subnet_ids=environment.shared_list(stack, "subnets"),
+        subnet_ids=deployment.published_list(stack, "subnets"),
     )
     cluster = rds.CfnDBCluster(
         stack,
         "main",
-        db_cluster_identifier=environment.prefix,
+        db_cluster_identifier=deployment.prefix,
         engine=engine["name"],
         engine_version=engine["version"],
         database_name="main",
@@ -63,76 +85,84 @@ def add_resources(stack: Stack, environment: Environment) -> None:
         storage_encrypted=True,
         db_subnet_group_name=subnets.ref,
         db_cluster_parameter_group_name=group.ref,
-        vpc_security_group_ids=[environment.shared(stack, "database-group")],
+        vpc_security_group_ids=[deployment.published(stack, "database-group")],
         enable_cloudwatch_logs_exports=engine["logs"],
-        enable_http_endpoint=True,  # tables are made by the console's query editor
-        backup_retention_period=size["backup_days"],
+        enable_http_endpoint=True,  # the Data API, for `make sql` and the query editor
+        backup_retention_period=settings["backup_days"],
         copy_tags_to_snapshot=True,
-        deletion_protection=size["is_protected"],
+        deletion_protection=settings["is_protected"],
         serverless_v2_scaling_configuration=(
             rds.CfnDBCluster.ServerlessV2ScalingConfigurationProperty(
-                min_capacity=size["min_capacity"], max_capacity=size["max_capacity"]
+                min_capacity=settings["min_capacity"],
+                max_capacity=settings["max_capacity"],
             )
         ),
     )
-    accept(cluster, "AwsSolutions-RDS6", "The shim's databases have no login by IAM")
-    accept(cluster, "AwsSolutions-RDS11", "Who knows the port still cannot reach it")
-    accept(cluster, "AwsSolutions-RDS10", "config/deploy.yml protects where it must")
-    if environment.database == "mysql":
-        accept(cluster, "AwsSolutions-RDS14", "Its own backups go back backup_days")
-    # where backups are kept for a day, the last day is worth nothing, too
-    is_kept = size["backup_days"] > 1
+    # an environment that keeps backups for one day needs no final snapshot either
+    keeps_snapshot = settings["backup_days"] > 1
     cluster.apply_removal_policy(
-        RemovalPolicy.SNAPSHOT if is_kept else RemovalPolicy.DESTROY
+        RemovalPolicy.SNAPSHOT if keeps_snapshot else RemovalPolicy.DESTROY
     )
-    for name in engine["logs"]:
-        # RDS would make them itself, without an end, and leave them behind
+    acknowledge_rules(cluster, deployment)
+    return cluster
+
+
+def acknowledge_rules(cluster: rds.CfnDBCluster, deployment: Deployment) -> None:
+    """Acknowledge the rules that the cluster breaks."""
+    reasons = {
+        "RDS6": "Functions log in with a secret; the shim has no IAM login",
+        "RDS11": "The security group restricts access, whatever the port",
+        "RDS10": "config/deploy.yml protects the environments that need it",
+    }
+    if deployment.database == "mysql":
+        reasons["RDS14"] = "Aurora's backups go back backup_days"
+    for rule, reason in reasons.items():
+        acknowledge_rule(cluster, f"AwsSolutions-{rule}", reason)
+
+
+def add_logs(stack: Stack, deployment: Deployment, cluster: rds.CfnDBCluster) -> None:
+    """Add log groups: RDS's own would never expire, and would outlive the cluster."""
+    for name in ENGINES[deployment.database]["logs"]:
         log = logs.CfnLogGroup(
             stack,
             f"log-{name}",
-            log_group_name=f"/aws/rds/cluster/{environment.prefix}/{name}",
-            retention_in_days=environment.log_days,
+            log_group_name=f"/aws/rds/cluster/{deployment.prefix}/{name}",
+            retention_in_days=deployment.log_days,
         )
         cluster.add_resource_dependency(log)
-    for number in range(size["instances"]):
+
+
+def add_instances(
+    stack: Stack, deployment: Deployment, cluster: rds.CfnDBCluster
+) -> None:
+    """Add the instances."""
+    for number in range(deployment.environment["database"]["instances"]):
         rds.CfnDBInstance(
             stack,
             f"instance{number}",
-            db_instance_identifier=f"{environment.prefix}-{number}",
+            db_instance_identifier=f"{deployment.prefix}-{number}",
             db_cluster_identifier=cluster.ref,
-            engine=engine["name"],
+            engine=ENGINES[deployment.database]["name"],
             db_instance_class="db.serverless",
-            auto_minor_version_upgrade=False,  # the next deploy would go back
+            # the next deploy would try to go back to the version above
+            auto_minor_version_upgrade=False,
             enable_performance_insights=True,
         )
-    secret = cluster.attr_master_user_secret_secret_arn
-    add_readers(stack, environment, secret)
-    host = cluster.attr_endpoint_address
-    environment.share(stack, "database-host", host)
-    environment.share(stack, "database-secret", secret)
-    tell(
-        stack,
-        "Cluster",
-        "ARN of the cluster, for the Data API",
-        cluster.attr_db_cluster_arn,
-    )
-    tell(stack, "Endpoint", "Host of the database", host)
-    tell(stack, "Secret", "ARN of the secret with user and password", secret)
 
 
-def add_readers(stack: Stack, environment: Environment, secret: str) -> None:
-    """Let functions read the password; their roles are of the target role."""
-    for name in environment.functions:
+def allow_reading(stack: Stack, deployment: Deployment, secret: str) -> None:
+    """Let the functions' roles, which the target `role` creates, read the password."""
+    for name in deployment.functions:
         for kind in ("execution", "task"):
             iam.CfnRolePolicy(
                 stack,
                 f"{name}-{kind}",
-                role_name=f"{environment.prefix}-{name}-{kind}",
+                role_name=f"{deployment.prefix}-{name}-{kind}",
                 policy_name="secret",
                 policy_document=iam.PolicyDocument(
                     statements=[
                         iam.PolicyStatement(
-                            sid="ReadThePassword",
+                            sid="ReadPassword",
                             actions=["secretsmanager:GetSecretValue"],
                             resources=[secret],
                         )

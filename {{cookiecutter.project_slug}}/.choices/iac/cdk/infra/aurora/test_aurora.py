@@ -1,11 +1,11 @@
-"""Aurora: TLS, a password that nobody sees, and protection by environment."""
+"""Aurora requires TLS, manages its password, and is protected per environment."""
 
 from collections.abc import Callable
 from typing import Any
 
 from aws_cdk.assertions import Match
 
-from sizes import names
+from tools.project import functions
 
 Synthesise = Callable[..., Any]
 CLUSTER = "AWS::RDS::DBCluster"
@@ -21,9 +21,7 @@ def test_postgres_requires_tls_and_ends_idle_sessions(synthesise: Synthesise) ->
     )
 
 
-def test_mysql_requires_tls_takes_the_bulk_statement_and_logs_who_logs_in(
-    synthesise: Synthesise,
-) -> None:
+def test_mysql_requires_tls_and_allows_load_data(synthesise: Synthesise) -> None:
     template = synthesise(database="mysql")
     template.has_resource_properties(CLUSTER, {"Engine": "aurora-mysql"})
     parameters = {
@@ -36,9 +34,7 @@ def test_mysql_requires_tls_takes_the_bulk_statement_and_logs_who_logs_in(
     template.has_resource_properties(PARAMETERS, {"Parameters": parameters})
 
 
-def test_secrets_manager_has_the_password_and_what_is_stored_is_encrypted(
-    synthesise: Synthesise,
-) -> None:
+def test_password_is_managed_and_storage_encrypted(synthesise: Synthesise) -> None:
     template = synthesise()
     template.has_resource_properties(
         CLUSTER,
@@ -48,12 +44,10 @@ def test_secrets_manager_has_the_password_and_what_is_stored_is_encrypted(
             "StorageEncrypted": True,
         },
     )
-    template.resource_count_is("AWS::IAM::RolePolicy", 2 * len(names()))
+    template.resource_count_is("AWS::IAM::RolePolicy", 2 * len(functions()))
 
 
-def test_small_environment_is_cheap_and_can_be_destroyed(
-    synthesise: Synthesise,
-) -> None:
+def test_small_environment_can_be_destroyed(synthesise: Synthesise) -> None:
     template = synthesise("small")
     template.has_resource(
         CLUSTER,
@@ -72,13 +66,13 @@ def test_large_environment_is_protected(synthesise: Synthesise) -> None:
     )
 
 
-def test_only_a_deploy_changes_the_version(synthesise: Synthesise) -> None:
+def test_engine_version_changes_by_deploy_only(synthesise: Synthesise) -> None:
     synthesise().all_resources_properties(
         "AWS::RDS::DBInstance", {"AutoMinorVersionUpgrade": False}
     )
 
 
-def test_logs_have_an_end(synthesise: Synthesise) -> None:
+def test_logs_expire(synthesise: Synthesise) -> None:
     name = "/aws/rds/cluster/test-small/postgresql"
     synthesise().has_resource_properties(
         "AWS::Logs::LogGroup", {"LogGroupName": name, "RetentionInDays": 30}

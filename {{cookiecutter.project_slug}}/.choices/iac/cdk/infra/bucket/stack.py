@@ -1,21 +1,21 @@
-"""The bucket that files land in; what lands below `<function>/` becomes its message."""
+"""The bucket; objects below `<function>/` become messages of that function."""
 
 from aws_cdk import Duration, RemovalPolicy, Stack
 from aws_cdk import aws_s3 as s3
 
-from common import Environment, accept, tell
+from infra.deployment import Deployment, acknowledge_rule, add_output
 
 
-def add_resources(stack: Stack, environment: Environment) -> None:
-    """Add the bucket, with its notifications."""
+def add_resources(stack: Stack, deployment: Deployment) -> None:
+    """Add the bucket with its notifications."""
     bucket = s3.Bucket(
         stack,
         "raw",
-        bucket_name=environment.bucket,
+        bucket_name=deployment.bucket,
         block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
         object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
         encryption=s3.BucketEncryption.S3_MANAGED,
-        enforce_ssl=not environment.is_local,  # the emulator speaks no TLS
+        enforce_ssl=not deployment.is_local,  # the emulator has no TLS
         versioned=True,
         lifecycle_rules=[
             s3.LifecycleRule(
@@ -30,26 +30,28 @@ def add_resources(stack: Stack, environment: Environment) -> None:
                 abort_incomplete_multipart_upload_after=Duration.days(7),
             )
         ],
-        removal_policy=RemovalPolicy.DESTROY,  # it fails where the bucket holds files
+        removal_policy=RemovalPolicy.DESTROY,  # fails if the bucket holds objects
     )
-    accept(bucket, "AwsSolutions-S1", "CloudTrail logs access, for all of an account")
-    # what `add_event_notification` makes is a Lambda that makes the notifications
+    acknowledge_rule(
+        bucket, "AwsSolutions-S1", "CloudTrail logs access, for the whole account"
+    )
+    # `add_event_notification` would deploy a Lambda that sets the notifications
     raw = bucket.node.default_child
     raw.notification_configuration = s3.CfnBucket.NotificationConfigurationProperty(
         queue_configurations=[
             s3.CfnBucket.QueueConfigurationProperty(
                 event="s3:ObjectCreated:*",
-                queue=environment.arn("sqs", environment.pending(name)),
-                filter=only(prefix=f"{name}/", suffix=size["suffix"]),
+                queue=deployment.arn("sqs", deployment.pending(name)),
+                filter=key_filter(prefix=f"{name}/", suffix=settings["suffix"]),
             )
-            for name, size in environment.functions.items()
+            for name, settings in deployment.functions.items()
         ]
     )
-    tell(stack, "Bucket", "Name of the bucket that files land in", bucket.bucket_name)
+    add_output(stack, "Bucket", "Name of the bucket", bucket.bucket_name)
 
 
-def only(**parts: str) -> s3.CfnBucket.NotificationFilterProperty:
-    """Return a filter of keys by those parts that are given."""
+def key_filter(**parts: str) -> s3.CfnBucket.NotificationFilterProperty:
+    """Return a filter of object keys by prefix and suffix, without the empty ones."""
     rules = [
         s3.CfnBucket.FilterRuleProperty(name=name, value=value)
         for name, value in parts.items()

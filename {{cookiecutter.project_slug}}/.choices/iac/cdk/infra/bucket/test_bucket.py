@@ -1,16 +1,16 @@
-"""The bucket: private, and it tells the right queue."""
+"""The bucket is private, and notifies the right queue."""
 
 from collections.abc import Callable
 from typing import Any
 
 from aws_cdk.assertions import Match
 
-from sizes import names
+from tools.project import functions
 
 Synthesise = Callable[..., Any]
 
 
-def test_nothing_is_public_and_versions_are_kept(synthesise: Synthesise) -> None:
+def test_bucket_is_private_and_versioned(synthesise: Synthesise) -> None:
     synthesise().has_resource_properties(
         "AWS::S3::Bucket",
         {
@@ -25,7 +25,7 @@ def test_nothing_is_public_and_versions_are_kept(synthesise: Synthesise) -> None
     )
 
 
-def test_nobody_comes_without_tls(synthesise: Synthesise) -> None:
+def test_bucket_denies_requests_without_tls(synthesise: Synthesise) -> None:
     insecure = {
         "Effect": "Deny",
         "Action": "s3:*",
@@ -37,11 +37,9 @@ def test_nobody_comes_without_tls(synthesise: Synthesise) -> None:
     )
 
 
-def test_what_lands_below_a_prefix_goes_to_the_queue_of_the_function(
-    synthesise: Synthesise,
-) -> None:
+def test_objects_below_prefix_notify_their_queue(synthesise: Synthesise) -> None:
     template = synthesise()
-    for name in names():
+    for name in functions():
         queue = Match.string_like_regexp(f":test-small-{name}-pending$")
         configuration = {
             "Event": "s3:ObjectCreated:*",

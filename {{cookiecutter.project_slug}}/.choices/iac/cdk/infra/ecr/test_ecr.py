@@ -1,16 +1,16 @@
-"""Repositories: images are scanned, never change, and are named."""
+"""Repositories scan images, and never change them."""
 
 from collections.abc import Callable
 from typing import Any
 
-from sizes import names
+from tools.project import functions
 
 Synthesise = Callable[..., Any]
 
 
-def test_images_are_scanned_and_never_change(synthesise: Synthesise) -> None:
+def test_images_are_scanned_and_immutable(synthesise: Synthesise) -> None:
     template = synthesise()
-    template.resource_count_is("AWS::ECR::Repository", len(names()))
+    template.resource_count_is("AWS::ECR::Repository", len(functions()))
     template.all_resources_properties(
         "AWS::ECR::Repository",
         {
@@ -20,9 +20,7 @@ def test_images_are_scanned_and_never_change(synthesise: Synthesise) -> None:
     )
 
 
-def test_each_container_has_an_image_and_a_lambda_needs_none(
-    synthesise: Synthesise,
-) -> None:
+def test_containers_have_an_image_and_lambdas_none(synthesise: Synthesise) -> None:
     assert synthesise("small").find_outputs("Images")["Images"]["Value"] == "{}"
     images = str(synthesise("large").find_outputs("Images"))
-    assert all(f"/test-large-{name}:" in images for name in names())
+    assert all(f"/test-large-{name}:" in images for name in functions())

@@ -8,69 +8,69 @@ from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from common import Environment, accept, tell
+from infra.deployment import Deployment, acknowledge_rule, add_output
 
 
-def add_resources(stack: Stack, environment: Environment) -> None:
+def add_resources(stack: Stack, deployment: Deployment) -> None:
     """Add the cluster and its services."""
     ecs.CfnCluster(
         stack,
         "main",
-        cluster_name=environment.prefix,
+        cluster_name=deployment.prefix,
         cluster_settings=[
             ecs.CfnCluster.ClusterSettingsProperty(
                 name="containerInsights", value="enabled"
             )
         ],
     )
-    for name, size in environment.functions.items():
+    for name, settings in deployment.functions.items():
         scope = Construct(stack, name)
-        # there for each function, so that its logs outlive its move to Lambda
+        # for Lambdas, too: the logs of a container outlive its move to Lambda
         log = logs.CfnLogGroup(
             scope,
             "log",
-            log_group_name=f"/ecs/{environment.prefix}-{name}",
-            retention_in_days=size["log_days"],
+            log_group_name=f"/ecs/{deployment.prefix}-{name}",
+            retention_in_days=settings["log_days"],
         )
-        if name in environment.containers:
-            service = add_service(scope, environment, name, log)
-            add_scaling(Construct(scope, "scaling"), environment, name, service)
-    names = list(environment.containers)
-    tell(stack, "Services", "Functions that run as containers", names)
+        if name in deployment.containers:
+            service = add_service(scope, deployment, name, log)
+            add_scaling(Construct(scope, "scaling"), deployment, name, service)
+    names = list(deployment.containers)
+    add_output(stack, "Services", "Functions that run as containers", names)
 
 
 def add_service(
-    scope: Construct, environment: Environment, name: str, log: logs.CfnLogGroup
+    scope: Construct, deployment: Deployment, name: str, log: logs.CfnLogGroup
 ) -> ecs.CfnService:
     """Add a function's service."""
     stack = Stack.of(scope)
-    size = environment.containers[name]
+    settings = deployment.containers[name]
     task = ecs.CfnTaskDefinition(
         scope,
         "task",
-        family=f"{environment.prefix}-{name}",
+        family=f"{deployment.prefix}-{name}",
         requires_compatibilities=["FARGATE"],
         network_mode="awsvpc",
-        cpu=str(size["cpu"]),
-        memory=str(size["memory"]),
-        task_role_arn=environment.role_arn(name, "task"),
-        execution_role_arn=environment.role_arn(name, "start"),
+        cpu=str(settings["cpu"]),
+        memory=str(settings["memory"]),
+        task_role_arn=deployment.role_arn(name, "task"),
+        execution_role_arn=deployment.role_arn(name, "start"),
         runtime_platform=ecs.CfnTaskDefinition.RuntimePlatformProperty(
             operating_system_family="LINUX",
-            cpu_architecture=environment.architecture.upper(),
+            cpu_architecture=deployment.architecture.upper(),
         ),
-        container_definitions=[container(stack, environment, name, log.ref)],
+        container_definitions=[container(stack, deployment, name, log.ref)],
     )
-    accept(
-        task, "AwsSolutions-ECS2", "The environment holds the ARN of the secret only"
+    acknowledge_rule(
+        task, "AwsSolutions-ECS2", "The environment holds the ARN of a secret only"
     )
     service = ecs.CfnService(
         scope,
         "service",
         service_name=name,
-        cluster=environment.prefix,
+        cluster=deployment.prefix,
         task_definition=task.ref,
-        launch_type="FARGATE",  # how many tasks, autoscaling decides
+        launch_type="FARGATE",  # without desired_count, which autoscaling sets
         enable_execute_command=False,
         deployment_configuration=ecs.CfnService.DeploymentConfigurationProperty(
             deployment_circuit_breaker=(
@@ -81,8 +81,8 @@ def add_service(
         ),
         network_configuration=ecs.CfnService.NetworkConfigurationProperty(
             awsvpc_configuration=ecs.CfnService.AwsVpcConfigurationProperty(
-                subnets=environment.shared_list(stack, "subnets"),
-                security_groups=[environment.shared(stack, "function-group")],
+                subnets=deployment.published_list(stack, "subnets"),
+                security_groups=[deployment.published(stack, "function-group")],
                 assign_public_ip="DISABLED",
             )
         ),
@@ -91,25 +91,25 @@ def add_service(
     return service
 
 
-def container(stack: Stack, environment: Environment, name: str, log: str) -> Any:
+def container(stack: Stack, deployment: Deployment, name: str, log: str) -> Any:
     """Return the definition of a function's container."""
-    variables = environment.database_settings(stack, "/app/rds-ca.pem") | {
-        "READ_QUEUE": environment.pending(name),
+    variables = deployment.database_settings(stack, "/app/rds-ca.pem") | {
+        "READ_QUEUE": deployment.pending(name),
         "AWS_REGION": Aws.REGION,
-        "GRACE": "110",  # within the stop timeout, after a last request for messages
+        "GRACE": "110",  # seconds; leaves time for a last request before stop_timeout
     }
     definition = ecs.CfnTaskDefinition
     return definition.ContainerDefinitionProperty(
         name=name,
-        image=environment.image(name),
+        image=deployment.image(name),
         essential=True,
         readonly_root_filesystem=True,
-        stop_timeout=120,  # the poller gives back what it cannot finish in time
+        stop_timeout=120,  # seconds; the maximum on Fargate
         environment=[
             definition.KeyValuePairProperty(name=key, value=value)
             for key, value in variables.items()
         ],
-        health_check=definition.HealthCheckProperty(  # ECS ignores that of the image
+        health_check=definition.HealthCheckProperty(  # ECS ignores the image's own
             command=[
                 "CMD-SHELL",
                 "test -n \"$(find $HEARTBEAT -newermt '-30 seconds')\"",
@@ -135,19 +135,19 @@ def container(stack: Stack, environment: Environment, name: str, log: str) -> An
 
 
 def add_scaling(
-    scope: Construct, environment: Environment, name: str, service: ecs.CfnService
+    scope: Construct, deployment: Deployment, name: str, service: ecs.CfnService
 ) -> None:
-    """Keep each task's share of the waiting messages at backlog_per_task."""
-    size = environment.containers[name]
+    """Scale so that there are backlog_per_task waiting messages for each task."""
+    settings = deployment.containers[name]
     policy = scaling.CfnScalingPolicy
     target = scaling.CfnScalableTarget(
         scope,
         "tasks",
         service_namespace="ecs",
         scalable_dimension="ecs:service:DesiredCount",
-        resource_id=f"service/{environment.prefix}/{service.attr_name}",
-        min_capacity=size["min_tasks"],
-        max_capacity=size["max_tasks"],
+        resource_id=f"service/{deployment.prefix}/{service.attr_name}",
+        min_capacity=settings["min_tasks"],
+        max_capacity=settings["max_tasks"],
     )
 
     def metric(
@@ -180,26 +180,26 @@ def add_scaling(
             "Maximum",
             "AWS/SQS",
             "ApproximateNumberOfMessagesVisible",
-            QueueName=environment.pending(name),
+            QueueName=deployment.pending(name),
         ),
         metric(
             "tasks",
             "Average",
             "ECS/ContainerInsights",
             "RunningTaskCount",
-            ClusterName=environment.prefix,
+            ClusterName=deployment.prefix,
             ServiceName=name,
         ),
     ]
     policy(
         scope,
         "backlog",
-        policy_name=f"{environment.prefix}-{name}-backlog",
+        policy_name=f"{deployment.prefix}-{name}-backlog",
         policy_type="TargetTrackingScaling",
         scaling_target_id=target.ref,
         target_tracking_scaling_policy_configuration=(
             policy.TargetTrackingScalingPolicyConfigurationProperty(
-                target_value=size["backlog_per_task"],
+                target_value=settings["backlog_per_task"],
                 scale_in_cooldown=300,
                 scale_out_cooldown=60,
                 customized_metric_specification=(

@@ -1,4 +1,4 @@
-"""A Lambda for each function; the queue feeds those whose runtime is lambda."""
+"""A Lambda for each function; queues feed those whose runtime is lambda."""
 
 from typing import Any
 
@@ -8,93 +8,109 @@ from aws_cdk import aws_logs as logs
 from aws_cdk.aws_s3_assets import Asset
 from constructs import Construct
 
-from common import Environment, accept, tell
-from sizes import ROOT
+from infra.deployment import Deployment, acknowledge_rule, add_output
 
 
-def add_resources(stack: Stack, environment: Environment) -> None:
-    """Add the Lambdas, their logs, and what feeds them."""
-    layer = environment.shared(stack, "layer")
-    database = environment.database_settings(stack, "/opt/rds-ca.pem")
-    network = place(stack, environment)
+def add_resources(stack: Stack, deployment: Deployment) -> None:
+    """Add the Lambdas, their logs and their event source mappings."""
+    layer = deployment.published(stack, "layer")
+    variables = deployment.database_settings(stack, "/opt/rds-ca.pem")
+    vpc = vpc_config(stack, deployment)
     mapped = [
         name
-        for name, size in environment.functions.items()
-        if size["runtime"] == "lambda" or name in environment.still_mapped
+        for name, settings in deployment.functions.items()
+        if settings["runtime"] == "lambda" or name in deployment.still_mapped
     ]
-    for name, size in environment.functions.items():
+    for name in deployment.functions:
         scope = Construct(stack, name)
-        log = logs.CfnLogGroup(
-            scope,
-            "log",
-            log_group_name=f"/aws/lambda/{environment.prefix}-{name}",
-            retention_in_days=size["log_days"],
-        )
-        zipped = Asset(
-            scope, "zip", path=str(ROOT / ".build" / "lambda" / f"{name}.zip")
-        )
-        reserved = size["reserved_concurrency"]
-        function = lambda_.CfnFunction(
-            scope,
-            "function",
-            function_name=f"{environment.prefix}-{name}",
-            description=f"src/func/{name}.py",
-            role=environment.role_arn(name, "execution"),
-            runtime=f"python{environment.python}",
-            architectures=[environment.architecture],
-            handler="lambda_wrapper.handler",
-            code=lambda_.CfnFunction.CodeProperty(
-                s3_bucket=zipped.s3_bucket_name, s3_key=zipped.s3_object_key
-            ),
-            layers=[layer],
-            memory_size=size["memory"],
-            timeout=size["timeout"],
-            reserved_concurrent_executions=reserved if reserved >= 0 else None,
-            environment=lambda_.CfnFunction.EnvironmentProperty(variables=database),
-            tracing_config=lambda_.CfnFunction.TracingConfigProperty(mode="Active"),
-            vpc_config=network,
-        )
-        accept(function, "AwsSolutions-L1", "The layer is built for the Python named")
-        function.add_resource_dependency(log)
-        lambda_.CfnEventInvokeConfig(
-            scope,
-            "asynchronous",
-            function_name=function.ref,
-            qualifier="$LATEST",
-            maximum_retry_attempts=0,  # the queue's redrive policy counts the attempts
-            maximum_event_age_in_seconds=21600,
+        function = add_function(
+            scope, deployment, name, layers=[layer], variables=variables, vpc=vpc
         )
         if name in mapped:
-            feed(scope, environment, name, function)
-    names = {name: f"{environment.prefix}-{name}" for name in environment.functions}
-    tell(stack, "Functions", "Name of each Lambda", names)
-    tell(stack, "Mapped", "Functions whose queue feeds the Lambda", mapped)
+            add_mapping(scope, deployment, name, function)
+    names = {name: f"{deployment.prefix}-{name}" for name in deployment.functions}
+    add_output(stack, "Functions", "Name of each Lambda", names)
+    add_output(stack, "Mapped", "Functions whose queue feeds their Lambda", mapped)
 
 
-def place(stack: Stack, environment: Environment) -> Any:
-    """Return where Lambdas are; the environment local has no network."""
-    if environment.is_local:
+def vpc_config(stack: Stack, deployment: Deployment) -> Any:
+    """Return the Lambdas' place in the VPC, or None for `local`, which has no VPC."""
+    if deployment.is_local:
         return None
     return lambda_.CfnFunction.VpcConfigProperty(
-        security_group_ids=[environment.shared(stack, "function-group")],
-        subnet_ids=environment.shared_list(stack, "subnets"),
+        security_group_ids=[deployment.published(stack, "function-group")],
+        subnet_ids=deployment.published_list(stack, "subnets"),
     )
 
 
-def feed(
-    scope: Construct, environment: Environment, name: str, function: lambda_.CfnFunction
+def add_function(
+    scope: Construct,
+    deployment: Deployment,
+    name: str,
+    *,
+    layers: list[str],
+    variables: dict[str, str],
+    vpc: Any,
+) -> lambda_.CfnFunction:
+    """Add a Lambda with its log group."""
+    settings = deployment.functions[name]
+    log = logs.CfnLogGroup(
+        scope,
+        "log",
+        log_group_name=f"/aws/lambda/{deployment.prefix}-{name}",
+        retention_in_days=settings["log_days"],
+    )
+    code = Asset(scope, "zip", path=deployment.zip_path("lambda", f"{name}.zip"))
+    reserved = settings["reserved_concurrency"]
+    function = lambda_.CfnFunction(
+        scope,
+        "function",
+        function_name=f"{deployment.prefix}-{name}",
+        description=f"src/func/{name}.py",
+        role=deployment.role_arn(name, "execution"),
+        runtime=f"python{deployment.python}",
+        architectures=[deployment.architecture],
+        handler="lambda_wrapper.handler",
+        code=lambda_.CfnFunction.CodeProperty(
+            s3_bucket=code.s3_bucket_name, s3_key=code.s3_object_key
+        ),
+        layers=layers,
+        memory_size=settings["memory"],
+        timeout=settings["timeout"],
+        reserved_concurrent_executions=reserved if reserved >= 0 else None,
+        environment=lambda_.CfnFunction.EnvironmentProperty(variables=variables),
+        tracing_config=lambda_.CfnFunction.TracingConfigProperty(mode="Active"),
+        vpc_config=vpc,
+    )
+    acknowledge_rule(
+        function, "AwsSolutions-L1", "The layer is built for the configured Python"
+    )
+    function.add_resource_dependency(log)
+    lambda_.CfnEventInvokeConfig(
+        scope,
+        "asynchronous",
+        function_name=function.ref,
+        qualifier="$LATEST",
+        maximum_retry_attempts=0,  # only the queue retries, by its redrive policy
+        maximum_event_age_in_seconds=21600,
+    )
+    return function
+
+
+def add_mapping(
+    scope: Construct, deployment: Deployment, name: str, function: lambda_.CfnFunction
 ) -> None:
-    """Let the queue feed a Lambda."""
-    size = environment.functions[name]
+    """Let a function's queue feed its Lambda."""
+    settings = deployment.functions[name]
     lambda_.CfnEventSourceMapping(
         scope,
         "pending",
         function_name=function.ref,
-        event_source_arn=environment.arn("sqs", environment.pending(name)),
-        batch_size=size["batch_size"],
-        maximum_batching_window_in_seconds=size["batch_window"],
+        event_source_arn=deployment.arn("sqs", deployment.pending(name)),
+        batch_size=settings["batch_size"],
+        maximum_batching_window_in_seconds=settings["batch_window"],
         function_response_types=["ReportBatchItemFailures"],
         scaling_config=lambda_.CfnEventSourceMapping.ScalingConfigProperty(
-            maximum_concurrency=size["max_concurrency"]
+            maximum_concurrency=settings["max_concurrency"]
         ),
     )

@@ -1,19 +1,19 @@
-"""Lambdas: what feeds them, how large they are, what they know."""
+"""Lambdas have the configured trigger, size and environment."""
 
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from sizes import names
+from tools.project import functions
 
 Synthesise = Callable[..., Any]
 MAPPING = "AWS::Lambda::EventSourceMapping"
 
 
-def test_queues_feed_functions_whose_runtime_is_lambda(synthesise: Synthesise) -> None:
+def test_each_lambda_has_an_event_source_mapping(synthesise: Synthesise) -> None:
     template = synthesise()
-    template.resource_count_is(MAPPING, len(names()))
+    template.resource_count_is(MAPPING, len(functions()))
     template.all_resources_properties(
         MAPPING,
         {
@@ -24,32 +24,30 @@ def test_queues_feed_functions_whose_runtime_is_lambda(synthesise: Synthesise) -
 
 
 @pytest.mark.parametrize("still_mapped", [[], ["worker"]])
-def test_queue_feeds_a_container_s_lambda_only_until_the_container_runs(
+def test_container_keeps_its_mapping_while_it_moves(
     synthesise: Synthesise, still_mapped: list[str]
 ) -> None:
     template = synthesise("large", still_mapped=still_mapped)
-    template.resource_count_is(MAPPING, len(set(names()) & set(still_mapped)))
+    template.resource_count_is(MAPPING, len(set(functions()) & set(still_mapped)))
 
 
-def test_only_the_queue_tries_again(synthesise: Synthesise) -> None:
+def test_lambda_itself_never_retries(synthesise: Synthesise) -> None:
     template = synthesise()
-    template.resource_count_is("AWS::Lambda::EventInvokeConfig", len(names()))
+    template.resource_count_is("AWS::Lambda::EventInvokeConfig", len(functions()))
     template.all_resources_properties(
         "AWS::Lambda::EventInvokeConfig", {"MaximumRetryAttempts": 0}
     )
 
 
-def test_deploy_yml_says_architecture_and_memory(synthesise: Synthesise) -> None:
+def test_architecture_and_memory_are_as_configured(synthesise: Synthesise) -> None:
     synthesise().all_resources_properties(
         "AWS::Lambda::Function", {"Architectures": ["arm64"], "MemorySize": 512}
     )
 
 
-def test_environment_holds_where_the_password_is_never_the_password(
-    synthesise: Synthesise,
-) -> None:
-    functions = synthesise().find_resources("AWS::Lambda::Function").values()
-    assert len(functions) == len(names())
-    for function in functions:
+def test_environment_holds_no_password(synthesise: Synthesise) -> None:
+    lambdas = synthesise().find_resources("AWS::Lambda::Function").values()
+    assert len(lambdas) == len(functions())
+    for function in lambdas:
         variables = function["Properties"]["Environment"]["Variables"]
         assert set(variables) == {"DB_HOST", "DB_PORT", "DB_NAME", "DB_SECRET", "DB_CA"}

@@ -1,26 +1,22 @@
-"""What the functions import besides their own code, as `make build` made it."""
+"""The layer with the functions' packages, from `make build TARGET=layer`."""
 
 from aws_cdk import Stack
 from aws_cdk import aws_lambda as lambda_
 
-from common import Environment, tell
-from sizes import ROOT
+from infra.deployment import Deployment, add_output
 
 
-def add_resources(stack: Stack, environment: Environment) -> None:
+def add_resources(stack: Stack, deployment: Deployment) -> None:
     """Add the layer."""
-    runtime = lambda_.Runtime(f"python{environment.python}")
-    zipped = ROOT / ".build" / "layer" / f"{environment.layer}.zip"
+    path = deployment.zip_path("layer", f"{deployment.layer}.zip")
     layer = lambda_.LayerVersion(
         stack,
         "packages",
-        layer_version_name=environment.prefix,
+        layer_version_name=deployment.prefix,
         description="src/common/requirements-layer.txt",
-        code=lambda_.Code.from_asset(str(zipped)),
-        compatible_runtimes=[runtime],
-        compatible_architectures=[
-            lambda_.Architecture.custom(environment.architecture)
-        ],
+        code=lambda_.Code.from_asset(path),
+        compatible_runtimes=[lambda_.Runtime(f"python{deployment.python}")],
+        compatible_architectures=[lambda_.Architecture.custom(deployment.architecture)],
     )
-    environment.share(stack, "layer", layer.layer_version_arn)
-    tell(stack, "Arn", "ARN of the layer's version", layer.layer_version_arn)
+    deployment.publish(stack, "layer", layer.layer_version_arn)
+    add_output(stack, "Arn", "ARN of the layer's version", layer.layer_version_arn)

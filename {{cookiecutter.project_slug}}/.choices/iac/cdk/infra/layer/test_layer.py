@@ -1,4 +1,4 @@
-"""The layer: what is in it fits where it runs."""
+"""The layer fits the Lambdas that use it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,9 +6,7 @@ from typing import Any
 Synthesise = Callable[..., Any]
 
 
-def test_layer_is_for_the_python_and_the_machine_that_deploy_yml_names(
-    synthesise: Synthesise,
-) -> None:
+def test_layer_matches_python_and_architecture(synthesise: Synthesise) -> None:
     synthesise("local").has_resource_properties(
         "AWS::Lambda::LayerVersion",
         {

@@ -1,6 +1,6 @@
-"""Private subnets, one a zone, without a way to the internet unless one is asked for.
+"""A VPC with a private subnet in each zone, without internet access unless `nat` is on.
 
-AWS is reached by endpoints, the database from functions, and nothing else by nobody.
+Functions reach AWS through endpoints, and the database through a security group.
 """
 
 from ipaddress import ip_network
@@ -8,11 +8,11 @@ from ipaddress import ip_network
 from aws_cdk import Aws, CfnParameter, Fn, Stack, Tags
 from aws_cdk import aws_ec2 as ec2
 
-from common import Environment, accept, tell
+from infra.deployment import Deployment, acknowledge_rule, add_output
 
 SERVICES = ("ecr.api", "ecr.dkr", "logs", "secretsmanager", "sqs")
 HTTPS = {"ip_protocol": "tcp", "from_port": 443, "to_port": 443}
-# A group without a rule for what goes out would let all of it out.
+# Without an egress rule, CloudFormation would add one that allows everything.
 NOTHING = ec2.CfnSecurityGroup.EgressProperty(
     description="Nothing",
     ip_protocol="icmp",
@@ -22,62 +22,83 @@ NOTHING = ec2.CfnSecurityGroup.EgressProperty(
 )
 
 
-def add_resources(stack: Stack, environment: Environment) -> None:
+def add_resources(stack: Stack, deployment: Deployment) -> None:
     """Add the VPC, its endpoints and its security groups."""
-    settings = environment.settings
-    parts = [str(each) for each in ip_network(settings["cidr"]).subnets(4)]
+    settings = deployment.environment
+    cidrs = [str(each) for each in ip_network(settings["cidr"]).subnets(4)]
     vpc = ec2.CfnVPC(
         stack,
         "main",
         cidr_block=settings["cidr"],
         enable_dns_support=True,
-        enable_dns_hostnames=True,  # the interface endpoints have private names
+        enable_dns_hostnames=True,  # for the interface endpoints' private names
     )
-    Tags.of(vpc).add("Name", environment.prefix)
-    accept(vpc, "AwsSolutions-VPC7", "Flow logs are an account's own choice, and cost")
+    Tags.of(vpc).add("Name", deployment.prefix)
+    acknowledge_rule(
+        vpc, "AwsSolutions-VPC7", "Flow logs cost money; each account decides on them"
+    )
     zones = CfnParameter(
         stack,
         "Zones",
         type="CommaDelimitedList",
-        description="Zones of the region, in the order of their names",
+        description="Zones of the region, sorted by name",
     ).value_as_list
     subnets, tables = [], []
     for number in range(settings["zones"]):
-        subnet = ec2.CfnSubnet(
-            stack,
-            f"private{number}",
-            vpc_id=vpc.ref,
-            availability_zone=Fn.select(number, zones),
-            cidr_block=parts[number],
-        )
-        table = ec2.CfnRouteTable(stack, f"routes{number}", vpc_id=vpc.ref)
-        for each in (subnet, table):
-            Tags.of(each).add("Name", f"{environment.prefix}-private")
-        ec2.CfnSubnetRouteTableAssociation(
-            stack,
-            f"routed{number}",
-            subnet_id=subnet.ref,
-            route_table_id=table.ref,
+        zone = Fn.select(number, zones)
+        subnet, table = add_private_subnet(
+            stack, deployment, vpc, number, zone, cidrs[number]
         )
         subnets.append(subnet.ref)
         tables.append(table.ref)
-    endpoint = add_security_groups(stack, environment, vpc)
+    endpoint = add_security_groups(stack, deployment, vpc)
     add_endpoints(stack, vpc, subnets, tables, endpoint)
     if settings["nat"]:
-        add_way_out(stack, environment, vpc, parts[15], Fn.select(0, zones), tables)
-    environment.share_list(stack, "subnets", subnets)
-    tell(stack, "Vpc", "ID of the VPC", vpc.ref)
-    tell(stack, "Subnets", "IDs of the private subnets, one a zone", subnets)
+        zone = Fn.select(0, zones)
+        add_nat_gateway(stack, deployment, vpc, cidrs[15], zone, tables)
+    deployment.publish_list(stack, "subnets", subnets)
+    add_output(stack, "Vpc", "ID of the VPC", vpc.ref)
+    add_output(
+        stack, "Subnets", "IDs of the private subnets, one in each zone", subnets
+    )
+
+
+def add_private_subnet(
+    stack: Stack,
+    deployment: Deployment,
+    vpc: ec2.CfnVPC,
+    number: int,
+    zone: str,
+    cidr: str,
+) -> tuple[ec2.CfnSubnet, ec2.CfnRouteTable]:
+    """Add a private subnet with a route table of its own."""
+    subnet = ec2.CfnSubnet(
+        stack,
+        f"private{number}",
+        vpc_id=vpc.ref,
+        availability_zone=zone,
+        cidr_block=cidr,
+    )
+    table = ec2.CfnRouteTable(stack, f"routes{number}", vpc_id=vpc.ref)
+    for each in (subnet, table):
+        Tags.of(each).add("Name", f"{deployment.prefix}-private")
+    ec2.CfnSubnetRouteTableAssociation(
+        stack,
+        f"routed{number}",
+        subnet_id=subnet.ref,
+        route_table_id=table.ref,
+    )
+    return subnet, table
 
 
 def add_security_groups(
-    stack: Stack, environment: Environment, vpc: ec2.CfnVPC
+    stack: Stack, deployment: Deployment, vpc: ec2.CfnVPC
 ) -> ec2.CfnSecurityGroup:
-    """Let functions reach database and AWS; return the group of the endpoints."""
+    """Let functions reach the database and AWS; return the endpoints' group."""
     s3 = CfnParameter(
-        stack, "S3PrefixList", description="ID of the prefix list of S3 in the region"
+        stack, "S3PrefixList", description="ID of S3's prefix list in the region"
     )
-    port = environment.database_port
+    port = deployment.database_port
     sql = {"ip_protocol": "tcp", "from_port": port, "to_port": port}
 
     def group(
@@ -86,7 +107,7 @@ def add_security_groups(
         return ec2.CfnSecurityGroup(
             stack,
             f"{name}-group",
-            group_name=f"{environment.prefix}-{name}",
+            group_name=f"{deployment.prefix}-{name}",
             group_description=description,
             vpc_id=vpc.ref,
             security_group_egress=egress,
@@ -102,7 +123,7 @@ def add_security_groups(
         to("HTTPS to AWS", destination_security_group_id=endpoint.ref, **HTTPS),
         to("HTTPS to S3", destination_prefix_list_id=s3.value_as_string, **HTTPS),
     ]
-    if environment.settings["nat"]:
+    if deployment.environment["nat"]:
         egress.append(to("HTTPS to anywhere", cidr_ip="0.0.0.0/0", **HTTPS))
     function = group("function", "Functions", egress)
     for name, into, description, rule in (
@@ -117,8 +138,8 @@ def add_security_groups(
             description=description,
             **rule,
         )
-    environment.share(stack, "function-group", function.ref)
-    environment.share(stack, "database-group", database.ref)
+    deployment.publish(stack, "function-group", function.ref)
+    deployment.publish(stack, "database-group", database.ref)
     return endpoint
 
 
@@ -129,7 +150,7 @@ def add_endpoints(
     tables: list[str],
     group: ec2.CfnSecurityGroup,
 ) -> None:
-    """Add what functions need of AWS; ECR keeps layers of images in S3."""
+    """Add endpoints for the AWS services that functions use; ECR keeps images in S3."""
     ec2.CfnVPCEndpoint(
         stack,
         "endpoint-s3",
@@ -151,15 +172,15 @@ def add_endpoints(
         )
 
 
-def add_way_out(
+def add_nat_gateway(
     stack: Stack,
-    environment: Environment,
+    deployment: Deployment,
     vpc: ec2.CfnVPC,
     cidr: str,
     zone: str,
     tables: list[str],
 ) -> None:
-    """Add one NAT gateway, in a public subnet of its own."""
+    """Add a NAT gateway in a public subnet, and routes to it from the private ones."""
     gateway = ec2.CfnInternetGateway(stack, "internet")
     attached = ec2.CfnVPCGatewayAttachment(
         stack, "attached", vpc_id=vpc.ref, internet_gateway_id=gateway.ref
@@ -171,7 +192,7 @@ def add_way_out(
         availability_zone=zone,
         cidr_block=cidr,
     )
-    Tags.of(subnet).add("Name", f"{environment.prefix}-public")
+    Tags.of(subnet).add("Name", f"{deployment.prefix}-public")
     table = ec2.CfnRouteTable(stack, "public-routes", vpc_id=vpc.ref)
     ec2.CfnSubnetRouteTableAssociation(
         stack, "public-routed", subnet_id=subnet.ref, route_table_id=table.ref

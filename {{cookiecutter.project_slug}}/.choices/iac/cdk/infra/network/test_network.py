@@ -1,4 +1,4 @@
-"""The network: from function to database and to AWS, and nothing wider."""
+"""The network lets functions reach the database and AWS, and nothing else."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,18 +9,14 @@ Synthesise = Callable[..., Any]
 SUBNET = "AWS::EC2::Subnet"
 
 
-def test_two_zones_and_no_way_to_the_internet_are_as_asked_for(
-    synthesise: Synthesise,
-) -> None:
+def test_small_network_has_no_internet_access(synthesise: Synthesise) -> None:
     template = synthesise("small")
     template.resource_count_is(SUBNET, 2)
     template.resource_count_is("AWS::EC2::NatGateway", 0)
     assert "0.0.0.0/0" not in str(template.to_json())
 
 
-def test_three_zones_and_a_nat_gateway_are_as_asked_for(
-    synthesise: Synthesise,
-) -> None:
+def test_large_network_has_a_nat_gateway(synthesise: Synthesise) -> None:
     template = synthesise("large")
     template.resource_count_is(SUBNET, 3 + 1)
     template.resource_count_is("AWS::EC2::NatGateway", 1)
@@ -34,7 +30,7 @@ def test_functions_reach_aws_by_endpoints(synthesise: Synthesise) -> None:
     template.resource_count_is("AWS::EC2::VPCEndpoint", 6)
 
 
-def test_only_functions_reach_the_database_at_its_port(synthesise: Synthesise) -> None:
+def test_only_functions_reach_the_database(synthesise: Synthesise) -> None:
     for database, port in (("postgres", 5432), ("mysql", 3306)):
         template = synthesise(database=database)
         into = {

@@ -1,4 +1,4 @@
-"""Queues: how long messages are hidden, where they end, who is told."""
+"""Queues have their visibility timeout, redrive policy and alarms."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from aws_cdk.assertions import Match
 
-from sizes import names
+from tools.project import functions
 
 Synthesise = Callable[..., Any]
 
@@ -14,7 +14,7 @@ Synthesise = Callable[..., Any]
 @pytest.mark.parametrize(
     ("environment", "timeout", "receives"), [("small", 60, 3), ("large", 100, 5)]
 )
-def test_messages_are_hidden_for_six_times_the_timeout_and_the_window(
+def test_visibility_is_six_timeouts_and_the_window(
     synthesise: Synthesise, environment: str, timeout: int, receives: int
 ) -> None:
     queue = {
@@ -22,12 +22,12 @@ def test_messages_are_hidden_for_six_times_the_timeout_and_the_window(
         "RedrivePolicy": Match.object_like({"maxReceiveCount": receives}),
     }
     template = synthesise(environment)
-    template.resource_properties_count_is("AWS::SQS::Queue", queue, len(names()))
+    template.resource_properties_count_is("AWS::SQS::Queue", queue, len(functions()))
 
 
-def test_dead_letter_queue_takes_from_its_own_queue(synthesise: Synthesise) -> None:
+def test_dead_letter_queue_accepts_its_own_queue(synthesise: Synthesise) -> None:
     template = synthesise()
-    for name in names():
+    for name in functions():
         source = Match.string_like_regexp(f":test-small-{name}-pending$")
         template.has_resource_properties(
             "AWS::SQS::Queue",
@@ -41,9 +41,7 @@ def test_dead_letter_queue_takes_from_its_own_queue(synthesise: Synthesise) -> N
         )
 
 
-def test_queues_are_encrypted_and_refuse_what_comes_without_tls(
-    synthesise: Synthesise,
-) -> None:
+def test_queues_are_encrypted_and_require_tls(synthesise: Synthesise) -> None:
     template = synthesise()
     template.all_resources_properties("AWS::SQS::Queue", {"SqsManagedSseEnabled": True})
     insecure = {
@@ -57,13 +55,11 @@ def test_queues_are_encrypted_and_refuse_what_comes_without_tls(
                 "Statement": Match.array_with([Match.object_like(insecure)])
             }
         },
-        2 * len(names()),
+        2 * len(functions()),
     )
 
 
-def test_alarms_tell_of_dead_letters_and_of_old_messages(
-    synthesise: Synthesise,
-) -> None:
+def test_alarms_watch_dead_letters_and_age(synthesise: Synthesise) -> None:
     topic = "arn:aws:sns:eu-west-1:123456789012:alarms"
     template = synthesise(alarm_topic=topic)
     for metric, threshold in (
@@ -77,5 +73,5 @@ def test_alarms_tell_of_dead_letters_and_of_old_messages(
             "OKActions": [topic],
         }
         template.resource_properties_count_is(
-            "AWS::CloudWatch::Alarm", alarm, len(names())
+            "AWS::CloudWatch::Alarm", alarm, len(functions())
         )

@@ -1,93 +1,51 @@
-"""Roles of the functions.
+"""IAM roles of the functions.
 
-All of a function's are there whatever runs it, so that it can move between Lambda and
-containers without waiting for IAM. Application Auto Scaling has a role of its own,
-which AWS makes when the first service is registered, and takes no other.
+Each function has the roles of a Lambda and of a container, so that it can move between
+the two without waiting for IAM. The role of Application Auto Scaling is not here: AWS
+creates it when the first service is registered, and accepts no other.
 """
 
 from aws_cdk import Aws, Stack
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from common import Environment, accept, tell
+from infra.deployment import Deployment, acknowledge_rule, add_output
 
 ANY = "*"
 
 
-def add_resources(stack: Stack, environment: Environment) -> None:
+def add_resources(stack: Stack, deployment: Deployment) -> None:
     """Add three roles for each function."""
-    lambdas = iam.ServicePrincipal("lambda.amazonaws.com")
+    lambda_ = iam.ServicePrincipal("lambda.amazonaws.com")
     tasks = iam.ServicePrincipal(
         "ecs-tasks.amazonaws.com",
         conditions={
-            "ArnLike": {"aws:SourceArn": environment.arn("ecs", ANY)},
+            "ArnLike": {"aws:SourceArn": deployment.arn("ecs", ANY)},
             "StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID},
         },
     )
     execution = {}
-    for name in environment.functions:
+    for name in deployment.functions:
         scope = Construct(stack, name)
-        function = f"{environment.prefix}-{name}"
-        objects = f"{environment.bucket_arn}/{name}/*"
-        lambda_logs = environment.arn("logs", f"log-group:/aws/lambda/{function}:*")
-        task_logs = environment.arn("logs", f"log-group:/ecs/{function}:*")
-        work = [
-            allow(
-                "TakeMessages",
-                environment.arn("sqs", environment.pending(name)),
-                "sqs:ChangeMessageVisibility",
-                "sqs:DeleteMessage",
-                "sqs:GetQueueAttributes",
-                "sqs:GetQueueUrl",
-                "sqs:ReceiveMessage",
-            ),
-            allow("ReadObjects", objects, "s3:GetObject", "s3:GetObjectVersion"),
-            # else an object that is gone would be one that is forbidden
-            allow("SeeWhatIsGone", environment.bucket_arn, "s3:ListBucket"),
-        ]
-        in_lambda = [
-            allow("Log", lambda_logs, "logs:CreateLogStream", "logs:PutLogEvents"),
-            allow(
-                "TraceAndJoinTheNetwork",
-                ANY,  # these have no resources to name
-                "ec2:AssignPrivateIpAddresses",
-                "ec2:CreateNetworkInterface",
-                "ec2:DeleteNetworkInterface",
-                "ec2:DescribeNetworkInterfaces",
-                "ec2:DescribeSubnets",
-                "ec2:UnassignPrivateIpAddresses",
-                "xray:PutTelemetryRecords",
-                "xray:PutTraceSegments",
-            ),
-            only_lambda_joins_the_network(
-                environment.arn("lambda", f"function:{function}")
-            ),
-        ]
-        start = [
-            allow(
-                "PullTheImage",
-                environment.arn("ecr", f"repository/{function}"),
-                "ecr:BatchCheckLayerAvailability",
-                "ecr:BatchGetImage",
-                "ecr:GetDownloadUrlForLayer",
-            ),
-            # it has no resource to name
-            allow("EnterTheRegistry", ANY, "ecr:GetAuthorizationToken"),
-            allow("Log", task_logs, "logs:CreateLogStream", "logs:PutLogEvents"),
-        ]
+        function = f"{deployment.prefix}-{name}"
+        work = function_statements(deployment, name)
         execution[name] = iam.Role(
             scope,
             "execution",
             role_name=f"{function}-execution",
-            description=f"What the Lambda {name} may do",
-            assumed_by=lambdas,
-            inline_policies={"work": iam.PolicyDocument(statements=work + in_lambda)},
+            description=f"Execution role of the Lambda {name}",
+            assumed_by=lambda_,
+            inline_policies={
+                "work": iam.PolicyDocument(
+                    statements=work + lambda_statements(deployment, name)
+                )
+            },
         )
         iam.Role(
             scope,
             "task",
             role_name=f"{function}-task",
-            description=f"What the container {name} may do",
+            description=f"Task role of the container {name}",
             assumed_by=tasks,
             inline_policies={"work": iam.PolicyDocument(statements=work)},
         )
@@ -95,32 +53,117 @@ def add_resources(stack: Stack, environment: Environment) -> None:
             scope,
             "start",
             role_name=f"{function}-start",
-            description=f"What ECS may do to start the container {name}",
+            description=f"Task execution role of the container {name}",
             assumed_by=tasks,
-            inline_policies={"start": iam.PolicyDocument(statements=start)},
+            inline_policies={
+                "start": iam.PolicyDocument(
+                    statements=start_statements(deployment, name)
+                )
+            },
         )
-        for resource, reason in {
-            objects: "A function reads all that lands below its prefix",
-            lambda_logs: "Lambda names the streams",
-            task_logs: "ECS names the streams",
-            ANY: "These actions have no resource to name",
-        }.items():
-            accept(scope, "AwsSolutions-IAM5", reason, resource)
+        acknowledge_wildcards(scope, deployment, name)
     arns = {name: role.role_arn for name, role in execution.items()}
-    tell(stack, "Execution", "ARN of each Lambda's role", arns)
+    add_output(stack, "Execution", "ARN of each Lambda's execution role", arns)
+
+
+def objects_arn(deployment: Deployment, name: str) -> str:
+    """Return the ARN of the objects that a function reads."""
+    return f"{deployment.bucket_arn}/{name}/*"
+
+
+def log_arn(deployment: Deployment, service: str, name: str) -> str:
+    """Return the ARN of the log streams of a function on /aws/lambda or /ecs."""
+    return deployment.arn("logs", f"log-group:{service}/{deployment.prefix}-{name}:*")
+
+
+def function_statements(deployment: Deployment, name: str) -> list[iam.PolicyStatement]:
+    """Return what a function may do wherever it runs."""
+    return [
+        allow(
+            "ReceiveMessages",
+            deployment.arn("sqs", deployment.pending(name)),
+            "sqs:ChangeMessageVisibility",
+            "sqs:DeleteMessage",
+            "sqs:GetQueueAttributes",
+            "sqs:GetQueueUrl",
+            "sqs:ReceiveMessage",
+        ),
+        allow(
+            "ReadObjects",
+            objects_arn(deployment, name),
+            "s3:GetObject",
+            "s3:GetObjectVersion",
+        ),
+        # without it, S3 reports a deleted object as 403 instead of 404
+        allow("ListBucket", deployment.bucket_arn, "s3:ListBucket"),
+    ]
+
+
+def lambda_statements(deployment: Deployment, name: str) -> list[iam.PolicyStatement]:
+    """Return what Lambda needs besides to run a function in the VPC."""
+    function = deployment.arn("lambda", f"function:{deployment.prefix}-{name}")
+    return [
+        allow(
+            "WriteLogs",
+            log_arn(deployment, "/aws/lambda", name),
+            "logs:CreateLogStream",
+            "logs:PutLogEvents",
+        ),
+        allow(
+            "TraceAndAttachToVpc",
+            ANY,  # these actions support no resources
+            "ec2:AssignPrivateIpAddresses",
+            "ec2:CreateNetworkInterface",
+            "ec2:DeleteNetworkInterface",
+            "ec2:DescribeNetworkInterfaces",
+            "ec2:DescribeSubnets",
+            "ec2:UnassignPrivateIpAddresses",
+            "xray:PutTelemetryRecords",
+            "xray:PutTraceSegments",
+        ),
+        # Lambda itself attaches the function to the VPC; its code needs no EC2
+        iam.PolicyStatement(
+            sid="DenyEc2ToCode",
+            effect=iam.Effect.DENY,
+            actions=["ec2:*"],
+            resources=[ANY],
+            conditions={"ArnEquals": {"lambda:SourceFunctionArn": function}},
+        ),
+    ]
+
+
+def start_statements(deployment: Deployment, name: str) -> list[iam.PolicyStatement]:
+    """Return what ECS needs to start a function's container."""
+    return [
+        allow(
+            "PullImage",
+            deployment.arn("ecr", f"repository/{deployment.prefix}-{name}"),
+            "ecr:BatchCheckLayerAvailability",
+            "ecr:BatchGetImage",
+            "ecr:GetDownloadUrlForLayer",
+        ),
+        # this action supports no resources
+        allow("LogInToRegistry", ANY, "ecr:GetAuthorizationToken"),
+        allow(
+            "WriteLogs",
+            log_arn(deployment, "/ecs", name),
+            "logs:CreateLogStream",
+            "logs:PutLogEvents",
+        ),
+    ]
+
+
+def acknowledge_wildcards(scope: Construct, deployment: Deployment, name: str) -> None:
+    """Acknowledge each wildcard in the policies of a function."""
+    for resource, reason in {
+        objects_arn(deployment, name): "A function reads all objects below its prefix",
+        log_arn(deployment, "/aws/lambda", name): "Lambda names the log streams",
+        log_arn(deployment, "/ecs", name): "ECS names the log streams",
+        ANY: "These actions support no resources",
+    }.items():
+        acknowledge_rule(scope, "AwsSolutions-IAM5", reason, resource)
 
 
 def allow(sid: str, resource: str, *actions: str) -> iam.PolicyStatement:
-    """Allow actions on a resource."""
+    """Return a statement that allows actions on a resource."""
     return iam.PolicyStatement(sid=sid, actions=list(actions), resources=[resource])
-
-
-def only_lambda_joins_the_network(function: str) -> iam.PolicyStatement:
-    """Let Lambda itself join the network, but not the code in it."""
-    return iam.PolicyStatement(
-        sid="OnlyLambdaJoinsTheNetwork",
-        effect=iam.Effect.DENY,
-        actions=["ec2:*"],
-        resources=[ANY],
-        conditions={"ArnEquals": {"lambda:SourceFunctionArn": function}},
-    )

@@ -1,10 +1,10 @@
-"""Roles: exact actions on exact resources."""
+"""Roles allow exact actions on exact resources."""
 
 import json
 from collections.abc import Callable
 from typing import Any
 
-from sizes import names
+from tools.project import functions
 
 Synthesise = Callable[..., Any]
 
@@ -15,20 +15,18 @@ def statements(role: dict[str, Any]) -> list[dict[str, Any]]:
     return [each for one in policies for each in one["PolicyDocument"]["Statement"]]
 
 
-def test_allowed_actions_are_named_one_by_one(synthesise: Synthesise) -> None:
+def test_allowed_actions_have_no_wildcard(synthesise: Synthesise) -> None:
     roles = synthesise().find_resources("AWS::IAM::Role").values()
-    assert len(roles) == 3 * len(names())
+    assert len(roles) == 3 * len(functions())
     for role in roles:
         for statement in statements(role):
             if statement["Effect"] == "Allow":
                 assert "*" not in json.dumps(statement["Action"])
 
 
-def test_function_gets_its_own_queue_and_its_own_objects(
-    synthesise: Synthesise,
-) -> None:
+def test_function_may_use_its_own_queue_and_objects(synthesise: Synthesise) -> None:
     template = synthesise()
-    for name in names():
+    for name in functions():
         properties = {"Properties": {"RoleName": f"test-small-{name}-task"}}
         [role] = template.find_resources("AWS::IAM::Role", properties).values()
         queue, objects, bucket = (

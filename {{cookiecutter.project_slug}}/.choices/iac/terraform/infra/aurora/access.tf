@@ -1,4 +1,4 @@
-# Functions may read the password, which is made here; their roles are of the target role.
+# Lets the functions' roles, which the target role creates, read the password.
 resource "aws_iam_role_policy" "secret" {
   for_each = toset(flatten([
     for name in local.names : ["${local.prefix}-${name}-execution", "${local.prefix}-${name}-task"]
@@ -8,7 +8,7 @@ resource "aws_iam_role_policy" "secret" {
   policy = jsonencode({
     Version = "2012-10-17"
     Statement = [{
-      Sid      = "ReadThePassword"
+      Sid      = "ReadPassword"
       Effect   = "Allow"
       Action   = ["secretsmanager:GetSecretValue"]
       Resource = aws_rds_cluster.main.master_user_secret[0].secret_arn

@@ -1,4 +1,4 @@
-# Aurora Serverless v2. Secrets Manager holds its password and changes it; no state has it.
+# Aurora Serverless v2. Secrets Manager holds its password and rotates it; the state never holds it.
 locals {
   size = local.settings.database
   engine = {
@@ -25,7 +25,7 @@ locals {
   }[var.database]
 }
 
-# Idle sessions end after ten minutes: each open one keeps Aurora from its pause.
+# Idle sessions end after ten minutes, because Aurora pauses only when none is open.
 resource "aws_rds_cluster_parameter_group" "main" {
   name        = local.prefix
   family      = local.engine.family
@@ -40,10 +40,10 @@ resource "aws_rds_cluster_parameter_group" "main" {
   }
 }
 
-# RDS would make them itself, without an end, and leave them behind.
+# RDS's own log groups would never expire, and would outlive the cluster.
 resource "aws_cloudwatch_log_group" "main" {
-  #checkov:skip=CKV_AWS_158:the service's own key is enough
-  #checkov:skip=CKV_AWS_338:config/deploy.yml says how long
+  #checkov:skip=CKV_AWS_158:encrypted with CloudWatch's own key
+  #checkov:skip=CKV_AWS_338:config/deploy.yml sets the retention
   for_each          = toset(local.engine.logs)
   name              = "/aws/rds/cluster/${local.prefix}/${each.key}"
   retention_in_days = local.config.defaults.log_days
@@ -55,10 +55,10 @@ resource "aws_db_subnet_group" "main" {
 }
 
 resource "aws_rds_cluster" "main" {
-  #checkov:skip=CKV_AWS_162:functions log in by the secret, which works for the shim's databases, too
-  #checkov:skip=CKV_AWS_327:RDS's own key is enough, and costs nothing at rest
-  #checkov:skip=CKV2_AWS_8:Aurora's own backups go back backup_days
-  #checkov:skip=CKV_AWS_139:config/deploy.yml protects where it must
+  #checkov:skip=CKV_AWS_162:functions log in with the secret; the shim's databases have no IAM login
+  #checkov:skip=CKV_AWS_327:encrypted with RDS's own key, which costs nothing
+  #checkov:skip=CKV2_AWS_8:Aurora's backups go back backup_days
+  #checkov:skip=CKV_AWS_139:config/deploy.yml protects the environments that need it
   cluster_identifier              = local.prefix
   engine                          = local.engine.name
   engine_version                  = local.engine.version
@@ -70,11 +70,11 @@ resource "aws_rds_cluster" "main" {
   db_cluster_parameter_group_name = aws_rds_cluster_parameter_group.main.name
   vpc_security_group_ids          = [data.aws_security_group.database.id]
   enabled_cloudwatch_logs_exports = local.engine.logs
-  enable_http_endpoint            = true # tables are made by the console's query editor
+  enable_http_endpoint            = true # the Data API, for `make sql` and the query editor
   backup_retention_period         = local.size.backup_days
   copy_tags_to_snapshot           = true
   deletion_protection             = local.size.is_protected
-  skip_final_snapshot             = local.size.backup_days == 1 # then the last day is worth nothing, too
+  skip_final_snapshot             = local.size.backup_days == 1 # one day of backups needs no final snapshot either
   final_snapshot_identifier       = "${local.prefix}-${formatdate("YYYYMMDDhhmmss", plantimestamp())}"
   depends_on                      = [aws_cloudwatch_log_group.main]
 
@@ -83,14 +83,14 @@ resource "aws_rds_cluster" "main" {
     max_capacity = local.size.max_capacity
   }
   lifecycle {
-    ignore_changes = [final_snapshot_identifier] # it is of the cluster's first day
+    ignore_changes = [final_snapshot_identifier] # it holds the time of the plan
   }
 }
 
 resource "aws_rds_cluster_instance" "main" {
-  #checkov:skip=CKV_AWS_118:Database Insights below tells more than enhanced monitoring
-  #checkov:skip=CKV_AWS_226:the version is the one above; the next deploy would go back to it, and be refused
-  #checkov:skip=CKV_AWS_354:RDS's own key is enough
+  #checkov:skip=CKV_AWS_118:Performance Insights, below, replaces enhanced monitoring
+  #checkov:skip=CKV_AWS_226:the next deploy would try to go back to the version above
+  #checkov:skip=CKV_AWS_354:encrypted with RDS's own key
   count                        = local.size.instances
   identifier                   = "${local.prefix}-${count.index}"
   cluster_identifier           = aws_rds_cluster.main.id

@@ -1,8 +1,8 @@
-# The bucket that files land in.
+# The bucket for files.
 resource "aws_s3_bucket" "raw" {
-  #checkov:skip=CKV_AWS_18:who reads and writes is CloudTrail's to log, for all buckets of an account
-  #checkov:skip=CKV_AWS_144:raw files can be sent again; one region is enough
-  #checkov:skip=CKV_AWS_145:S3's own key lets producers of other accounts write without a grant
+  #checkov:skip=CKV_AWS_18:CloudTrail logs access, for the whole account
+  #checkov:skip=CKV_AWS_144:files can be uploaded again, so one region is enough
+  #checkov:skip=CKV_AWS_145:with S3's own key, producers in other accounts need no grant on a key
   bucket        = local.bucket
   force_destroy = !try(local.settings.database.is_protected, false)
 }
@@ -59,13 +59,13 @@ resource "aws_s3_bucket_lifecycle_configuration" "raw" {
 }
 
 resource "aws_s3_bucket_policy" "raw" {
-  count      = local.is_local ? 0 : 1 # the emulator speaks no TLS
+  count      = local.is_local ? 0 : 1 # the emulator has no TLS
   bucket     = aws_s3_bucket.raw.id
   depends_on = [aws_s3_bucket_public_access_block.raw]
   policy = jsonencode({
     Version = "2012-10-17"
     Statement = [{
-      Sid       = "OnlyByTls"
+      Sid       = "RequireTls"
       Effect    = "Deny"
       Action    = ["s3:*"]
       Principal = "*"

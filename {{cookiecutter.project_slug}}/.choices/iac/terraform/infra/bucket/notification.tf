@@ -1,4 +1,4 @@
-# What lands below <function>/ becomes a message of that function.
+# Objects below <function>/ become messages of that function.
 resource "aws_s3_bucket_notification" "raw" {
   bucket = aws_s3_bucket.raw.id
   dynamic "queue" {

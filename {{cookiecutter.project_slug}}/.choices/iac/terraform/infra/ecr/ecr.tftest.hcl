@@ -15,17 +15,17 @@ run "images" {
   }
   assert {
     condition     = alltrue([for repository in aws_ecr_repository.function : repository.image_tag_mutability == "IMMUTABLE" && repository.image_scanning_configuration[0].scan_on_push])
-    error_message = "Images are scanned, and never change."
+    error_message = "Images must be scanned and immutable."
   }
   assert {
     condition     = toset(keys(output.images)) == local.names
-    error_message = "Each container has an image."
+    error_message = "Each container must have an image."
   }
 }
 
 run "no_images" {
   assert {
     condition     = length(output.images) == 0
-    error_message = "A Lambda needs no image."
+    error_message = "A Lambda must have no image."
   }
 }

@@ -1,10 +1,10 @@
-# A place for each function's images, empty while it is a Lambda.
+# A repository for each function's images, empty while the function is a Lambda.
 resource "aws_ecr_repository" "function" {
-  #checkov:skip=CKV_AWS_136:AES-256 by ECR's own key is enough for code
+  #checkov:skip=CKV_AWS_136:encrypted with ECR's own key
   for_each             = local.functions
   name                 = "${local.prefix}-${each.key}"
   image_tag_mutability = "IMMUTABLE"
-  force_delete         = true # images can be built again
+  force_delete         = true # the images can be built again
   image_scanning_configuration {
     scan_on_push = true
   }

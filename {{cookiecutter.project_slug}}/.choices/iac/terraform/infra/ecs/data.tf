@@ -1,4 +1,4 @@
-# What other targets have made.
+# Resources of other targets.
 data "aws_ecr_repository" "function" {
   for_each = local.containers
   name     = "${local.prefix}-${each.key}"

@@ -15,7 +15,7 @@ run "containers" {
   }
   assert {
     condition     = toset(keys(aws_ecs_service.function)) == local.names
-    error_message = "A function whose runtime is container is a service."
+    error_message = "Each container must have a service."
   }
   assert {
     condition = alltrue([
@@ -24,21 +24,21 @@ run "containers" {
         container.readonlyRootFilesystem && container.stopTimeout == 120 && !strcontains(join(" ", container.environment[*].name), "DB_PASS")
       ]) && task.memory == "1024"
     ])
-    error_message = "The root is read-only, there is time to stop, and no password."
+    error_message = "A task must have a read-only root, 120 seconds to stop, and no password."
   }
   assert {
     condition     = alltrue([for policy in aws_appautoscaling_policy.backlog : policy.target_tracking_scaling_policy_configuration[0].target_value == 100])
-    error_message = "Tasks follow the backlog."
+    error_message = "Tasks must scale with the backlog."
   }
 }
 
 run "lambdas" {
   assert {
     condition     = length(aws_ecs_service.function) == 0
-    error_message = "A Lambda is no service."
+    error_message = "A Lambda must have no service."
   }
   assert {
     condition     = toset(keys(aws_cloudwatch_log_group.task)) == local.names
-    error_message = "Logs outlive a move to Lambda."
+    error_message = "The logs must outlive a move to Lambda."
   }
 }

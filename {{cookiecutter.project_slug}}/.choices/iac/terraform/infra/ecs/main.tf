@@ -7,10 +7,10 @@ resource "aws_ecs_cluster" "main" {
   }
 }
 
-# There for each function, so that its logs outlive its move to Lambda.
+# For Lambdas, too: the logs of a container outlive its move to Lambda.
 resource "aws_cloudwatch_log_group" "task" {
-  #checkov:skip=CKV_AWS_158:logs hold no values of rows and no secrets; the service's own key is enough
-  #checkov:skip=CKV_AWS_338:config/deploy.yml says how long
+  #checkov:skip=CKV_AWS_158:logs hold neither row values nor secrets; encrypted with CloudWatch's own key
+  #checkov:skip=CKV_AWS_338:config/deploy.yml sets the retention
   for_each          = local.functions
   name              = "/ecs/${local.prefix}-${each.key}"
   retention_in_days = each.value.log_days
@@ -34,15 +34,15 @@ resource "aws_ecs_task_definition" "function" {
     image                  = "${data.aws_ecr_repository.function[each.key].repository_url}:${local.tags[each.key]}"
     essential              = true
     readonlyRootFilesystem = true
-    stopTimeout            = 120 # the poller gives back what it cannot finish in time
+    stopTimeout            = 120 # seconds; the maximum on Fargate
     environment = [
       for name, value in merge(local.database, {
         READ_QUEUE = local.pending[each.key]
         AWS_REGION = local.region
-        GRACE      = "110" # within the stop timeout, after a last request for messages
+        GRACE      = "110" # seconds; leaves time for a last request before stopTimeout
       }) : { name = name, value = value }
     ]
-    healthCheck = { # ECS does not look at that of the image
+    healthCheck = { # ECS ignores the image's own
       command     = ["CMD-SHELL", "test -n \"$(find $HEARTBEAT -newermt '-30 seconds')\""]
       interval    = 10
       timeout     = 5
@@ -69,7 +69,7 @@ resource "aws_ecs_service" "function" {
   launch_type            = "FARGATE"
   desired_count          = each.value.min_tasks
   enable_execute_command = false
-  wait_for_steady_state  = true # deploy ends when it works, or not at all
+  wait_for_steady_state  = true # so that deploy fails if the tasks do not run
   deployment_circuit_breaker {
     enable   = true
     rollback = true
@@ -80,10 +80,10 @@ resource "aws_ecs_service" "function" {
     assign_public_ip = false
   }
   lifecycle {
-    ignore_changes = [desired_count] # autoscaling decides
-    postcondition {                  # a service that went back is steady, too
+    ignore_changes = [desired_count] # autoscaling sets it
+    postcondition {                  # a service that was rolled back is steady, too
       condition     = self.task_definition == aws_ecs_task_definition.function[each.key].arn
-      error_message = "The new tasks of ${each.key} did not run, and ECS went back to the old ones: see its events and /ecs/${local.prefix}-${each.key}."
+      error_message = "The new tasks of ${each.key} did not run, and ECS rolled back to the old ones: see the service's events and /ecs/${local.prefix}-${each.key}."
     }
   }
 }

@@ -1,4 +1,4 @@
-# As many tasks as keep each one's share of the waiting messages at backlog_per_task.
+# Scales so that there are backlog_per_task waiting messages for each task.
 resource "aws_appautoscaling_target" "tasks" {
   for_each           = local.containers
   service_namespace  = "ecs"

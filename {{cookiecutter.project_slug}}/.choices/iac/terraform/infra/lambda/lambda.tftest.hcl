@@ -12,26 +12,26 @@ variables {
 run "lambda" {
   assert {
     condition     = toset(keys(aws_lambda_event_source_mapping.pending)) == local.names
-    error_message = "Queues feed the functions whose runtime is lambda."
+    error_message = "Each function with runtime lambda must have an event source mapping."
   }
   assert {
     condition = alltrue([
       for mapping in aws_lambda_event_source_mapping.pending :
       mapping.function_response_types == toset(["ReportBatchItemFailures"]) && mapping.scaling_config[0].maximum_concurrency == 10
     ])
-    error_message = "Batches fail in parts, and concurrency has a limit."
+    error_message = "Mappings must report batch item failures and limit concurrency."
   }
   assert {
     condition     = alltrue([for config in aws_lambda_function_event_invoke_config.function : config.maximum_retry_attempts == 0])
-    error_message = "Only the queue tries again."
+    error_message = "Lambda itself must not retry."
   }
   assert {
     condition     = alltrue([for function in aws_lambda_function.function : function.architectures == tolist(["arm64"]) && function.memory_size == 512])
-    error_message = "config/deploy.yml says the architecture and the memory."
+    error_message = "Architecture and memory must be those of config/deploy.yml."
   }
   assert {
     condition     = alltrue([for function in aws_lambda_function.function : toset(keys(function.environment[0].variables)) == toset(["DB_HOST", "DB_PORT", "DB_NAME", "DB_SECRET", "DB_CA"])])
-    error_message = "The environment holds where the password is, never the password."
+    error_message = "The environment must hold the secret's ARN and no password."
   }
 }
 
@@ -41,7 +41,7 @@ run "container" {
   }
   assert {
     condition     = length(aws_lambda_event_source_mapping.pending) == 0
-    error_message = "No queue feeds the Lambda of a function that is a container."
+    error_message = "A container's queue must not feed its Lambda."
   }
 }
 
@@ -52,6 +52,6 @@ run "handover" {
   }
   assert {
     condition     = toset(keys(aws_lambda_event_source_mapping.pending)) == toset(setintersection(local.names, ["worker"]))
-    error_message = "The Lambda goes on until the container runs."
+    error_message = "A container must keep its mapping while it moves."
   }
 }

@@ -1,18 +1,18 @@
-# A Lambda for each function; the queue feeds those whose runtime is lambda.
+# A Lambda for each function; queues feed those whose runtime is lambda.
 resource "aws_cloudwatch_log_group" "function" {
-  #checkov:skip=CKV_AWS_158:logs hold no values of rows and no secrets; the service's own key is enough
-  #checkov:skip=CKV_AWS_338:config/deploy.yml says how long
+  #checkov:skip=CKV_AWS_158:logs hold neither row values nor secrets; encrypted with CloudWatch's own key
+  #checkov:skip=CKV_AWS_338:config/deploy.yml sets the retention
   for_each          = local.functions
   name              = "/aws/lambda/${local.prefix}-${each.key}"
   retention_in_days = each.value.log_days
 }
 
 resource "aws_lambda_function" "function" {
-  #checkov:skip=CKV_AWS_115:config/deploy.yml reserves concurrency where it must be; the mapping limits it
-  #checkov:skip=CKV_AWS_116:what fails goes back to the queue, which has a dead-letter queue
-  #checkov:skip=CKV_AWS_117:it is in the network where there is one: only the emulator has none
-  #checkov:skip=CKV_AWS_173:the environment holds no secret, but the ARN of one
-  #checkov:skip=CKV_AWS_272:the zip comes straight from the build that deploys it
+  #checkov:skip=CKV_AWS_115:config/deploy.yml can reserve concurrency; the mapping limits it
+  #checkov:skip=CKV_AWS_116:failed messages go back to the queue, which has a dead-letter queue
+  #checkov:skip=CKV_AWS_117:it is in the VPC, except in the emulator, which has none
+  #checkov:skip=CKV_AWS_173:the environment holds the ARN of a secret only
+  #checkov:skip=CKV_AWS_272:the machine that builds the zip deploys it
   for_each                       = local.functions
   function_name                  = "${local.prefix}-${each.key}"
   description                    = "src/func/${each.key}.py"
@@ -46,7 +46,7 @@ resource "aws_lambda_function" "function" {
 resource "aws_lambda_function_event_invoke_config" "function" {
   for_each                     = local.functions
   function_name                = aws_lambda_function.function[each.key].function_name
-  maximum_retry_attempts       = 0 # the queue's redrive policy counts the attempts
+  maximum_retry_attempts       = 0 # only the queue retries, by its redrive policy
   maximum_event_age_in_seconds = 21600
 }
 

@@ -4,6 +4,6 @@ output "functions" {
 }
 
 output "mapped" {
-  description = "Functions whose queue feeds the Lambda."
+  description = "Functions whose queue feeds their Lambda."
   value       = keys(aws_lambda_event_source_mapping.pending)
 }

@@ -1,10 +1,10 @@
 variable "still_mapped" {
   type        = set(string)
-  description = "Functions whose queue goes on feeding the Lambda until their containers run."
+  description = "Containers whose queue still feeds their Lambda."
   default     = []
   validation {
     condition     = alltrue([for name in var.still_mapped : can(regex("^[a-z][a-z0-9_]*$", name))])
-    error_message = "Functions are named by a-z, 0-9 and _."
+    error_message = "The name of a function has a-z, 0-9 and _ only."
   }
 }
 
@@ -14,6 +14,6 @@ variable "shim_database" {
   default     = {}
   validation {
     condition     = alltrue([for name in keys(var.shim_database) : startswith(name, "DB_")])
-    error_message = "Settings of the database begin with DB_."
+    error_message = "The names of the database's settings must begin with DB_."
   }
 }

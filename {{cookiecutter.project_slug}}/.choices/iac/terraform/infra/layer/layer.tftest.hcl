@@ -15,6 +15,6 @@ run "local" {
   }
   assert {
     condition     = endswith(aws_lambda_layer_version.packages.filename, "/layer/local.zip") && aws_lambda_layer_version.packages.compatible_runtimes == toset(["python3.13"])
-    error_message = "The shim gets the layer that was built for it."
+    error_message = "The shim must get the layer that was built for it."
   }
 }

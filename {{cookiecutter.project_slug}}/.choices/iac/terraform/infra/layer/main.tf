@@ -1,4 +1,4 @@
-# What the functions import besides their own code, as `make build TARGET=layer` made it.
+# The layer with the functions' packages, from `make build TARGET=layer`.
 locals {
   zip = "${local.root}/.build/layer/${local.is_local ? "local" : "aws"}.zip"
 }
@@ -12,6 +12,6 @@ resource "aws_lambda_layer_version" "packages" {
   compatible_architectures = [local.config.architecture]
 
   lifecycle {
-    create_before_destroy = true # functions use the old one until they are deployed
+    create_before_destroy = true # functions use the old version until they are deployed
   }
 }

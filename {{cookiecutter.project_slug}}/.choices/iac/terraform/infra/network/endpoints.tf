@@ -1,4 +1,4 @@
-# What functions need of AWS, without the internet. ECR keeps layers of images in S3.
+# Endpoints for the AWS services that functions use. ECR keeps images in S3.
 resource "aws_vpc_endpoint" "s3" {
   vpc_id            = aws_vpc.main.id
   service_name      = "com.amazonaws.${local.region}.s3"

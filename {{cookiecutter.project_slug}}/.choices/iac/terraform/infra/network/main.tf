@@ -1,8 +1,8 @@
-# Private subnets, one a zone, without a way to the internet unless a NAT gateway is asked for.
+# A VPC with a private subnet in each zone, and no internet access unless nat is true.
 data "aws_availability_zones" "available" {
-  #checkov:skip=CKV_AWS_394:they are sorted by name, and a region's new zone comes last
+  #checkov:skip=CKV_AWS_394:zones are sorted by name, so a region's new zone comes last
   state            = "available"
-  exclude_zone_ids = ["use1-az3"] # Lambda is short of room there
+  exclude_zone_ids = ["use1-az3"] # Lambda has no capacity left in it
   filter {
     name   = "opt-in-status"
     values = ["opt-in-not-required"] # no local zones
@@ -14,14 +14,14 @@ locals {
 }
 
 resource "aws_vpc" "main" {
-  #checkov:skip=CKV2_AWS_11:flow logs are an account's own choice, and its cost
+  #checkov:skip=CKV2_AWS_11:flow logs cost money; each account decides on them
   cidr_block           = local.settings.cidr
-  enable_dns_hostnames = true # the interface endpoints have private names
+  enable_dns_hostnames = true # for the interface endpoints' private names
   tags                 = { Name = local.prefix }
 }
 
 resource "aws_default_security_group" "none" {
-  vpc_id = aws_vpc.main.id # without rules: nothing uses it
+  vpc_id = aws_vpc.main.id # without rules, because nothing uses it
 }
 
 resource "aws_subnet" "private" {

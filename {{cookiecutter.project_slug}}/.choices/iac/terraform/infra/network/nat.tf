@@ -1,4 +1,4 @@
-# One NAT gateway, where an environment asks for it.
+# A NAT gateway in a public subnet, for environments with nat: true.
 locals {
   nat = local.settings.nat ? 1 : 0
 }
@@ -32,7 +32,7 @@ resource "aws_route_table_association" "public" {
 }
 
 resource "aws_eip" "nat" {
-  #checkov:skip=CKV2_AWS_19:it is the NAT gateway's
+  #checkov:skip=CKV2_AWS_19:the NAT gateway uses it
   count  = local.nat
   domain = "vpc"
 }

@@ -12,15 +12,15 @@ variables {
 run "small" {
   assert {
     condition     = length(aws_subnet.private) == 2 && length(aws_nat_gateway.main) == 0
-    error_message = "Two zones and no way to the internet were asked for."
+    error_message = "A small network must have two zones and no NAT gateway."
   }
   assert {
     condition     = toset(keys(aws_vpc_endpoint.service)) == toset(["ecr.api", "ecr.dkr", "logs", "secretsmanager", "sqs"])
-    error_message = "Functions reach AWS by endpoints."
+    error_message = "Functions must reach AWS by endpoints."
   }
   assert {
     condition     = aws_vpc_security_group_ingress_rule.database_from_function.from_port == 5432 && aws_vpc_security_group_ingress_rule.database_from_function.cidr_ipv4 == null
-    error_message = "Only functions reach the database, at its port."
+    error_message = "Only functions may reach the database, at its port."
   }
 }
 
@@ -31,10 +31,10 @@ run "large" {
   }
   assert {
     condition     = length(aws_subnet.private) == 3 && length(aws_nat_gateway.main) == 1
-    error_message = "Three zones and a NAT gateway were asked for."
+    error_message = "A large network must have three zones and a NAT gateway."
   }
   assert {
     condition     = aws_vpc_security_group_egress_rule.function_to_database.to_port == 3306
-    error_message = "MySQL listens at 3306."
+    error_message = "Functions must reach MySQL at port 3306."
   }
 }

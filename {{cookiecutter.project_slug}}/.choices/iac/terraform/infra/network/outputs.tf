@@ -4,6 +4,6 @@ output "vpc" {
 }
 
 output "subnets" {
-  description = "IDs of the private subnets, one a zone."
+  description = "IDs of the private subnets, one in each zone."
   value       = aws_subnet.private[*].id
 }

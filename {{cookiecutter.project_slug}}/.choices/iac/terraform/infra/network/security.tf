@@ -1,4 +1,4 @@
-# From function to database and to AWS, and nothing wider.
+# Functions reach the database and AWS, and nothing else.
 locals {
   database_port = { mysql = 3306, postgres = 5432 }[var.database]
 }

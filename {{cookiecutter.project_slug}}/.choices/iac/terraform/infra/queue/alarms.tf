@@ -1,22 +1,22 @@
 variable "alarm_topic" {
   type        = string
-  description = "ARN of the SNS topic that alarms go to, or nothing."
+  description = "ARN of the SNS topic for alarms, or empty."
   default     = ""
   validation {
     condition     = var.alarm_topic == "" || can(regex("^arn:[^:]+:sns:", var.alarm_topic))
-    error_message = "ALARM_TOPIC is no ARN of an SNS topic, as in arn:aws:sns:eu-west-1:123456789012:alarms."
+    error_message = "ALARM_TOPIC is not the ARN of an SNS topic, such as arn:aws:sns:eu-west-1:123456789012:alarms."
   }
 }
 
 locals {
   actions = compact([var.alarm_topic])
-  watched = local.is_local ? {} : local.functions # the emulator measures nothing
+  watched = local.is_local ? {} : local.functions # the emulator has no metrics
 }
 
 resource "aws_cloudwatch_metric_alarm" "dead_letters" {
   for_each            = local.watched
   alarm_name          = "${local.dead_letter[each.key]}-messages"
-  alarm_description   = "${each.key} could not handle a message: see its logs, then send it back."
+  alarm_description   = "${each.key} failed to handle a message: read its logs, fix the cause, then redrive the message."
   namespace           = "AWS/SQS"
   metric_name         = "ApproximateNumberOfMessagesVisible"
   dimensions          = { QueueName = local.dead_letter[each.key] }
@@ -33,7 +33,7 @@ resource "aws_cloudwatch_metric_alarm" "dead_letters" {
 resource "aws_cloudwatch_metric_alarm" "oldest_message" {
   for_each            = local.watched
   alarm_name          = "${local.pending[each.key]}-age"
-  alarm_description   = "${each.key} does not keep up, or does not run."
+  alarm_description   = "${each.key} does not run, or is too slow for its queue."
   namespace           = "AWS/SQS"
   metric_name         = "ApproximateAgeOfOldestMessage"
   dimensions          = { QueueName = local.pending[each.key] }

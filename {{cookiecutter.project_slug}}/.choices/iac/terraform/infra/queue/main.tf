@@ -1,12 +1,12 @@
-# A queue for each function, and one for the messages that it cannot handle.
+# A queue and a dead-letter queue for each function.
 resource "aws_sqs_queue" "dead_letter" {
   for_each                  = local.functions
   name                      = local.dead_letter[each.key]
-  message_retention_seconds = 14 * 24 * 3600 # it counts from the first sending
+  message_retention_seconds = 14 * 24 * 3600 # counted from when a message was first sent; the maximum
   sqs_managed_sse_enabled   = true
   policy = local.is_local ? null : jsonencode({
     Version   = "2012-10-17"
-    Statement = local.only_tls[local.dead_letter[each.key]]
+    Statement = local.require_tls[local.dead_letter[each.key]]
   })
   redrive_allow_policy = jsonencode({
     redrivePermission = "byQueue"
@@ -17,7 +17,7 @@ resource "aws_sqs_queue" "dead_letter" {
 resource "aws_sqs_queue" "pending" {
   for_each                   = local.functions
   name                       = local.pending[each.key]
-  visibility_timeout_seconds = 6 * each.value.timeout + each.value.batch_window
+  visibility_timeout_seconds = 6 * each.value.timeout + each.value.batch_window # AWS's advice
   message_retention_seconds  = 4 * 24 * 3600
   receive_wait_time_seconds  = 20
   sqs_managed_sse_enabled    = true
@@ -27,7 +27,7 @@ resource "aws_sqs_queue" "pending" {
   })
   policy = jsonencode({
     Version = "2012-10-17"
-    Statement = concat(local.only_tls[local.pending[each.key]], [
+    Statement = concat(local.require_tls[local.pending[each.key]], [
       {
         Sid       = "OnlyTheBucketSends"
         Effect    = "Allow"
@@ -44,11 +44,11 @@ resource "aws_sqs_queue" "pending" {
 }
 
 locals {
-  # The emulator speaks no TLS.
-  only_tls = {
+  # The emulator has no TLS.
+  require_tls = {
     for name in concat(values(local.pending), values(local.dead_letter)) : name => [
       for queue in local.is_local ? [] : [name] : {
-        Sid       = "OnlyByTls"
+        Sid       = "RequireTls"
         Effect    = "Deny"
         Action    = ["sqs:*"]
         Principal = "*"

@@ -1,14 +1,14 @@
-# Roles of the functions. All of a function's are there whatever runs it, so that it can
-# move between Lambda and containers without waiting for IAM.
+# IAM roles of the functions. Each function has the roles of a Lambda and of a container, so
+# that it can move between the two without waiting for IAM.
 locals {
   lambda_logs = { for name in local.names : name => "${local.logs_arn}:/aws/lambda/${local.prefix}-${name}:*" }
   task_logs   = { for name in local.names : name => "${local.logs_arn}:/ecs/${local.prefix}-${name}:*" }
 
-  # What a function does, wherever it runs.
+  # What a function may do wherever it runs.
   work = {
     for name in local.names : name => [
       {
-        Sid    = "TakeMessages"
+        Sid    = "ReceiveMessages"
         Effect = "Allow"
         Action = [
           "sqs:ChangeMessageVisibility",
@@ -26,8 +26,8 @@ locals {
         Resource = "${local.bucket_arn}/${name}/*"
       },
       {
-        # else an object that is gone would be one that is forbidden
-        Sid      = "SeeWhatIsGone"
+        # without it, S3 reports a deleted object as 403 instead of 404
+        Sid      = "ListBucket"
         Effect   = "Allow"
         Action   = ["s3:ListBucket"]
         Resource = local.bucket_arn
@@ -39,9 +39,9 @@ locals {
 resource "aws_iam_role" "execution" {
   for_each              = local.functions
   name                  = "${local.prefix}-${each.key}-execution"
-  description           = "What the Lambda ${each.key} may do"
+  description           = "Execution role of the Lambda ${each.key}"
   assume_role_policy    = jsonencode(local.trust_lambda)
-  force_detach_policies = true # the target aurora gives it one more
+  force_detach_policies = true # the target aurora attaches another policy
 }
 
 resource "aws_iam_role_policy" "execution" {
@@ -52,14 +52,14 @@ resource "aws_iam_role_policy" "execution" {
     Version = "2012-10-17"
     Statement = concat(local.work[each.key], [
       {
-        Sid      = "Log"
+        Sid      = "WriteLogs"
         Effect   = "Allow"
         Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
         Resource = local.lambda_logs[each.key]
       },
       {
-        # X-Ray has no resources to name; those of the network are not known yet
-        Sid    = "TraceAndJoinTheNetwork"
+        # these actions support no resources
+        Sid    = "TraceAndAttachToVpc"
         Effect = "Allow"
         Action = [
           "ec2:AssignPrivateIpAddresses",
@@ -74,8 +74,8 @@ resource "aws_iam_role_policy" "execution" {
         Resource = "*"
       },
       {
-        # Lambda itself joins the network; the code in it need not
-        Sid      = "OnlyLambdaJoinsTheNetwork"
+        # Lambda itself attaches the function to the VPC; its code needs no EC2
+        Sid      = "DenyEc2ToCode"
         Effect   = "Deny"
         Action   = ["ec2:*"]
         Resource = "*"
@@ -92,9 +92,9 @@ resource "aws_iam_role_policy" "execution" {
 resource "aws_iam_role" "task" {
   for_each              = local.functions
   name                  = "${local.prefix}-${each.key}-task"
-  description           = "What the container ${each.key} may do"
+  description           = "Task role of the container ${each.key}"
   assume_role_policy    = jsonencode(local.trust_tasks)
-  force_detach_policies = true # the target aurora gives it one more
+  force_detach_policies = true # the target aurora attaches another policy
 }
 
 resource "aws_iam_role_policy" "task" {
@@ -107,7 +107,7 @@ resource "aws_iam_role_policy" "task" {
 resource "aws_iam_role" "start" {
   for_each           = local.functions
   name               = "${local.prefix}-${each.key}-start"
-  description        = "What ECS may do to start the container ${each.key}"
+  description        = "Task execution role of the container ${each.key}"
   assume_role_policy = jsonencode(local.trust_tasks)
 }
 
@@ -119,7 +119,7 @@ resource "aws_iam_role_policy" "start" {
     Version = "2012-10-17"
     Statement = [
       {
-        Sid    = "PullTheImage"
+        Sid    = "PullImage"
         Effect = "Allow"
         Action = [
           "ecr:BatchCheckLayerAvailability",
@@ -129,14 +129,14 @@ resource "aws_iam_role_policy" "start" {
         Resource = "arn:${local.partition}:ecr:${local.region}:${local.account}:repository/${local.prefix}-${each.key}"
       },
       {
-        # it has no resource to name
-        Sid      = "EnterTheRegistry"
+        # this action supports no resources
+        Sid      = "LogInToRegistry"
         Effect   = "Allow"
         Action   = ["ecr:GetAuthorizationToken"]
         Resource = "*"
       },
       {
-        Sid      = "Log"
+        Sid      = "WriteLogs"
         Effect   = "Allow"
         Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
         Resource = local.task_logs[each.key]

@@ -15,7 +15,7 @@ run "policies" {
       for policy in concat(values(aws_iam_role_policy.execution), values(aws_iam_role_policy.task), values(aws_iam_role_policy.start)) :
       !anytrue([for statement in jsondecode(policy.policy).Statement : statement.Effect == "Allow" && anytrue([for action in statement.Action : strcontains(action, "*")])])
     ])
-    error_message = "Allowed actions are named one by one."
+    error_message = "Allowed actions must have no wildcard."
   }
   assert {
     condition = alltrue([
@@ -27,10 +27,10 @@ run "policies" {
         "arn:aws:s3:::test-small-raw-123456789012",
       ]
     ])
-    error_message = "A function gets its own queue, and its own objects."
+    error_message = "A function may use its own queue and its own objects only."
   }
   assert {
     condition     = alltrue([for role in concat(values(aws_iam_role.execution), values(aws_iam_role.task)) : role.force_detach_policies])
-    error_message = "A function can be removed, though the target aurora gave its roles a policy."
+    error_message = "A role must be deletable although the target aurora attached a policy."
   }
 }

@@ -1,5 +1,5 @@
-# Who may take a role. Application Auto Scaling has a role of its own, which AWS makes when
-# the first service is registered, and takes no other.
+# Who may assume the roles. The role of Application Auto Scaling is not here: AWS creates it
+# when the first service is registered, and accepts no other.
 locals {
   trust_lambda = {
     Version = "2012-10-17"

@@ -1,4 +1,4 @@
-# What stands for AWS in `terraform test`.
+# Mocked answers of AWS for `terraform test`.
 mock_data "aws_caller_identity" {
   defaults = { account_id = "123456789012" }
 }

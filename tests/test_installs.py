@@ -1,0 +1,573 @@
+"""Locks fit their inputs, and virtual environments are installed from them."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from baking import ROOT, TEMPLATE, Project, bake, wait_until
+from locks import ANSWERS, OWN
+
+sys.path.insert(0, str(TEMPLATE))
+
+from tools.errors import UserError
+from tools.lock import LOCKS, check_locks, read_input, read_lock
+
+PYTHON = os.environ.get("PYTHON", "python3")
+PATHS = [lock.path for lock in LOCKS]
+IDS = ["-".join(answers.values()) for answers in ANSWERS]
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project with an installed `.venv`."""
+    project = bake(tmp_path_factory.mktemp("installed"), **ANSWERS[0])
+    install(project)
+    return project
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A project that nothing is installed in."""
+    return bake(tmp_path, **ANSWERS[0])
+
+
+def install(
+    project: Project,
+    venv: str = ".venv",
+    env: dict[str, str] | None = None,
+    check: bool = True,
+) -> str:
+    """Install a virtual environment as `make` does; return what is printed."""
+    command = (PYTHON, "-m", "tools", "install", "--venv", venv)
+    return project.run(*command, env=env, check=check).stdout
+
+
+def evaluate(project: Project, program: str, env: dict[str, str] | None = None) -> str:
+    """Run a Python program in a project's environment; return what it prints."""
+    return project.run(".venv/bin/python", "-c", program, env=env).stdout
+
+
+# Locks
+
+
+@pytest.mark.parametrize("answers", ANSWERS, ids=IDS)
+def test_locks_fit_inputs(tmp_path: Path, answers: dict[str, str]) -> None:
+    check_locks(bake(tmp_path, **answers).path, LOCKS)
+
+
+def test_own_locks_fit_inputs() -> None:
+    check_locks(ROOT, OWN)
+
+
+@pytest.mark.parametrize("answers", ANSWERS, ids=IDS)
+def test_locks_name_no_machine(tmp_path: Path, answers: dict[str, str]) -> None:
+    folder = bake(tmp_path, **answers).path
+    for path in [
+        *(folder / name for name in PATHS),
+        *(ROOT / lock.path for lock in OWN),
+    ]:
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"://|file:| /|--index|--find-links", text), path
+    node = folder / "infra" / "package-lock.json"
+    assert not node.exists() or "resolved" not in node.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        (
+            "pytest==9.2.0",
+            "pytest==9.1.0",
+            "pytest is 9.2.0, its input says 9.1.0",
+        ),
+        ("yamllint==1.38.0\n", "", "yamllint is in no input"),
+        ("yamllint==", "absent==1.0\nyamllint==", "absent is missing"),
+    ],
+)
+def test_changed_input_is_reported(
+    project: Project, before: str, after: str, message: str
+) -> None:
+    source = project.path / "tests" / "requirements.in"
+    text = source.read_text(encoding="utf-8")
+    assert before in text
+    source.write_text(text.replace(before, after), encoding="utf-8")
+    with pytest.raises(UserError, match=message):
+        check_locks(project.path, LOCKS)
+
+
+def test_missing_hash_is_reported(project: Project) -> None:
+    path = project.path / "tools" / "requirements.txt"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(re.sub(r"\s+(--hash\S+|\\)", "", text), encoding="utf-8")
+    with pytest.raises(UserError, match="uv has no hash"):
+        check_locks(project.path, LOCKS)
+
+
+@pytest.mark.parametrize(
+    ("database", "foreign"), [("postgres", "pymysql"), ("mysql", "psycopg")]
+)
+def test_lock_has_no_foreign_driver(
+    tmp_path: Path, database: str, foreign: str
+) -> None:
+    folder = bake(tmp_path, database=database).path
+    for name in PATHS:
+        assert foreign not in {each.name for each in read_lock(folder / name)}, name
+
+
+def test_image_layer_and_venv_agree(project: Project) -> None:
+    layer, image, venv = (
+        {each.name: each.version for each in read_lock(project.path / name)}
+        for name in PATHS[:3]
+    )
+    assert layer.items() <= image.items() <= venv.items()
+
+
+def test_template_locks_with_a_projects_uv() -> None:
+    own = read_input(ROOT / "requirements.in")["uv"]
+    assert read_input(TEMPLATE / "tools" / "requirements.in") == {"uv": own}
+
+
+@pytest.mark.parametrize("ci", ["github", "gitlab", "circleci"])
+def test_renovate_maintains_each_lock(tmp_path: Path, ci: str) -> None:
+    folder = bake(tmp_path, ci=ci).path
+    settings = json.loads((folder / "renovate.json").read_text(encoding="utf-8"))
+    patterns = settings["pip-compile"]["managerFilePatterns"]
+    for name in PATHS:
+        assert any(re.search(pattern.strip("/"), name) for pattern in patterns), name
+    for lock in LOCKS:
+        header = (folder / lock.path).read_text(encoding="utf-8").split("\n")[1]
+        assert header.endswith(f" --output-file={lock.path} {' '.join(lock.inputs)}")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("answers", ANSWERS, ids=IDS)
+def test_lock_keeps_versions(tmp_path: Path, answers: dict[str, str]) -> None:
+    project = bake(tmp_path, **answers)
+    install(project)
+    before = {name: (project.path / name).read_bytes() for name in PATHS}
+    project.run(".venv/bin/python", "-m", "tools", "lock")
+    assert before == {name: (project.path / name).read_bytes() for name in PATHS}
+
+
+# Virtual environments
+
+
+def test_install_leaves_newest_stamp(installed: Project) -> None:
+    stamp = (installed.path / ".venv" / "pyvenv.cfg").stat().st_mtime_ns
+    locks = [installed.path / "tests" / "requirements.txt"]
+    assert all(path.stat().st_mtime_ns < stamp for path in locks)
+    installed.run(".venv/bin/python", "-m", "pytest", "--version")
+
+
+def test_killed_install_is_incomplete(project: Project) -> None:
+    stamp = project.path / ".venv" / "pyvenv.cfg"
+    command = [PYTHON, "-m", "tools", "install"]
+    process = subprocess.Popen(command, cwd=project.path, start_new_session=True)
+    wait_until(stamp.exists, "the environment's configuration")
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert stamp.stat().st_mtime == 0
+
+
+def test_install_updates_in_place(installed: Project) -> None:
+    python = ".venv/bin/python"
+    inode = (installed.path / ".venv" / "pyvenv.cfg").stat().st_ino
+    installed.run(python, "-m", "pip", "uninstall", "--quiet", "--yes", "pytest")
+    source = installed.path.parent / "extra"
+    (source / "extra").mkdir(parents=True)
+    site = evaluate(installed, "import site; print(site.getsitepackages()[0])").strip()
+    info = Path(site) / "extra-1.0.dist-info"
+    info.mkdir()
+    for name, text in {
+        "METADATA": "Metadata-Version: 2.1\nName: extra\nVersion: 1.0\n",
+        "RECORD": "extra-1.0.dist-info/METADATA,,\nextra-1.0.dist-info/RECORD,,\n",
+        "INSTALLER": "pip\n",
+    }.items():
+        (info / name).write_text(text, encoding="utf-8")
+    install(installed)
+    installed.run(python, "-m", "pytest", "--version")
+    assert not (info / "METADATA").exists()
+    assert (installed.path / ".venv" / "pyvenv.cfg").stat().st_ino == inode
+
+
+def test_install_replaces_missing_python(installed: Project) -> None:
+    python = installed.path / ".venv" / "bin" / "python"
+    python.unlink()
+    python.symlink_to("/nowhere/python")
+    install(installed)
+    installed.run(python, "-m", "pytest", "--version")
+
+
+def test_install_follows_link(project: Project) -> None:
+    shared = project.path.parent / "shared"
+    (project.path / ".venv").symlink_to(shared)
+    install(project)
+    assert (shared / "pyvenv.cfg").stat().st_mtime > 0
+    project.run(".venv/bin/python", "-m", "pytest", "--version")
+
+
+@pytest.mark.parametrize("venv", [".venv-shim", ".venv-infra", ".venv-audit"])
+@pytest.mark.long
+def test_other_environments_are_installed(installed: Project, venv: str) -> None:
+    install(installed, venv)
+    assert (installed.path / venv / "pyvenv.cfg").stat().st_mtime > 0
+
+
+@pytest.mark.long
+def test_cdk_is_installed(tmp_path: Path) -> None:
+    project = bake(tmp_path, **ANSWERS[1])
+    install(project, ".venv-infra")
+    path = f"{project.path}/.venv-infra/bin:{os.environ['PATH']}"
+    cdk = ".venv-infra/node_modules/.bin/cdk"
+    assert project.run(cdk, "--version", env={"PATH": path}).stdout.startswith("2.")
+
+
+def test_unknown_environment_is_refused(project: Project) -> None:
+    output = install(project, ".venv-other", check=False)
+    assert output.startswith("'.venv-other' is not a virtual environment")
+
+
+def test_missing_ensurepip_names_the_remedy(project: Project) -> None:
+    program = (
+        "import runpy, sys; sys.modules['ensurepip'] = None; "
+        "sys.argv = ['tools', 'install']; runpy.run_module('tools', alter_sys=True)"
+    )
+    done = project.run(PYTHON, "-c", program, check=False)
+    assert done.returncode == 1
+    assert "apt-get install python3-venv" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+@pytest.mark.parametrize("character", ["$x", '"', "'", " "])
+@pytest.mark.long
+def test_odd_path_works(tmp_path: Path, character: str) -> None:
+    project = bake(tmp_path / f"a{character}b", **ANSWERS[0])
+    install(project)
+    project.run(".venv/bin/python", "-m", "pytest", "--version")
+    project.run(".venv/bin/ruff", "--version")
+
+
+def test_colon_in_path_is_refused(tmp_path: Path) -> None:
+    output = install(bake(tmp_path / "a:b"), check=False)
+    assert "contains ':'" in output
+    assert "Traceback" not in output
+
+
+def test_home_need_not_be_writable(project: Project) -> None:
+    output = install(project, env={"HOME": "/dev/null", "XDG_CACHE_HOME": ""})
+    assert "is not writable" in output
+    assert "Traceback" not in output
+    project.run(".venv/bin/python", "-m", "pytest", "--version")
+
+
+def test_unreachable_index_is_one_sentence(project: Project) -> None:
+    nowhere = "http://127.0.0.1:1/simple"
+    env = {"PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": nowhere, "PIP_RETRIES": "0"}
+    env |= {"PIP_FIND_LINKS": "", "XDG_CACHE_HOME": str(project.path.parent)}
+    output = install(project, env=env, check=False)
+    assert output.rstrip().endswith("pip failed with exit code 1, see above.")
+    assert "Traceback" not in output
+    assert (project.path / ".venv" / "pyvenv.cfg").stat().st_mtime == 0
+
+
+@pytest.mark.long
+def test_pip_replaces_missing_uv(project: Project) -> None:
+    lock = project.path / "tools" / "requirements.txt"
+    text = lock.read_text(encoding="utf-8")
+    lock.write_text(re.sub(r"sha256:\w+", f"sha256:{'0' * 64}", text))
+    assert "Using pip" in install(project)
+    assert not (project.path / ".venv" / "bin" / "uv").exists()
+    project.run(".venv/bin/python", "-m", "pytest", "--version")
+    assert "Using pip" not in install(project, ".venv-shim")
+
+
+INDEX = """\
+import json, os
+from tools.packages import index_variables
+os.environ.pop("SSL_CERT_FILE", None)
+print(json.dumps(index_variables()))
+"""
+
+
+def test_uv_gets_pips_index(installed: Project, tmp_path: Path) -> None:
+    config = tmp_path / "pip.conf"
+    config.write_text(
+        "[global]\nindex-url = https://user:word@index.example/simple\n"
+        "extra-index-url =\n  https://one.example\n  https://two.example\n"
+        "cert = /etc/ca.pem\n[install]\ntrusted-host = index.example\n",
+        encoding="utf-8",
+    )
+    env = {"PIP_CONFIG_FILE": str(config), "PIP_FIND_LINKS": "/wheels /more"}
+    env |= {"UV_INDEX": "https://mine.example", "PIP_CERT": "/etc/other.pem"}
+    found = json.loads(evaluate(installed, INDEX, env))
+    assert found == {
+        "UV_DEFAULT_INDEX": "https://user:word@index.example/simple",
+        "UV_FIND_LINKS": "/wheels,/more",
+        "UV_INSECURE_HOST": "index.example",
+        "SSL_CERT_FILE": "/etc/other.pem",
+        "UV_INDEX_STRATEGY": "unsafe-best-match",
+    }
+
+
+def test_pip_is_used_where_uv_cannot(installed: Project) -> None:
+    program = "from tools.packages import find_uv; print(find_uv())"
+    assert evaluate(installed, program).strip().endswith(".venv/bin/uv")
+    env = {"PIP_KEYRING_PROVIDER": "import"}
+    assert evaluate(installed, program, env).strip() == "None"
+
+
+@pytest.mark.parametrize("uses_uv", [True, False], ids=["uv", "pip"])
+@pytest.mark.parametrize("machine", ["x86_64", "arm64", None])
+def test_packages_fit_lambdas_machine(
+    installed: Project, tmp_path: Path, machine: str | None, uses_uv: bool
+) -> None:
+    env = {} if uses_uv else {"PIP_KEYRING_PROVIDER": "import"}
+    program = (
+        "from pathlib import Path; from tools.packages import install_packages; "
+        "install_packages(Path('src/common/requirements-layer.txt'), "
+        f"Path({str(tmp_path)!r}), python='3.13', machine={machine!r})"
+    )
+    evaluate(installed, program, env)
+    suffix = {
+        "x86_64": "cpython-313-x86_64-linux-gnu",
+        "arm64": "cpython-313-aarch64-linux-gnu",
+        None: evaluate(
+            installed, "import sysconfig; print(sysconfig.get_config_var('SOABI'))"
+        ).strip(),
+    }[machine]
+    assert (tmp_path / "psycopg_binary" / f"pq.{suffix}.so").exists()
+    assert (tmp_path / "yaml" / f"_yaml.{suffix}.so").exists()
+    assert not list(tmp_path.rglob("*.pyc"))
+
+
+# Every Python and platform that the locks promise
+
+PLATFORMS = (
+    *("x86_64-manylinux_2_28", "aarch64-manylinux_2_28"),
+    *("x86_64-apple-darwin", "aarch64-apple-darwin"),
+)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("python", ["3.11", "3.12", "3.13", "3.14"])
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_locks_install_everywhere(
+    tmp_path: Path, installed: Project, python: str, platform: str
+) -> None:
+    for answers in ANSWERS:
+        project = bake(tmp_path, **answers)
+        for name in PATHS:
+            options = ["--dry-run", "--quiet", "--require-hashes", "--no-deps"]
+            options += [f"--python-version={python}", f"--python-platform={platform}"]
+            project.run(
+                *(installed.path / ".venv" / "bin" / "uv", "pip", "install"),
+                *("--target", str(tmp_path / "target"), *options, "-r", name),
+            )
+        shutil.rmtree(project.path)
+
+
+# Git's hook
+
+
+@pytest.fixture
+def checked(installed: Project, tmp_path: Path) -> Project:
+    """A project with stub targets, whose environment is another project's."""
+    project = bake(tmp_path / "git", **ANSWERS[0])
+    simplify(project, installed)
+    return project
+
+
+def simplify(project: Project, installed: Project) -> None:
+    """Replace a project's targets by some that print their names and directory."""
+    venv = installed.path / ".venv"
+    (project.path / "Makefile").write_text(
+        f"install:\n\t@ln -sfn '{venv}' .venv\n"
+        "format lint test:\n\t@echo $@ in '$(CURDIR)' >> ../checked\n",
+        encoding="utf-8",
+    )
+    (project.path / ".venv").symlink_to(venv)
+
+
+def git(folder: Path, *arguments: str, check: bool = True) -> str:
+    """Run git in a directory; return what it prints."""
+    user = ["-c", "user.name=me", "-c", "user.email=me@example.org"]
+    user += ["-c", "protocol.file.allow=always"]
+    done = subprocess.run(
+        ["git", *user, *arguments],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert done.returncode == 0 or not check, done.stdout
+    return done.stdout
+
+
+def install_hook(project: Project, env: dict[str, str] | None = None) -> str:
+    program = "from tools.git_hook import install_hook; install_hook()"
+    return project.run(PYTHON, "-c", program, env=env).stdout
+
+
+def checks(folder: Path) -> list[str]:
+    """Return the checks that ran in a directory."""
+    log = folder.parent / "checked"
+    lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
+    return [line.split()[0] for line in lines if line.endswith(f" in {folder}")]
+
+
+ALL = ["format", "lint", "test"]
+
+
+def test_hook_checks_each_commit(checked: Project) -> None:
+    assert install_hook(checked) == ""
+    assert install_hook(checked) == ""
+    git(checked.path, "add", ".")
+    git(checked.path, "commit", "--quiet", "--message=first")
+    assert checks(checked.path) == ALL
+
+
+def test_hook_stops_a_commit(checked: Project) -> None:
+    install_hook(checked)
+    makefile = checked.path / "Makefile"
+    makefile.write_text(makefile.read_text().replace("@echo", "@false"))
+    git(checked.path, "add", ".")
+    output = git(checked.path, "commit", "--message=first", check=False)
+    assert "Failed" in output
+    assert git(checked.path, "log", check=False).startswith("fatal")
+
+
+def test_hook_checks_in_worktree(checked: Project) -> None:
+    install_hook(checked)
+    git(checked.path, "add", ".")
+    git(checked.path, "commit", "--quiet", "--message=first")
+    tree = checked.path.parent / "tree"
+    git(checked.path, "worktree", "add", "--quiet", str(tree))
+    assert not (tree / ".venv").exists()
+    (tree / "new.py").touch()
+    git(tree, "add", ".")
+    git(tree, "commit", "--quiet", "--message=second")
+    assert checks(tree) == ALL
+
+
+def test_hook_checks_in_submodule(checked: Project, installed: Project) -> None:
+    git(checked.path, "add", ".")
+    git(checked.path, "commit", "--quiet", "--message=first")
+    outer = checked.path.parent / "outer"
+    outer.mkdir()
+    git(outer, "init", "--quiet")
+    git(outer, "submodule", "--quiet", "add", str(checked.path), "inner")
+    inner = Project(outer / "inner")
+    simplify(inner, installed)
+    assert install_hook(inner) == ""
+    (inner.path / "new.py").touch()
+    git(inner.path, "add", ".")
+    git(inner.path, "commit", "--quiet", "--message=second")
+    assert checks(inner.path) == ALL
+
+
+@pytest.fixture
+def nested(checked: Project) -> Project:
+    """A project in a subdirectory of a repository."""
+    outer = checked.path.parent
+    shutil.rmtree(checked.path / ".git")
+    git(outer, "init", "--quiet")
+    return checked
+
+
+def test_hook_checks_subdirectory(nested: Project) -> None:
+    outer = nested.path.parent
+    install_hook(nested)
+    (outer / "foreign").touch()
+    git(outer, "add", "foreign")
+    git(outer, "commit", "--quiet", "--message=foreign")
+    assert checks(nested.path) == []
+    git(outer, "add", nested.path.name)
+    git(outer, "commit", "--quiet", "--message=own")
+    assert checks(nested.path) == ALL
+
+
+def test_hook_serves_two_projects(nested: Project, installed: Project) -> None:
+    second = bake(nested.path.parent, **ANSWERS[0], project_slug="second")
+    shutil.rmtree(second.path / ".git", ignore_errors=True)
+    simplify(second, installed)
+    install_hook(nested)
+    install_hook(second)
+    git(second.path.parent, "add", ".")
+    git(second.path.parent, "commit", "--quiet", "--message=both")
+    assert checks(nested.path) == checks(second.path) == ALL
+
+
+def test_ignored_project_gets_no_hook(nested: Project) -> None:
+    outer = nested.path.parent
+    (outer / ".gitignore").write_text("*\n", encoding="utf-8")
+    assert install_hook(nested) == ""
+    assert not (outer / ".git" / "hooks" / "pre-commit").exists()
+
+
+def test_foreign_hook_is_kept(checked: Project) -> None:
+    hook = checked.path / ".git" / "hooks" / "pre-commit"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\n", encoding="utf-8")
+    assert "tools/pre-commit.sh" in install_hook(checked)
+    assert hook.read_text(encoding="utf-8") == "#!/bin/sh\n"
+
+
+def test_hooks_path_is_kept(checked: Project) -> None:
+    git(checked.path, "config", "core.hooksPath", "/nowhere")
+    assert "core.hooksPath is /nowhere" in install_hook(checked)
+
+
+def test_unwritable_hooks_are_reported(checked: Project) -> None:
+    hooks = checked.path / ".git" / "hooks"
+    shutil.rmtree(hooks, ignore_errors=True)
+    hooks.touch()
+    output = install_hook(checked)
+    assert output.count("\n") == 1
+    assert "Traceback" not in output
+
+
+def test_hook_works_without_home(checked: Project) -> None:
+    install_hook(checked)
+    git(checked.path, "add", ".")
+    env = os.environ | {"HOME": "/dev/null", "GIT_AUTHOR_NAME": "me"}
+    env |= {"GIT_AUTHOR_EMAIL": "me@example.org", "XDG_CACHE_HOME": ""}
+    env |= {"GIT_COMMITTER_NAME": "me", "GIT_COMMITTER_EMAIL": "me@example.org"}
+    subprocess.run(["git", "commit", "-qm", "x"], cwd=checked.path, env=env, check=True)
+    assert checks(checked.path) == ALL
+
+
+# Audit
+
+
+@pytest.mark.long
+def test_audit_without_network_says_so(installed: Project) -> None:
+    install(installed, ".venv-audit")
+    env = dict.fromkeys(("HTTPS_PROXY", "https_proxy"), "http://127.0.0.1:1")
+    done = installed.run(".venv/bin/python", "-m", "tools", "audit", env=env)
+    assert "not checked" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+@pytest.mark.long
+def test_sbom_lists_what_ships(installed: Project) -> None:
+    install(installed, ".venv-audit")
+    command = (".venv/bin/python", "-m", "tools", "sbom")
+    installed.run(*command)
+    folder = installed.path / ".build" / "sbom"
+    first = {path.name: path.read_bytes() for path in folder.iterdir()}
+    installed.run(*command)
+    assert first == {path.name: path.read_bytes() for path in folder.iterdir()}
+    layer, image = (
+        {each["name"] for each in json.loads(first[f"{name}.cdx.json"])["components"]}
+        for name in ("layer", "image")
+    )
+    assert {"psycopg", "psycopg-binary", "pyyaml"} < layer < image
+    assert "tzdata" not in image  # only Windows installs it
+    assert "boto3" in image - layer

@@ -1,0 +1,192 @@
+"""Starts, watches and stops local processes on ports of the loopback interface."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from time import monotonic
+from typing import Self
+
+ROOT = Path(__file__).resolve().parents[2]
+STATE = ROOT / ".shim"
+PIDS = STATE / "pids"
+VENV = ROOT / ".venv-shim"
+START_SECONDS = 60
+
+
+class ShimError(Exception):
+    """The shim cannot run; the message says why and what to do, without a full stop."""
+
+
+class Processes:
+    """The processes of this checkout's shim, which `.shim/pids` lists while it runs.
+
+    Raises:
+        ShimError: the checkout's shim is running already.
+    """
+
+    def __init__(self, stop: threading.Event) -> None:
+        self.stop = stop
+        self._running: dict[str, tuple[subprocess.Popen[bytes], signal.Signals]] = {}
+
+    def __enter__(self) -> Self:
+        STATE.mkdir(exist_ok=True)
+        kill_leftovers()
+        try:
+            self._write_pids()
+        except OSError:
+            PIDS.unlink(missing_ok=True)
+            raise
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.end()
+        PIDS.unlink(missing_ok=True)
+
+    def end(self) -> None:
+        """Stop the processes and everything that they have started."""
+        for process, stop_signal in self._running.values():
+            process.send_signal(stop_signal)
+        for process, _ in self._running.values():
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(10)
+            _kill_group(process.pid)
+            process.wait()
+
+    def start(
+        self,
+        name: str,
+        command: list[str],
+        environment: Mapping[str, str] | None = None,
+        stop_signal: signal.Signals = signal.SIGTERM,
+    ) -> None:
+        """Start a server; its output goes to `.shim/<name>.log`."""
+        self._raise_if_stopped()
+        with (STATE / f"{name}.log").open("wb") as log:
+            process = subprocess.Popen(
+                command,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C is for the shim, which stops them
+            )
+        self._running[name] = (process, stop_signal)
+        self._write_pids()
+
+    def check(self) -> None:
+        """Raise ShimError if a server has ended."""
+        for name, (process, _) in self._running.items():
+            if process.poll() is not None:
+                raise ShimError(f"{name} has ended: {last_line(name)}")
+
+    def wait_for(self, what: str, is_ready: Callable[[], bool]) -> None:
+        """Wait until a condition holds.
+
+        Raises:
+            ShimError: it does not within a minute, a server ends, or the shim is told
+                to stop.
+        """
+        deadline = monotonic() + START_SECONDS
+        while not is_ready():
+            self.check()
+            self._raise_if_stopped()
+            if monotonic() > deadline:
+                raise ShimError(f"{what} is not ready after {START_SECONDS} s")
+            self.stop.wait(0.05)
+
+    def _raise_if_stopped(self) -> None:
+        if self.stop.is_set():
+            raise ShimError("told to stop")
+
+    def _write_pids(self) -> None:
+        commands = {os.getpid(): sys.orig_argv} | {
+            process.pid: process.args for process, _ in self._running.values()
+        }
+        PIDS.write_text(json.dumps(commands), encoding="utf-8")
+
+
+def run_logged(
+    name: str,
+    command: list[str],
+    folder: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> None:
+    """Run a command to its end; its output goes to `.shim/<name>.log`.
+
+    Raises:
+        ShimError: it failed; the message has the last line of its output.
+    """
+    with (STATE / f"{name}.log").open("wb") as log:
+        result = subprocess.run(
+            command,
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+    if result.returncode != 0:
+        raise ShimError(f"{name} failed: {last_line(name)}")
+
+
+def last_line(name: str) -> str:
+    """Return the last line of a log, and where the rest is."""
+    path = STATE / f"{name}.log"
+    text = path.read_text(encoding="utf-8", errors="replace").strip()
+    return f"{text.rpartition(chr(10))[2] or 'no output'} (see {path})"
+
+
+def kill_leftovers() -> None:
+    """Kill the servers of a shim of this checkout that was killed itself.
+
+    Raises:
+        ShimError: that shim still runs.
+    """
+    try:
+        left: dict[str, list[str]] = json.loads(PIDS.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return
+    shim = next(iter(left))  # it lists itself first
+    if _is_running(shim, left[shim]):
+        raise ShimError(f"this checkout's shim runs already, as process {shim}")
+    servers = [int(pid) for pid, command in left.items() if _is_running(pid, command)]
+    for server in servers:
+        _kill_group(server)
+    deadline = monotonic() + 10
+    while any(_is_running(str(pid), left[str(pid)]) for pid in servers):
+        if monotonic() > deadline:
+            raise ShimError(f"servers of a killed shim do not end: processes {servers}")
+        threading.Event().wait(0.1)
+    PIDS.unlink()
+
+
+def check_free(name: str, port: int) -> None:
+    """Raise ShimError if a port of the loopback interface is in use."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            raise ShimError(
+                f"port {port} of 127.0.0.1 is in use; stop the program that uses it, "
+                f"or choose another port: make shim {name}={port + 1}"
+            ) from None
+
+
+def _is_running(pid: str, command: list[str]) -> bool:
+    """Return whether a process still runs the command it was started with."""
+    words = ["ps", "-o", "args=", "-ww", "-p", pid]
+    found = subprocess.run(words, capture_output=True, text=True).stdout.strip()
+    return bool(found) and " ".join(command).endswith(found)
+
+
+def _kill_group(leader: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(leader, signal.SIGKILL)

@@ -1,0 +1,154 @@
+"""The interface of an IaC tool, and the steps that Terraform and CDK share."""
+
+import os
+import subprocess
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tools import deploy_config, project
+from tools.errors import UserError
+
+
+class Deployer(ABC):
+    """An IaC tool in one environment.
+
+    Args:
+        env: an environment of `config/deploy.yml`. The names of its resources begin
+            with `<project>-<env>-`.
+        targets: the stacks to plan, deploy or destroy, in their order.
+
+    Raises:
+        UserError: `config/deploy.yml` lacks the environment, or is wrong.
+    """
+
+    def __init__(self, env: str, targets: Sequence[str]) -> None:
+        answers = project.answers()
+        self.project = answers.project_slug
+        self.database = answers.database
+        self.env = env
+        self.targets = targets
+        self.is_local = env == "local"
+        self.functions = deploy_config.function_settings(env)
+
+    @abstractmethod
+    def plan(self) -> bool:
+        """Print what a deploy of the targets would change; return whether anything.
+
+        Raises:
+            UserError: the tool failed.
+        """
+
+    @abstractmethod
+    def deploy(self, targets: Sequence[str], still_mapped: Sequence[str] = ()) -> None:
+        """Deploy targets in this order, up to the first that fails.
+
+        Args:
+            targets: some of the deployer's targets.
+            still_mapped: containers whose queue still feeds their Lambda.
+
+        Raises:
+            UserError: a target failed.
+        """
+
+    @abstractmethod
+    def destroy(self) -> None:
+        """Destroy the targets, the last one first.
+
+        Raises:
+            UserError: a target failed.
+        """
+
+    @abstractmethod
+    def output(self, target: str, name: str) -> Any:
+        """Return an output of a target, or None before the target is deployed."""
+
+    def moving(self) -> list[str]:
+        """Return the containers whose queue feeds a Lambda that is deployed."""
+        mapped = self.output("lambda", "mapped") or []
+        return [
+            name
+            for name in mapped
+            if self.functions.get(name, {}).get("runtime") == "container"
+        ]
+
+
+@contextmanager
+def step(action: str, target: str) -> Iterator[None]:
+    """Print a heading for an action on a target, and report where it stops.
+
+    Raises:
+        UserError: see `stop_at`.
+    """
+    print(f"== {action} {target}", flush=True)
+    with stop_at(action, target):
+        yield
+
+
+@contextmanager
+def stop_at(action: str, target: str) -> Iterator[None]:
+    """Report the target at which an action stops, if a command fails.
+
+    Raises:
+        UserError: a command failed. It has printed why.
+    """
+    try:
+        yield
+    except subprocess.CalledProcessError as error:
+        raise UserError(f"{action} stopped at {target}") from error
+
+
+def run(
+    command: Sequence[str | Path],
+    *,
+    cwd: Path = project.ROOT,
+    variables: Mapping[str, str] | None = None,
+    is_quiet: bool = False,
+) -> str:
+    """Run a command, print its output line by line, and return the output.
+
+    Args:
+        command: program and arguments.
+        cwd: directory to run it in.
+        variables: environment variables that override this process's.
+        is_quiet: print the output only if the command fails.
+
+    Raises:
+        UserError: the program is not installed.
+        subprocess.CalledProcessError: the command failed; `output` has its output.
+    """
+    lines: list[str] = []
+    try:
+        process = subprocess.Popen(
+            command,
+            cwd=cwd,
+            env={**os.environ, **(variables or {})},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+    except FileNotFoundError:
+        raise UserError(f"{command[0]} is not installed: see 'make doctor'") from None
+    with process:
+        try:
+            _relay(process, lines, is_quiet)
+        except KeyboardInterrupt:
+            # Ctrl-C reached the command, too: let it release its locks and report.
+            _relay(process, lines, is_quiet=False)
+            raise
+    output = "".join(lines)
+    if process.returncode != 0:
+        if is_quiet:
+            print(output, file=sys.stderr)
+        raise subprocess.CalledProcessError(process.returncode, command, output)
+    return output
+
+
+def _relay(process: subprocess.Popen[str], lines: list[str], is_quiet: bool) -> None:
+    for line in process.stdout or ():
+        lines.append(line)
+        if not is_quiet:
+            print(line, end="", flush=True)

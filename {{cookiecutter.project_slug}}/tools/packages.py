@@ -1,0 +1,190 @@
+"""Install packages from locks with uv, or with pip where uv is not available.
+
+A lock is a requirements file with hashes, which both read. uv does not read pip's
+configuration, so it gets its index, proxy and certificates as environment variables.
+"""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+
+from tools.errors import UserError
+from tools.project import ROOT
+
+VENV = ROOT / ".venv"
+
+# pip's settings and uv's variables. Both take lists, uv with a separator of its own.
+UV_VARIABLES = {
+    "index-url": "UV_DEFAULT_INDEX",
+    "extra-index-url": "UV_INDEX",
+    "find-links": "UV_FIND_LINKS",
+    "no-index": "UV_NO_INDEX",
+    "trusted-host": "UV_INSECURE_HOST",
+    "cert": "SSL_CERT_FILE",
+    "client-cert": "SSL_CLIENT_CERT",
+    "proxy": "ALL_PROXY",
+}
+COMMA_SEPARATED = ("find-links",)
+PIP_ONLY = ("keyring-provider", "no-binary")
+
+# Lambda's Python 3.11 runs on Amazon Linux 2 with glibc 2.26, later ones on 2.34.
+# Wheels for `manylinux2014` need 2.17, but some for arm64 exist only for 2.28.
+OLD_GLIBC_PYTHON = "3.11"
+MACHINES = {"x86_64": "x86_64", "arm64": "aarch64"}
+
+
+def sync(venv: Path, lock: Path) -> None:
+    """Install a lock's packages into a virtual environment.
+
+    uv also removes all other packages. pip leaves them.
+
+    Raises:
+        UserError: a package cannot be installed.
+    """
+    python = venv / "bin" / "python"
+    command: list[str | Path]
+    if uv := find_uv():
+        command = [uv, "pip", "sync", "--quiet", "--require-hashes"]
+        command += ["--python", python, lock]
+    else:
+        command = [*pip(), "--python", python, "install", *locked(lock)]
+    run(command, variables())
+
+
+def install_packages(
+    lock: Path, target: Path, *, python: str = "", machine: str | None = None
+) -> None:
+    """Install a lock's packages into a directory without compiling them.
+
+    Args:
+        lock: a requirements file with hashes.
+        target: the directory.
+        python: version of Lambda's Python, such as "3.13". Only used with `machine`.
+        machine: Lambda's processor, "x86_64" or "arm64". None for this machine and the
+            Python of `.venv`.
+
+    Raises:
+        UserError: a package cannot be installed or has no wheel for that platform.
+    """
+    is_old = python == OLD_GLIBC_PYTHON
+    command: list[str | Path]
+    if uv := find_uv():
+        # a copy, because builds change these files and uv's cache must not change
+        command = [uv, "pip", "install", "--quiet", "--link-mode=copy"]
+        command += ["--python", VENV / "bin" / "python", "--require-hashes"]
+        command += ["--target", target, "--requirement", lock]
+        if machine:
+            glibc = "2014" if is_old else "_2_28"
+            command += [f"--python-platform={MACHINES[machine]}-manylinux{glibc}"]
+    else:
+        command = [*pip(), "install", "--no-compile", "--target", target, *locked(lock)]
+        if machine:
+            tags = ["2014"] if is_old else ["2014", "_2_28"]
+            for tag in tags:
+                command += [f"--platform=manylinux{tag}_{MACHINES[machine]}"]
+    if machine:
+        command += ["--only-binary=:all:", f"--python-version={python}"]
+    run(command, variables())
+
+
+def install_uv(lock: Path) -> None:
+    """Install uv into `.venv`, or print a note that pip takes its place."""
+    if settings := pip_only_settings():
+        print(f"Using pip, which is configured with {settings}", file=sys.stderr)
+        return
+    command = [*pip(), "install", "--only-binary=:all:", *locked(lock)]
+    done = subprocess.run(command, env=variables(), capture_output=True)
+    if done.returncode != 0 or find_uv() is None:
+        print("Using pip, because uv has no wheel for this machine", file=sys.stderr)
+
+
+def find_uv() -> Path | None:
+    """Return the path of `.venv`'s uv if it runs and can replace pip here."""
+    program = VENV / "bin" / "uv"
+    if not program.exists() or pip_only_settings():
+        return None
+    done = subprocess.run([program, "--version"], capture_output=True)
+    return program if done.returncode == 0 else None
+
+
+def pip() -> list[str | Path]:
+    """Return the command that runs `.venv`'s pip."""
+    return [VENV / "bin" / "python", "-I", "-m", "pip", "--disable-pip-version-check"]
+
+
+def locked(lock: Path) -> list[str | Path]:
+    """Return the options by which pip installs a lock and prints only errors."""
+    return ["--quiet", "--quiet", "--require-hashes", "--requirement", lock]
+
+
+def run(
+    command: Sequence[str | Path], environment: Mapping[str, str], cwd: Path = ROOT
+) -> None:
+    """Run an installer, which reports its own errors.
+
+    Raises:
+        UserError: it failed.
+    """
+    done = subprocess.run(command, cwd=cwd, env=environment)
+    if done.returncode != 0:
+        name = Path(command[0]).name.replace("python", "pip")
+        raise UserError(f"{name} failed with exit code {done.returncode}, see above")
+
+
+def variables() -> dict[str, str]:
+    """Return the environment of uv and pip."""
+    return os.environ | index_variables() | cache_variables()
+
+
+@cache
+def pip_settings() -> dict[str, str]:
+    """Return pip's configuration from its files and from the environment."""
+    done = subprocess.run([*pip(), "config", "list"], capture_output=True, text=True)
+    settings = {}
+    for section in ("global", "install", ":env:"):  # as in pip, the last one wins
+        pattern = rf"^{section}\.([\w-]+)=(.*)$"
+        for name, value in re.findall(pattern, done.stdout, re.MULTILINE):
+            settings[name] = str(ast.literal_eval(value))
+    return settings
+
+
+def pip_only_settings() -> str:
+    """Return the names of those of pip's settings that uv cannot take over."""
+    return ", ".join(name for name in PIP_ONLY if name in pip_settings())
+
+
+def index_variables() -> dict[str, str]:
+    """Return pip's index, proxy and certificates as uv's environment variables.
+
+    Variables that are set already stay.
+    """
+    found = {}
+    for name, value in pip_settings().items():
+        if value and name in UV_VARIABLES:
+            separator = "," if name in COMMA_SEPARATED else " "
+            found[UV_VARIABLES[name]] = separator.join(value.split())
+    if "UV_INDEX" in found:
+        # pip takes a version from any index. The hashes say which file is right.
+        found["UV_INDEX_STRATEGY"] = "unsafe-best-match"
+    return {name: value for name, value in found.items() if name not in os.environ}
+
+
+@cache
+def cache_variables() -> dict[str, str]:
+    """Return the variables that turn off a cache that is not writable."""
+    parent = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    directory = Path(os.environ.get("UV_CACHE_DIR") or Path(parent) / "uv")
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        is_writable = os.access(directory, os.W_OK)
+    except OSError:
+        is_writable = False
+    if is_writable:
+        return {}
+    print(f"Not caching packages: {directory} is not writable", file=sys.stderr)
+    return {"UV_NO_CACHE": "1", "PIP_NO_CACHE_DIR": "1"}
