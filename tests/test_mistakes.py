@@ -180,7 +180,7 @@ MISTAKES: dict[Callable[[Project, ExitStack], Situation], dict[str, str]] = {
         "logs FUNC=worker SINCE=x": "invalid int value: 'x'",
         "redrive FUNC=worker ENV=local": "create it with 'make deploy ENV=local'",
         "purge FUNC=worker": "Without a terminal, confirm with CONFIRM=worker.",
-        "purge FUNC=worker CONFIRM=other": "'other' is not worker: nothing was deleted.",
+        "purge FUNC=worker CONFIRM=other": "'other' is not worker: nothing was dele",
         "purge FUNC=worker QUEUE=moon": "invalid choice: 'moon'",
         f"event {FILE} BUCKET=nowhere": "BUCKET=nowhere is not a bucket of the shim.",
         f"event {FILE} ENV=dev": REJECTED,

@@ -24,11 +24,17 @@ from baking import (
     bake,
     clean_environment,
     free_port,
-    require_server,
     skip,
     wait_until,
 )
-from shim_helpers import DATABASES, client, on_each_database
+from shim_helpers import (
+    DATABASES,
+    client,
+    count_messages,
+    on_each_database,
+    queue_url,
+    require_server,
+)
 
 FULL_DISK = "mount -t tmpfs -o size=1m none .shim"
 DOWNLOAD = "import threading; from tests.shim import mariadb_packages as packages; "

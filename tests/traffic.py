@@ -69,7 +69,7 @@ def visibility_timeout(project: Project, queue: str, seconds: int) -> Iterator[N
     sqs.set_queue_attributes(QueueUrl=queue, Attributes=before["Attributes"])
 
 
-def switch_under_traffic(
+def send_traffic_through_switch(
     project: Project, bucket: str, queue: str, switch: Callable[[str], None]
 ) -> dict[str, int]:
     """Switch a queue's consumer from Lambda to poller and back under traffic.
