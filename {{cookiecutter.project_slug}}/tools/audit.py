@@ -9,11 +9,13 @@ from typing import Any
 
 from packaging.markers import Marker
 
+from tools import install
 from tools.errors import UserError
 from tools.lock import BLOCK, LOCKS
 from tools.project import BUILD, ROOT
 
-PYTHON = ROOT / ".venv-audit" / "bin" / "python"
+VENV = ".venv-audit"
+PYTHON = ROOT / VENV / "bin" / "python"
 SHIPPED = {
     "layer": "src/common/requirements-layer.txt",
     "image": "src/common/requirements.txt",
@@ -30,6 +32,7 @@ def audit() -> None:
     Raises:
         UserError: a package has known vulnerabilities.
     """
+    install.ensure(VENV)
     answers = [ask(lock.path) for lock in LOCKS]
     packages = [each for answer in answers for each in answer or ()]
     unknown = {each["name"] for each in packages if "skip_reason" in each}
@@ -79,6 +82,7 @@ def sbom(python: str = "3.13") -> None:
     Args:
         python: version of the Python that runs them, such as "3.13".
     """
+    install.ensure(VENV)
     directory = BUILD / "sbom"
     directory.mkdir(parents=True, exist_ok=True)
     for name, lock in SHIPPED.items():

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 from urllib.request import urlopen
 
-from tools import deploy_config, install
+from tools import deploy_config, packages
 from tools.errors import UserError
 from tools.project import BUILD, ROOT, functions
 
@@ -32,7 +32,6 @@ WRAPPERS = {
     "lambda": ("lambda_wrapper.py",),
 }
 FUNCTION_NAME = "[a-z][a-z0-9_]{0,19}"
-MACHINES = {"x86_64": "x86_64", "arm64": "aarch64"}
 # Where Lambda unpacks function and layer: tracebacks name these paths.
 MOUNT_POINTS = {"lambda": "/var/task", "layer": "/opt"}
 # Scripts and pip's records contain paths of this machine. The compiled modules of
@@ -214,7 +213,7 @@ def layer_key(platform: Platform) -> bytes:
     """Return a hash of all that a layer is made of, kept as the comment of its zip."""
     result = hashlib.sha256(LOCK.read_bytes() + Path(__file__).read_bytes())
     if platform == "aws":
-        result.update(f"{lambda_python()} {machine()}".encode())
+        result.update(f"{lambda_python()} {architecture()}".encode())
         result.update(ca_bundle().read_bytes())
     else:
         result.update(sys.version.encode())
@@ -224,12 +223,11 @@ def layer_key(platform: Platform) -> bytes:
 def install_packages(directory: Path, platform: Platform) -> None:
     """Install the packages of the layer into a directory."""
     if platform == "aws":
-        install.install_packages(
-            LOCK, directory, python=lambda_python(), machine=machine()
+        packages.install_packages(
+            LOCK, directory, python=lambda_python(), machine=architecture()
         )
     else:
-        python = f"{sys.version_info.major}.{sys.version_info.minor}"
-        install.install_packages(LOCK, directory, python=python, machine=None)
+        packages.install_packages(LOCK, directory)
     for path in [path for glob in LEFT_OUT for path in directory.glob(glob)]:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
@@ -261,9 +259,9 @@ def lambda_python() -> str:
     return str(deploy_config.load()["python"])
 
 
-def machine() -> str:
-    """Return Lambda's processor as wheels name it."""
-    return MACHINES[deploy_config.load()["architecture"]]
+def architecture() -> str:
+    """Return the processor of Lambda, such as `arm64`."""
+    return str(deploy_config.load()["architecture"])
 
 
 def find_python(platform: Platform) -> str | None:

@@ -109,7 +109,8 @@ def _push_images(tool: iac.Iac) -> None:
         found = tool.output("ecr", "images")
         if found is None:
             raise UserError(
-                f"there are no repositories: run 'make deploy TARGET=ecr ENV={tool.env}'"
+                "there are no repositories: run 'make deploy TARGET=ecr "
+                f"ENV={tool.env}'"
             )
         for function, image in found.items():
             images.push(function, image)

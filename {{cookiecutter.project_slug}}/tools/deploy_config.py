@@ -45,7 +45,8 @@ def load(file: str = CONFIG) -> Config:
         _check_type(config, key, file)
     if config["architecture"] not in ARCHITECTURES:
         raise UserError(
-            f"the architecture in {file} is {config['architecture']!r}; use x86_64 or arm64"
+            f"the architecture in {file} is {config['architecture']!r}: use x86_64 or "
+            "arm64"
         )
     for key in ("functions", "environments"):
         for name, value in (config[key] or {}).items():

@@ -59,6 +59,17 @@ def install(venv: str = ".venv") -> None:
     (folder / "pyvenv.cfg").touch()
 
 
+def ensure(venv: str) -> None:
+    """Install a virtual environment, unless it is newer than its lock.
+
+    Raises:
+        UserError: see `install`.
+    """
+    stamp, lock = ROOT / venv / "pyvenv.cfg", ROOT / LOCKS[venv]
+    if not stamp.exists() or stamp.stat().st_mtime < lock.stat().st_mtime:
+        install(venv)
+
+
 def check_machine() -> None:
     """Check that this Python can create virtual environments here.
 
