@@ -1,76 +1,66 @@
+# The menu of the template's own checks. A generated project has a Makefile of its own.
+
 PYTHON   ?= python3
 DATABASE ?= postgres
-# Tests at a time; most of them wait for servers.
+# Tests at a time: most of them wait for servers.
 JOBS     ?= 6
 
-BIN       := .venv/bin
-INSTALLED := .venv/.installed
-TEMPLATE  := {{cookiecutter.project_slug}}
-BENCH     := .venv/.bench
-
-# Caches stay out of the template's tree: cookiecutter would render them.
+# cookiecutter would copy caches inside the template's tree.
 export RUFF_NO_CACHE = true
 
-# Tests write gigabytes, for a moment: into memory where that has room.
-SCRATCH := $(shell df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 8000000 { print "TMPDIR=/dev/shm" }')
-
-# Terraform is run often, and briefly: to collect its garbage costs a third of its time.
-export GOGC ?= 400
-
-# Python, too; and what it compiles is kept, whatever the shell says.
-QUICK = PYTHONPATH='$(CURDIR)/tests/quick' PYTHONDONTWRITEBYTECODE=
-
 .DEFAULT_GOAL := help
-.PHONY: help demo test tests bench lint soak faults loops format install clean
+.PHONY: help demo test lint format lock faults loops bench soak install clean
 
-help: ## this page
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' Makefile
+help:
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' Makefile
 
-demo: $(INSTALLED) ## bake a project and see a file's rows arrive: [DATABASE=mysql]
-	@$(BIN)/python tests/demo.py $(DATABASE)
+demo test lint format lock faults loops soak: .venv/pyvenv.cfg
 
-test: $(INSTALLED) ## everything: hooks, every combination of answers, the scenario on real servers
-	@$(MAKE) --no-print-directory --jobs 2 tests lint || { echo "make test has failed: by the tests above, or by lint, which speaks first." >&2; exit 1; }
+demo: ## Bake a project and load a file of 1,000 clicks in it: [DATABASE=mysql]
+	@.venv/bin/python tests/demo.py $(DATABASE)
 
-tests: $(INSTALLED)
-	@$(SCRATCH) $(QUICK) $(BIN)/pytest -n $(JOBS) --dist worksteal --durations 10 $(TEST_ARGS)
+test: lint ## Run lint, then all tests, or some: [TEST_ARGS='-k mistakes'] [SKIPS=refused]
+	@.venv/bin/pytest --numprocesses $(JOBS) --dist worksteal --durations 10 $(TEST_ARGS)
 
-bench: $(BENCH) ## speed against the original way and the limit: [ROWS= RUNS= ONLY=]
-	@PYTHONDONTWRITEBYTECODE= PYTHONPATH=tests $(BIN)/python -m bench $(if $(ROWS),--rows '$(ROWS)') $(if $(RUNS),--runs '$(RUNS)') $(if $(ONLY),--only $(ONLY))
+lint: ## Check style and types of hooks, tests and bench, and all YAML
+	@.venv/bin/ruff check --quiet .
+	@.venv/bin/ruff format --check --quiet .
+	@.venv/bin/mypy --no-error-summary --cache-dir .build/mypy tests hooks bench
+	@.venv/bin/yamllint --strict --config-file '{{cookiecutter.project_slug}}/.yamllint.yml' .
 
-lint: $(INSTALLED) ## style and types of the template and of what it renders
-	@$(BIN)/ruff check --quiet .
-	@$(BIN)/ruff format --check --quiet .
-	@$(BIN)/mypy --no-error-summary --cache-dir .build/mypy tests hooks bench
-	@$(BIN)/yamllint --strict --config-file '$(TEMPLATE)/.yamllint.yml' .
+format: ## Format all code
+	@.venv/bin/ruff check --fix-only --quiet .
+	@.venv/bin/ruff format --quiet .
 
-soak: $(INSTALLED) ## four workers under faults at random: [DATABASE=mysql SEED= MINUTES=]
-	@$(BIN)/python tests/soak.py $(DATABASE) $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES))
+lock: ## Lock all packages of the template and of its projects again: [LOCK_ARGS=--upgrade]
+	@.venv/bin/python tests/locks.py $(LOCK_ARGS)
 
-faults: $(INSTALLED) ## the table of faults in docs/faults.md, made of the tests
-	@$(BIN)/python tests/matrix.py
+faults: ## Update docs/faults.md from the tests
+	@.venv/bin/python tests/faults_page.py
 
-loops: $(INSTALLED) ## the picture of a project's words at work, from a real run
-	@$(BIN)/python tests/loops.py
+loops: ## Record the picture in a project's README again
+	@.venv/bin/python tests/draw_loops.py
 
-format: $(INSTALLED) ## the code in one style
-	@$(BIN)/ruff check --fix-only --quiet .
-	@$(BIN)/ruff format --quiet .
+soak: ## Run workers under random faults: [DATABASE=mysql] [SEED=7] [MINUTES=30]
+	@.venv/bin/python tests/soak.py $(DATABASE) $(SEED:%=--seed=%) $(MINUTES:%=--minutes=%)
 
-install: $(INSTALLED) ## .venv with everything; the other words run it when they need it
+bench: .venv/.bench ## Measure speed and update docs/bench.md: [ROWS= RUNS= ONLY='loading loops']
+	@PYTHONPATH=tests .venv/bin/python -m bench $(ROWS:%=--rows=%) $(RUNS:%=--runs=%) \
+	  $(if $(ONLY),--only $(ONLY))
 
-$(INSTALLED): requirements.txt
-	@$(PYTHON) '$(TEMPLATE)/infra/doctor.py' --quiet
-	@echo "Installing what the template's own checks need, in .venv"
-	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+install: .venv/pyvenv.cfg ## Install what these targets need; they do so themselves
+
+.venv/pyvenv.cfg: requirements.txt
+	@echo 'Installing what the checks of the template need into .venv'
+	@$(PYTHON) -m venv --clear .venv
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+	  --requirement requirements.txt || { rm -r .venv; exit 1; }
 	@touch $@
 
-$(BENCH): bench/requirements.txt $(INSTALLED)
-	@echo "Installing what the bench needs besides"
-	@# matplotlib has much that is never used; what is, is compiled then
-	@$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -r bench/requirements.txt
+.venv/.bench: bench/requirements.txt .venv/pyvenv.cfg
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+	  --requirement bench/requirements.txt
 	@touch $@
 
-clean: ## forget what was built
+clean: ## Delete everything that was built
 	@rm -rf .build

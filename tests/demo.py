@@ -1,4 +1,4 @@
-"""Bakes a project and shows its main job: a file of clicks becomes rows of a table."""
+"""Bake a project and load a file: 1,000 clicks become 1,000 rows."""
 
 import argparse
 import shutil
@@ -15,20 +15,20 @@ CLICKS = 1000
 T = TypeVar("T")
 
 
-def step(name: str, act: Callable[[], T], says: Callable[[T], str]) -> T:
-    """Do something; print how long it took, and what it says of the result."""
+def step(name: str, act: Callable[[], T], describe: Callable[[T], str]) -> T:
+    """Run a step, and print how long it took and a description of its result."""
     print(f"  {name:8}", end="", flush=True)
     began = monotonic()
     result = act()
-    print(f"{monotonic() - began:6.1f} s   {says(result)}", flush=True)
+    print(f"{monotonic() - began:6.1f} s   {describe(result)}", flush=True)
     return result
 
 
 def show(database: str) -> None:
-    """Show every step from the template to the rows.
+    """Run every step from the template to the rows.
 
     Raises:
-        AssertionError: a step failed; the message is what it said.
+        AssertionError: a step failed; the message has its output.
     """
     folder = ROOT / ".build" / f"demo-{database}"
     shutil.rmtree(folder, ignore_errors=True)
@@ -37,26 +37,30 @@ def show(database: str) -> None:
         lambda: bake(folder, database=database),
         lambda baked: f"a project for {database}: {baked.path.relative_to(ROOT)}",
     )
-    step("install", project.share_installs, lambda _: "kept below .build for next time")
+    step("install", project.share_installs, lambda _: "into .build/, for next time too")
     shim = project.shim("auto")
     step("shim", shim.__enter__, lambda env: f"S3 and SQS at {env['AWS_ENDPOINT_URL']}")
     try:
         work(project)
     finally:
-        step("stop", lambda: shim.__exit__(None, None, None), lambda _: "all servers")
+        step(
+            "stop",
+            lambda: shim.__exit__(None, None, None),
+            lambda _: "all servers have ended",
+        )
 
 
 def work(project: Project) -> None:
-    """Drop the file, let the worker take it, and count."""
+    """Put the file into the bucket, run the worker, and count the rows."""
     step(
         "event",
         lambda: project.make("event", f"FILE={FILE}"),
-        lambda _: f"{CLICKS:,} clicks dropped into the bucket",
+        lambda _: f"put a file of {CLICKS:,} clicks into the bucket",
     )
     step(
         "run",
         lambda: project.make("run", "FUNC=worker", "RUN_ARGS=--drain"),
-        lambda _: "the worker took them from the queue until it was empty",
+        lambda _: "the worker loaded it and emptied the queue",
     )
     [[rows]] = step(
         "count",
@@ -68,7 +72,7 @@ def work(project: Project) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("database", choices=["mysql", "postgres"])
+    parser.add_argument("database", choices=["postgres", "mysql"])
     try:
         show(parser.parse_args().database)
     except AssertionError as failure:

@@ -9,7 +9,7 @@ from typing import Any
 
 from baking import Project, bake, wait_until
 from shim_helpers import clicks, client, count_loaded, queue_url
-from traffic import flows_through_a_switch
+from traffic import send_traffic_through_switch
 
 TARGETS = "role network queue bucket aurora layer lambda ecr ecs".split()
 FUNCTION = "click-loader-local-worker"
@@ -189,7 +189,7 @@ def switch_under_traffic(project: Project) -> None:
         project.make("deploy", "TARGET=lambda", "ENV=local")
 
     pending = queue_url(project, f"{FUNCTION}-pending")
-    print(flows_through_a_switch(project, BUCKET, pending, switch))
+    print(send_traffic_through_switch(project, BUCKET, pending, switch))
 
 
 def read_logs(project: Project) -> str:

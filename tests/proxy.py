@@ -1,4 +1,4 @@
-"""Stands between a worker and the shim's servers, and gets in their way."""
+"""Proxies between a worker and the shim's servers that inject faults."""
 
 import math
 import socket
@@ -13,68 +13,71 @@ from baking import free_port, wait_until
 
 
 class Call(NamedTuple):
-    """A request on its way: what it asks for, as in `GetObject` or `ReceiveMessage`."""
+    """A request; `operation` is such as `GetObject` or `ReceiveMessage`."""
 
     operation: str
     path: str
 
 
 class Answer(NamedTuple):
-    """What the proxy answers itself, such as an error of SQS."""
+    """Answer instead of the server, such as with an error of SQS."""
 
     status: int
     code: str
 
 
 class Cut(NamedTuple):
-    """Pass on so many bytes of the real answer, then close the socket."""
+    """Pass `after` bytes of the server's answer, then close the connection."""
 
     after: int
 
 
 class Pause(NamedTuple):
-    """Pass on so many bytes of the real answer, and the rest when the proxy lets go."""
+    """Pass `after` bytes of the server's answer, the rest after `release`."""
 
     after: int
 
 
-OF_THE_CONNECTION = ("transfer-encoding", "connection", "content-length")
-HOLD = "hold"  # neither pass it on nor answer, until the proxy lets go
-Deed = Answer | Cut | Pause | str | None
-Rule = Callable[[Call], Deed]
+CONNECTION_HEADERS = ("transfer-encoding", "connection", "content-length")
+HOLD = "hold"  # pass the request only after `release`
+Fault = Answer | Cut | Pause | str | None
+Rule = Callable[[Call], Fault]
 
 
-def at_first(operation: str, *deeds: Deed) -> Rule:
-    """Return a rule for the first calls of an operation, a deed for each."""
-    left = iter(deeds)
+def at_first(operation: str, *faults: Fault) -> Rule:
+    """Return a rule for the first calls of an operation, with a fault for each."""
+    left = iter(faults)
     return lambda call: next(left, None) if call.operation == operation else None
 
 
-def always(operation: str, deed: Deed) -> Rule:
+def always(operation: str, fault: Fault) -> Rule:
     """Return a rule for all calls of an operation."""
-    return lambda call: deed if call.operation == operation else None
+    return lambda call: fault if call.operation == operation else None
 
 
-def hold(operation: str) -> Callable[[Call], Deed]:
-    """Return a rule that lets one operation wait."""
+def hold(operation: str) -> Callable[[Call], Fault]:
+    """Return a rule that holds all calls of an operation."""
     return lambda call: HOLD if call.operation == operation else None
 
 
 class Proxy:
-    """An HTTP proxy on a port of its own; `rule` says what becomes of a call.
+    """An HTTP proxy on a free port of the loopback interface.
 
-    A rule returns None for what shall pass. `calls` has what came, and `hindered` what
-    did not pass untouched: the proof that a fault happened.
+    `calls` lists all calls, `faulted` those with a fault: the proof that it happened.
+
+    Args:
+        upstream: URL of the server.
+        rule: returns the fault of a call, or None to pass it.
     """
 
     def __init__(self, upstream: str, rule: Rule = lambda call: None) -> None:
         self.upstream = upstream.removeprefix("http://")
         self.rule = rule
         self.calls: list[Call] = []
-        self.hindered: list[Call] = []
+        self.faulted: list[Call] = []
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.freed = threading.Event()
+        self.released = threading.Event()
         self._server: ThreadingHTTPServer | None = None
 
     def __enter__(self) -> Self:
@@ -82,32 +85,32 @@ class Proxy:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self.let_go()
+        self.release()
         self.refuse()
 
     def listen(self) -> None:
-        """Take connections."""
+        """Accept connections."""
         handler = type("Handler", (_Handler,), {"proxy": self})
         self._server = _Server(("127.0.0.1", self.port), handler)
         threading.Thread(target=self._server.serve_forever, args=(0.05,)).start()
 
     def refuse(self) -> None:
-        """Refuse connections, as a service that is down does."""
+        """Refuse connections, like a service that is down."""
         if self._server:
             self._server.shutdown()
             self._server.server_close()
         self._server = None
 
-    def let_go(self) -> None:
-        """Pass on what is held, and hold nothing more."""
+    def release(self) -> None:
+        """Pass everything that is held, and inject no more faults."""
         self.rule = lambda call: None
-        self.freed.set()
+        self.released.set()
 
     def wait_for(self, operation: str) -> None:
-        """Wait until an operation has been hindered."""
+        """Wait until an operation has had a fault."""
         wait_until(
-            lambda: operation in [call.operation for call in list(self.hindered)],
-            f"a hindered {operation}; there were {self.calls}",
+            lambda: operation in [call.operation for call in list(self.faulted)],
+            f"a fault in {operation}; there were {self.calls}",
         )
 
 
@@ -115,7 +118,7 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing: workers that are killed leave without a word."""
+        """Log nothing: killed workers close connections early."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -128,55 +131,55 @@ class _Handler(BaseHTTPRequestHandler):
         name = target.partition(".")[2] or f"{self.command.title()}Object"
         call = Call(name, self.path)
         self.proxy.calls.append(call)
-        deed = self.proxy.rule(call)
-        if deed is not None:
-            self.proxy.hindered.append(call)
-        if deed == HOLD:
-            self.proxy.freed.wait()
-        if isinstance(deed, Answer):
+        fault = self.proxy.rule(call)
+        if fault is not None:
+            self.proxy.faulted.append(call)
+        if fault == HOLD:
+            self.proxy.released.wait()
+        if isinstance(fault, Answer):
             text = (
-                f'{{"__type": "com.amazonaws.sqs#{deed.code}", "message": "injected"}}'
+                f'{{"__type": "com.amazonaws.sqs#{fault.code}", "message": "injected"}}'
             )
-            self.send_response(deed.status)
+            self.send_response(fault.status)
             self.send_header("Content-Length", str(len(text)))
             self.end_headers()
             self.wfile.write(text.encode())
         else:
             connection = HTTPConnection(self.proxy.upstream)
             connection.request(self.command, self.path, body, dict(self.headers))
-            self._pass_on(connection.getresponse(), deed)
+            self._pass_on(connection.getresponse(), fault)
             connection.close()
 
-    do_POST = do_PUT = do_HEAD = do_GET  # noqa: N815 - as http.server wants them
+    do_POST = do_PUT = do_HEAD = do_GET  # noqa: N815 - http.server looks for these names
 
-    def _pass_on(self, answer: HTTPResponse, deed: Deed) -> None:
+    def _pass_on(self, answer: HTTPResponse, fault: Fault) -> None:
         body = answer.read()
         self.send_response_only(answer.status)
         for name, value in answer.getheaders():
-            if name.lower() not in OF_THE_CONNECTION:
+            if name.lower() not in CONNECTION_HEADERS:
                 self.send_header(name, value)
         length = answer.getheader("Content-Length", str(len(body)))
         self.send_header("Content-Length", length)
         self.end_headers()
-        if isinstance(deed, Cut):
-            body, self.close_connection = body[: deed.after], True
-        if isinstance(deed, Pause):
-            self.wfile.write(body[: deed.after])
-            self.proxy.freed.wait()
-            body = body[deed.after :]
+        if isinstance(fault, Cut):
+            body, self.close_connection = body[: fault.after], True
+        if isinstance(fault, Pause):
+            self.wfile.write(body[: fault.after])
+            self.proxy.released.wait()
+            body = body[fault.after :]
         if self.command != "HEAD":
             self.wfile.write(body)
 
     def log_message(self, *words: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
-class Wire:
-    """A TCP port that leads to another, and ends the first connection in the middle.
+class TcpProxy:
+    """A TCP proxy that ends the first connection in mid-transfer.
 
     Args:
-        port: the other, of this machine.
-        limit: bytes that may be sent by the first connection.
+        port: port of the server on this machine.
+        limit: bytes that the first connection may send.
     """
 
     def __init__(self, port: int, limit: int) -> None:
@@ -195,7 +198,7 @@ class Wire:
         self._server.close()
 
     def _accept(self) -> None:
-        with suppress(OSError):  # until the end
+        with suppress(OSError):  # the listener is closed
             while True:
                 near, _ = self._server.accept()
                 far = socket.create_connection(self._far)
@@ -206,11 +209,11 @@ class Wire:
 
 
 def _pass_on(source: socket.socket, sink: socket.socket, limit: float) -> None:
-    """Pass bytes on up to a limit, or to their end; then end both directions."""
+    """Pass up to `limit` bytes, then close both directions."""
     with suppress(OSError):
-        while limit > 0 and (some := source.recv(64 * 1024)):
-            sink.sendall(some)
-            limit -= len(some)
+        while limit > 0 and (data := source.recv(64 * 1024)):
+            sink.sendall(data)
+            limit -= len(data)
     for each in (source, sink):
         with suppress(OSError):
             each.shutdown(socket.SHUT_RDWR)

@@ -1,11 +1,11 @@
-"""Runs four workers through many faults at random; then compares what is there.
+"""Run four workers under random faults, then compare the end state with the inputs.
 
-    SEED= MINUTES= make soak [DATABASE=mysql]
+    make soak [DATABASE=mysql] [SEED=] [MINUTES=]
 
-Workers are killed and started anew, connections ended, requests to S3 and SQS refused
-or cut; some messages and some objects are bad. When the queue is empty, messages that
-have spent their receives are redriven, with no more faults. Then rows, rejects, ledger
-and dead letters must be those that the inputs tell.
+Workers are killed and replaced, connections ended, requests to S3 and SQS refused or
+cut; some messages and some objects are bad. When the queue is empty, dead letters are
+redriven without further faults. Then rows, rejects, ledger and dead letters must be
+exactly those that the inputs imply.
 """
 
 import argparse
@@ -13,50 +13,51 @@ import hashlib
 import json
 import random
 from collections import Counter
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Event
 from time import monotonic
 
+import sql_client
 from baking import Project, bake
-from playground import (
+from proxy import Answer, Call, Cut, Fault, Proxy
+from shim_helpers import (
     DATABASES,
     client,
-    dead_letters,
+    count_messages,
     is_postgres,
-    queue,
-    send,
-    visibility,
-    waiting,
-    worker,
+    queue_url,
+    send_messages,
+    start_worker,
+    take_dead_letters,
+    visibility_timeout,
 )
-from proxy import Answer, Call, Cut, Deed, Proxy
 
 MINUTE = 60
 WORKERS = 4
-BAD = 0.05  # of messages, and of lines
-HINDERED = 0.08  # of requests
+BAD = 0.05  # share of messages, and of lines
+FAULTED = 0.08  # share of requests
 ROWS = 20
-SOME = 350  # requests, at most, from one fault to the next
-PATIENCE = 6  # seconds, if they are not done before
+MOST_REQUESTS = 350  # between two faults of a process
+MOST_SECONDS = 6  # between two faults of a process
 HASTY = ("--retry_delay=0", "--poll_interval=1")
 THROTTLED = Answer(400, "RequestThrottled")
 CALM = ("--drain", "--retry_delay=0")
 
 SUMMARY = """\
 seed {seed}, {database}, {seconds:.0f} s: {messages} messages over {objects} objects;
-  workers killed {kills} times, connections ended {ended} times, {hindered} requests
-  hindered, {redriven} good messages redriven;
-  {rows} rows, {rejects} rejects, {dead} dead letters, all as the inputs tell"""
+  workers killed {kills} times, connections ended {ended} times, {faulted} requests
+  failed, {redriven} good messages redriven;
+  {rows} rows, {rejects} rejects, {dead} dead letters, exactly as expected"""
 
 
 class Inputs:
-    """Objects and messages, and what must become of them.
+    """Objects and messages, and the end state that they imply.
 
-    Of the objects, most are good; some have bad lines, some are nothing but bad lines,
-    and some are not there. Of the messages, some are poison.
+    Most objects are good; some have bad lines, some have only bad lines, and some do
+    not exist. Some messages are poison.
     """
 
     def __init__(self, chance: random.Random, objects: int) -> None:
@@ -75,16 +76,17 @@ class Inputs:
             if kind != "missing":
                 self.files[key] = self._file(chance, key, number, kind)
 
-    def tell(self, chance: random.Random, messages: int, puts: dict[str, str]) -> None:
+    def make_messages(
+        self, chance: random.Random, messages: int, puts: dict[str, str]
+    ) -> None:
         """Make the messages.
 
-        Half of them name an object's version, as S3's notifications do; the others do
-        not, as those of people.
+        Half of them name an object's version, as S3's notifications do.
 
         Args:
-            chance: draws.
-            messages: how many.
-            puts: version of each object that is there.
+            chance: the source of randomness.
+            messages: how many messages.
+            puts: version of each object that exists.
         """
         objects = len(self._keys)
         named = self._keys + chance.choices(self._keys, k=messages - objects)
@@ -94,7 +96,7 @@ class Inputs:
                 about = {"key": key, "versionId": puts[key]}
                 entity = {"bucket": {"name": "raw"}, "object": about}
                 body = json.dumps({"Records": [{"s3": entity}]})
-            # each object is named by one good message at least
+            # at least one good message names each object
             if number >= objects and chance.random() < BAD:
                 body = f"poison {number}"
             if body.startswith("poison") or key in self._hopeless:
@@ -122,23 +124,23 @@ class Inputs:
 
 
 def soak(project: Project, seed: int, messages: int = 2000, objects: int = 200) -> str:
-    """Run it once on a project whose shim runs; return the summary.
+    """Run once on a project whose shim runs; return the summary.
 
     Raises:
-        AssertionError: something is there that should not be, or the other way round.
+        AssertionError: the end state differs from the one that the inputs imply.
     """
     began, chance = monotonic(), random.Random(seed)
     inputs = Inputs(chance, objects)
-    told: Counter[str] = Counter()
-    inputs.tell(chance, messages, put(project, inputs.files))
-    send(project, *inputs.messages)
-    with visibility(project, 6):
-        hindered = run_with_faults(project, chance, told)
-        told["redriven"] = redrive(project, inputs.dead)
+    counts: Counter[str] = Counter()
+    inputs.make_messages(chance, messages, put(project, inputs.files))
+    send_messages(project, *inputs.messages)
+    with visibility_timeout(project, 6):
+        faulted = run_with_faults(project, chance, counts)
+        counts["redriven"] = redrive(project, inputs.dead)
         with ExitStack() as stack:
-            calm = [worker(project, *CALM) for _ in range(WORKERS)]
+            calm = [start_worker(project, *CALM) for _ in range(WORKERS)]
             for each in map(stack.enter_context, calm):
-                assert each.process.wait(MINUTE) == 0, each.said
+                assert each.process.wait(MINUTE) == 0, each.output
     compare(project, inputs)
     return SUMMARY.format(
         seed=seed,
@@ -146,10 +148,10 @@ def soak(project: Project, seed: int, messages: int = 2000, objects: int = 200) 
         messages=messages,
         objects=objects,
         seconds=monotonic() - began,
-        kills=told["kills"],
-        ended=told["ended"],
-        hindered=hindered,
-        redriven=told["redriven"],
+        kills=counts["kills"],
+        ended=counts["ended"],
+        faulted=faulted,
+        redriven=counts["redriven"],
         rows=len(inputs.rows),
         rejects=len(inputs.rejects),
         dead=inputs.dead.total(),
@@ -157,11 +159,11 @@ def soak(project: Project, seed: int, messages: int = 2000, objects: int = 200) 
 
 
 def put(project: Project, files: dict[str, str]) -> dict[str, str]:
-    """Empty tables and queues; put the objects there, and return their versions."""
+    """Empty tables and queues, put the objects, and return their versions."""
     for table in ("clicks", "loads", "rejects"):
-        project.change(f"DELETE FROM {table}")
-    dead_letters(project)
-    client(project, "sqs").purge_queue(QueueUrl=queue(project))
+        project.query(f"DELETE FROM {table}")
+    take_dead_letters(project)
+    client(project, "sqs").purge_queue(QueueUrl=queue_url(project))
     put_object = client(project, "s3").put_object
     return {
         key: put_object(Bucket="raw", Key=key, Body=text.encode())["VersionId"]
@@ -169,17 +171,19 @@ def put(project: Project, files: dict[str, str]) -> dict[str, str]:
     }
 
 
-def run_with_faults(project: Project, chance: random.Random, told: Counter[str]) -> int:
-    """Let workers empty the queue under faults; return how many requests were hindered.
+def run_with_faults(
+    project: Project, chance: random.Random, counts: Counter[str]
+) -> int:
+    """Let workers empty the queue under faults; return how many requests failed.
 
-    Whether a request is hindered is drawn for each. After some of them, or when
-    nothing goes on, a worker is killed and another started, or the database ends all
-    connections: so a slow machine has no more faults than a fast one.
+    Each request fails by chance. After some requests, or some seconds without any, a
+    worker is killed and replaced, or the database ends all connections. So a slow
+    machine has as many faults as a fast one.
     """
     upstream = project.shim_environment()["AWS_ENDPOINT_URL"]
 
-    def rule(call: Call) -> Deed:
-        if chance.random() >= HINDERED:
+    def rule(call: Call) -> Fault:
+        if chance.random() >= FAULTED:
             return None
         if call.operation == "GetObject" and chance.random() < 0.5:
             return Cut(chance.randrange(500))
@@ -188,33 +192,34 @@ def run_with_faults(project: Project, chance: random.Random, told: Counter[str])
     pause = Event()
     with Proxy(upstream, rule) as proxy, ExitStack() as stack:
         words = (f"--s3_endpoint={proxy.url}", f"--sqs_endpoint={proxy.url}", *HASTY)
-        workers = [worker(project, *words) for _ in range(WORKERS)]
+        workers = [start_worker(project, *words) for _ in range(WORKERS)]
         try:
             deadline = monotonic() + 10 * MINUTE
-            while any(waiting(project)):
-                assert monotonic() < deadline, workers[0].said
-                until = len(proxy.calls) + chance.randint(1, SOME)
-                patience = monotonic() + PATIENCE
-                while monotonic() < patience and len(proxy.calls) < until:
+            while any(count_messages(project)):
+                assert monotonic() < deadline, workers[0].output
+                until = len(proxy.calls) + chance.randint(1, MOST_REQUESTS)
+                end = monotonic() + MOST_SECONDS
+                while monotonic() < end and len(proxy.calls) < until:
                     pause.wait(0.1)
                 if chance.random() < 0.2:
                     end_connections(project)
-                    told["ended"] += 1
+                    counts["ended"] += 1
                 else:
-                    place = chance.randrange(WORKERS)
-                    workers[place].process.kill()
-                    workers[place].process.wait()
-                    workers[place] = worker(project, *words)
-                    told["kills"] += 1
+                    number = chance.randrange(WORKERS)
+                    workers[number].process.kill()
+                    workers[number].process.wait()
+                    workers[number] = start_worker(project, *words)
+                    counts["kills"] += 1
         finally:
             for each in workers:
                 stack.push(each)
         for each in workers:
             each.process.terminate()
         for each in workers:
-            is_begun = each.process.wait(MINUTE) == 0
-            assert is_begun or not each.said, each.said
-        return len(proxy.hindered)
+            # one that had not started yet dies of the signal
+            is_clean = each.process.wait(MINUTE) == 0
+            assert is_clean or not each.output, each.output
+        return len(proxy.faulted)
 
 
 def end_connections(project: Project) -> None:
@@ -228,27 +233,28 @@ def end_connections(project: Project) -> None:
     connections = project.query(
         "SELECT id FROM information_schema.processlist WHERE id <> connection_id()"
     )
-    for (number,) in connections:
-        project.change(f"KILL {number}", check=False)  # it may have gone by itself
+    for [number] in connections:
+        with suppress(*sql_client.Errors):  # it may have ended by itself
+            project.query(f"KILL {number}")
 
 
 def redrive(project: Project, dead: Counter[str]) -> int:
-    """Send all dead letters to the queue again; return how many were good messages."""
-    bodies = dead_letters(project)
-    sqs, url = client(project, "sqs"), queue(project)
+    """Send all dead letters again; return how many of them were good messages."""
+    bodies = take_dead_letters(project)
+    sqs, url = client(project, "sqs"), queue_url(project)
     for body in bodies:
         sqs.send_message(QueueUrl=url, MessageBody=body)
     return (Counter(bodies) - dead).total()
 
 
 def compare(project: Project, inputs: Inputs) -> None:
-    """Compare what is there with what the inputs tell.
+    """Compare the end state with the one that the inputs imply.
 
     Raises:
         AssertionError: they differ.
     """
-    assert waiting(project) == [0, 0]
-    assert Counter(dead_letters(project)) == inputs.dead
+    assert count_messages(project) == [0, 0]
+    assert Counter(take_dead_letters(project)) == inputs.dead
     ledger = project.query("SELECT object_key, loaded, rejected FROM loads")
     assert sorted(map(tuple, ledger)) == sorted(inputs.ledger)
     rejects = project.query(
@@ -263,12 +269,12 @@ def compare(project: Project, inputs: Inputs) -> None:
 
 
 def checksum(lines: list[str]) -> str:
-    """Return a checksum of lines, whatever their order."""
+    """Return a checksum of lines in any order."""
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
 
 
 def main() -> None:
-    """Run it as often as there is time for, each time with the next seed."""
+    """Run as often as there is time, each time with the next seed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("database", choices=DATABASES)
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from baking import Lint, Project, bake, skip
+from baking import Project, bake, skip
 
 # each value of the other answers occurs once
 COMBINATIONS = [
@@ -38,11 +38,11 @@ OFFLINE = ["unshare", "--user", "--map-root-user", "--net"]
 
 @pytest.mark.parametrize("answers", COMBINATIONS)
 def test_fresh_project_passes_its_checks(
-    answers: dict[str, str], tmp_path: Path, lint: Lint
+    answers: dict[str, str], tmp_path: Path
 ) -> None:
     project = bake(tmp_path, **answers).share_installs().share_layer()
     assert "passed" in project.make("test").stdout
-    lint(project)
+    project.make("lint")
     assert not project.run("git", "status", "--porcelain", "--ignored=no").stdout.count(
         ".venv"
     )

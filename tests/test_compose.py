@@ -1,4 +1,4 @@
-"""The shim by Docker Compose, on a real engine."""
+"""The shim in Docker Compose, on a real engine."""
 
 import os
 import shutil
@@ -8,14 +8,18 @@ from pathlib import Path
 import pytest
 
 from baking import DEADLINE, Project, bake, clean_environment, skip
-from playground import clicks
+from shim_helpers import clicks
 
-# A command that runs another one where an engine answers, for machines without one of
-# their own; it ends with 77 where it cannot.
+# A command that runs another one with a Docker engine, for a machine that has none. It
+# exits with 77 if it cannot.
 ENGINE = os.environ.get("ENGINE", "").split()
-# The same, where a build reaches the network.
+# The same, with a network for builds.
 HOST_ENGINE = os.environ.get("HOST_ENGINE", "").split()
 
+PUT = (
+    "import boto3; "
+    'boto3.client("s3").upload_file("tests/data/large.csv", "raw", "worker/large.csv")'
+)
 SCRIPT = f"""
 set -eu
 make shim SHIM=docker & shim=$!
@@ -36,27 +40,28 @@ docker volume ls --quiet --filter name=shim-
 
 WORKER_SCRIPT = f"""
 set -eu
-export PYTHONPATH=src/common:src BUCKET=raw AWS_ENDPOINT_URL=http://127.0.0.1:4566
-export AWS_REGION=eu-west-1 AWS_ACCESS_KEY_ID=shim AWS_SECRET_ACCESS_KEY=shim
-compose="docker compose --file tests/docker-compose.yml --project-name with-worker"
-$compose --profile worker up --wait
-.venv/bin/python infra/event.py tests/data/large.csv --function worker --project any
+export AWS_ENDPOINT_URL=http://127.0.0.1:4566 AWS_DEFAULT_REGION=eu-west-1
+export AWS_ACCESS_KEY_ID=shim AWS_SECRET_ACCESS_KEY=shim
+export WORKERS=1
+compose="docker compose --file tests/docker-compose.yml"
+$compose up --wait
+.venv/bin/python -c '{PUT}'
 end=$(($(date +%s) + {DEADLINE}))
 until $compose logs worker | grep '"loaded": 1000'; do
   test "$(date +%s)" -lt $end
   sleep 0.1
 done
-$compose --profile worker stop
-$compose --profile worker ps --all --format '{{{{.Service}}}}: {{{{.ExitCode}}}}' worker
-$compose --profile worker down --volumes
-echo what is left:
-docker ps --all --quiet --filter name=with-worker
-docker volume ls --quiet --filter name=with-worker
+$compose stop
+$compose ps --all --format '{{{{.Service}}}}: {{{{.ExitCode}}}}' worker
+$compose down --volumes
+echo remaining:
+docker ps --all --quiet --filter name=shim-
+docker volume ls --quiet --filter name=shim-
 """
 
 
-def engines_run(script: str, project: Project, engine: list[str] = ENGINE) -> str:
-    """Run a script where an engine answers; return all that it said."""
+def run_with_engine(script: str, project: Project, engine: list[str] = ENGINE) -> str:
+    """Run a script with a Docker engine; return its output and errors."""
     if not engine and (
         not shutil.which("docker")
         or subprocess.run(["docker", "info"], capture_output=True).returncode != 0
@@ -77,23 +82,21 @@ def engines_run(script: str, project: Project, engine: list[str] = ENGINE) -> st
 
 
 @pytest.mark.parametrize("database", ["postgres", "mysql"])
-def test_compose_runs_shim_and_worker_and_nothing_is_left(
-    database: str, tmp_path: Path
-) -> None:
-    project = bake(tmp_path, database=database).share_installs()
-    image = f"worker-{database}"
-    build = f"make image FUNC=worker IMAGE={image} DOCKER_ARGS=--network=host"
-    engines_run(build, project, HOST_ENGINE)
+def test_compose_runs_shim_and_worker(database: str, tmp_path: Path) -> None:
+    project = bake(tmp_path, project_slug=database, database=database)
+    project.share_installs()
+    build = "make image FUNC=worker DOCKER_ARGS=--network=host"
+    run_with_engine(build, project, HOST_ENGINE)
     lines = clicks(100).splitlines()
     lines[3] = f"4,{'x' * 65},/,,2026-01-05 08:00:00"
     lines[5] = "six,anna,/,,2026-01-05 08:00:00"
     (project.path / "refused.csv").write_text("\n".join(lines), encoding="utf-8")
-    # both by one engine, which takes longer to start than either
-    between = f"echo the worker:; export IMAGE={image}"
-    said = engines_run("\n".join((SCRIPT, between, WORKER_SCRIPT)), project)
-    by_shim, by_worker = said.split("the worker:\n")
+    # both with one engine, which takes longer to start than either
+    between = f"echo the worker:; export IMAGE={database}/worker"
+    output = run_with_engine("\n".join((SCRIPT, between, WORKER_SCRIPT)), project)
+    by_shim, by_worker = output.split("the worker:\n")
     assert "10 rows in, 10 rows out" in by_shim
     assert '"loaded": 98, "rejected": 2' in by_shim
-    # what is listed after that would be containers and volumes that are left
+    # remaining containers and volumes would be listed after that
     assert by_shim.endswith("s3://raw/worker/refused.csv\n")
-    assert by_worker.endswith("worker: 0\nwhat is left:\n")
+    assert by_worker.endswith("worker: 0\nremaining:\n")

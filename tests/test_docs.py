@@ -1,4 +1,4 @@
-"""What the docs tell is what the tests and the code do."""
+"""Links, targets, JSON, badges and generated pages of the docs are correct."""
 
 import json
 import re
@@ -10,22 +10,21 @@ from urllib.parse import unquote
 import pytest
 
 from baking import ROOT, TEMPLATE, Project, bake
-from matrix import PAGE, page
+from faults_page import PAGE, page
 
 ANSWERS = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
 LINK = re.compile(r"\]\((?:<([^>]+)>|([^)\s]+))\)")
 DEVCONTAINER = ".devcontainer/devcontainer.json"
-# Words that pages tell of before they are there.
 FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 
 
-def test_table_of_faults_is_that_of_the_tests() -> None:
+def test_faults_page_is_up_to_date() -> None:
     assert PAGE.read_text(encoding="utf-8") == page(), "run: make faults"
 
 
 @pytest.fixture(scope="module")
 def projects(tmp_path_factory: pytest.TempPathFactory) -> list[Project]:
-    """Return projects that have each answer to the questions that bring pages."""
+    """Projects that together have each answer that adds pages."""
     count = max(len(ANSWERS["iac"]), len(ANSWERS["ci"]))
     return [
         bake(
@@ -38,14 +37,14 @@ def projects(tmp_path_factory: pytest.TempPathFactory) -> list[Project]:
 
 
 def pages(folder: Path) -> list[Path]:
-    """Return the pages of a folder, but for what is built and for the project's."""
+    """Return the pages of a directory, without those of builds and of the template."""
     found = [path.relative_to(folder) for path in folder.rglob("*.md")]
     foreign = {".build", ".venv", TEMPLATE.name}
     return [folder / path for path in found if not foreign & set(path.parts)]
 
 
 def anchors(path: Path) -> set[str]:
-    """Return the anchors that a forge gives to the headings of a page."""
+    """Return the anchors of a page's headings, as GitHub makes them."""
     text = FENCED.sub("", path.read_text(encoding="utf-8"))
     headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     return {
@@ -54,7 +53,7 @@ def anchors(path: Path) -> set[str]:
 
 
 def broken_links(path: Path) -> Iterator[str]:
-    """Yield the links of a page that lead nowhere; those to the web are not asked."""
+    """Yield the broken links of a page; links to the web are not checked."""
     text = FENCED.sub("", path.read_text(encoding="utf-8"))
     for inner, plain in LINK.findall(text):
         target, _, anchor = unquote(inner or plain).partition("#")
@@ -65,13 +64,13 @@ def broken_links(path: Path) -> Iterator[str]:
             yield f"{path.name}: {inner or plain}"
 
 
-def test_links_of_the_template_lead_somewhere() -> None:
+def test_links_of_template_resolve() -> None:
     found = pages(ROOT)
     assert {"README.md", "decisions.md"} <= {path.name for path in found}
     assert not [link for path in found for link in broken_links(path)]
 
 
-def test_links_of_a_project_lead_somewhere(projects: list[Project]) -> None:
+def test_links_of_project_resolve(projects: list[Project]) -> None:
     for project in projects:
         found = pages(project.path)
         assert {"README.md", "pattern.md", "upgrading.md"} <= {
@@ -80,17 +79,17 @@ def test_links_of_a_project_lead_somewhere(projects: list[Project]) -> None:
         assert not [link for path in found for link in broken_links(path)]
 
 
-def test_words_that_a_project_tells_of_are_there(projects: list[Project]) -> None:
+def test_make_targets_in_docs_exist(projects: list[Project]) -> None:
     for project in projects:
-        said = project.make("--print-data-base", "--question", check=False).stdout
-        known = set(re.findall(r"^([a-z][\w-]*):", said, re.MULTILINE))
+        output = project.make("--print-data-base", "--question", check=False).stdout
+        known = set(re.findall(r"^([a-z][\w-]*):", output, re.MULTILINE))
         for path in [*pages(project.path), project.path / DEVCONTAINER]:
             text = path.read_text(encoding="utf-8")
-            told = re.findall(r"(?:[`\"]|^|&& )make ([a-z_]+)", text, re.MULTILINE)
-            assert set(told) <= known, path.name
+            named = re.findall(r"(?:[`\"]|^|&& )make ([a-z_]+)", text, re.MULTILINE)
+            assert set(named) <= known, path.name
 
 
-def test_json_that_a_project_tells_of_is_json(projects: list[Project]) -> None:
+def test_json_in_docs_is_valid(projects: list[Project]) -> None:
     for project in projects:
         for path in pages(project.path):
             text = path.read_text(encoding="utf-8")
@@ -100,7 +99,7 @@ def test_json_that_a_project_tells_of_is_json(projects: list[Project]) -> None:
                 assert json.loads(block.replace(f"\n{indent}", "\n")), path.name
 
 
-def test_pages_that_the_readme_lists_are_all(projects: list[Project]) -> None:
+def test_readme_lists_all_pages(projects: list[Project]) -> None:
     for project in projects:
         text = (project.path / "README.md").read_text(encoding="utf-8")
         listed = set(re.findall(r"\]\(docs/([\w-]+\.md)\)", text))
@@ -108,12 +107,12 @@ def test_pages_that_the_readme_lists_are_all(projects: list[Project]) -> None:
         assert there - {"roles.md"} == listed
 
 
-def test_badges_are_true(tmp_path: Path) -> None:
+def test_badges_are_correct(tmp_path: Path) -> None:
     for license_ in ANSWERS["license"]:
         project = bake(tmp_path, project_slug=f"p{len(license_)}", license=license_)
         text = (project.path / "README.md").read_text(encoding="utf-8")
-        [told] = re.findall(r"badge/license-(.+)-blue", text)
-        assert told.replace("--", "-") == license_
+        [badge] = re.findall(r"badge/license-(.+)-blue", text)
+        assert badge.replace("--", "-") == license_
         metadata = tomllib.loads((project.path / "pyproject.toml").read_text())
         [least] = re.findall(r"badge/python-(.+)%20or%20later-blue", text)
         assert metadata["project"]["requires-python"] == f">={least}"
@@ -122,19 +121,19 @@ def test_badges_are_true(tmp_path: Path) -> None:
     assert (ROOT / "LICENSE").read_text(encoding="utf-8").startswith("MIT License")
     workflow = (ROOT / ".github/workflows/test.yml").read_text(encoding="utf-8")
     tested = re.findall(r"^ +(3\.\d+)$", workflow, re.MULTILINE)
-    [told] = re.findall(r"badge/python-(.+)-blue", text)
-    assert unquote(told).split(" | ") == sorted(tested)
+    [badge] = re.findall(r"badge/python-(.+)-blue", text)
+    assert unquote(badge).split(" | ") == sorted(tested)
 
 
-def test_answers_are_those_that_the_readme_tells() -> None:
+def test_readme_lists_all_answers() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     for name, values in ANSWERS.items():
         if isinstance(values, list) and not name.startswith("_"):
-            told = ", ".join(f"`{value}`" for value in values)
-            assert f"| `{name}` | {told} |" in text
+            listed = ", ".join(f"`{value}`" for value in values)
+            assert f"| `{name}` | {listed} |" in text
 
 
-def test_version_is_the_first_one_of_the_changelog() -> None:
+def test_version_is_in_changelog() -> None:
     text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     version, date = re.findall(r"^## (\S+) - (\S+)$", text, re.MULTILINE)[0]
     assert version == ANSWERS["_version"]

@@ -1,22 +1,22 @@
-"""What becomes of wrong settings, on real servers."""
+"""Faults of settings: unknown, missing or wrong ones, and secrets in logs."""
 
 from baking import DEADLINE, Project
-from playground import (
+from shim_helpers import (
     clicks,
-    count_from,
-    dead_letters,
+    count_clicks,
+    count_loaded,
+    count_messages,
     drain,
     drop,
     fault,
     is_postgres,
-    rows_of,
-    waiting,
-    worker,
+    start_worker,
+    take_dead_letters,
 )
 
 CONFIG = "table: clicks\ncolumns: [click_id, visitor, page, referrer, clicked_at]\n"
 NO_NUMBER = "--poll_batch_size: 'many' is no whole number from 1 to 10"
-# configuration file, environment, command line, what is told
+# settings file, environment, command line, expected text
 MISTAKES: list[tuple[str, dict[str, str], str, str]] = [
     (CONFIG + "delimeter: ;", {}, "", "--delimeter=;"),
     (CONFIG, {}, "--delimeter=;", "--delimeter=;"),
@@ -39,35 +39,37 @@ MISTAKES: list[tuple[str, dict[str, str], str, str]] = [
 
 
 @fault(
-    "a setting that is unknown, missing or of the wrong type, in the configuration "
-    "file, the environment or the command line",
-    "one sentence, exit code not 0, no message is taken",
+    "an unknown, missing or wrongly typed setting, in the settings file, the "
+    "environment or on the command line",
+    "one sentence and exit code 2; no message is received",
 )
-def test_mistake_is_told_in_a_sentence(shimmed: Project) -> None:
-    shimmed.make("build", "TARGET=local")
+def test_wrong_setting_gets_one_sentence(shimmed: Project) -> None:
+    shimmed.make("build", "TARGET=ecs")
     key = drop(shimmed, "waits.csv", clicks(1, first=190_000))
     config = shimmed.path / ".build/local/worker/config.yml"
     kept = config.read_text(encoding="utf-8")
     try:
-        for text, environment, words, told in MISTAKES:
+        for text, environment, words, expected in MISTAKES:
             config.write_text(text, encoding="utf-8")
-            with worker(shimmed, "--drain", *words.split(), **environment) as wrong:
-                assert wrong.process.wait(DEADLINE) == 2, wrong.said
-            assert wrong.said.startswith("error: "), wrong.said
-            assert wrong.said.count("\n") == 1, wrong.said
-            assert told in wrong.said
+            with start_worker(
+                shimmed, "--drain", *words.split(), **environment
+            ) as wrong:
+                assert wrong.process.wait(DEADLINE) == 2, wrong.output
+            assert wrong.output.startswith("error: "), wrong.output
+            assert wrong.output.count("\n") == 1, wrong.output
+            assert expected in wrong.output
     finally:
         config.write_text(kept, encoding="utf-8")
-    assert waiting(shimmed) == [1, 0]
+    assert count_messages(shimmed) == [1, 0]
     drain(shimmed)
-    assert rows_of(shimmed, key) == 1
+    assert count_loaded(shimmed, key) == 1
 
 
 @fault(
     "a setting in all three places",
-    "the command line goes before the environment, which goes before the file",
+    "the command line overrides the environment, which overrides the file",
 )
-def test_settings_come_from_file_then_environment_then_command_line(
+def test_settings_override_in_order(
     shimmed: Project,
 ) -> None:
     for number, (delimiter, words, environment) in enumerate(
@@ -80,12 +82,12 @@ def test_settings_come_from_file_then_environment_then_command_line(
         line = clicks(1, first=9200 + number, delimiter=delimiter)
         key = drop(shimmed, f"delimiter-{number}.csv", line)
         shimmed.make("run", "FUNC=worker", f"RUN_ARGS=--drain{words}", env=environment)
-        assert rows_of(shimmed, key) == 1
+        assert count_loaded(shimmed, key) == 1
 
 
 PASSWORD = 'hunter2-"quoted"-ü'
-# Programs that make a database user with that password.
-MARK = {
+# Programs that create a database user with that password.
+CREATE_USER = {
     "postgres": """
 import os, psycopg, sys
 names = {"host": "DB_HOST", "port": "DB_PORT", "dbname": "DB_NAME", "user": "DB_USER"}
@@ -104,11 +106,11 @@ cursor.execute("GRANT ALL ON main.* TO marked@'127.0.0.1'")
 
 
 @fault(
-    "success, failure, a wrong password, at `--log_level=DEBUG`",
-    "no log and no traceback shows the password",
+    "success, failure and a wrong password with `--log_level=DEBUG`",
+    "no log line and no traceback shows the password",
 )
-def test_password_shows_nowhere(shimmed: Project) -> None:
-    program = MARK["postgres" if is_postgres(shimmed) else "mysql"]
+def test_password_is_never_logged(shimmed: Project) -> None:
+    program = CREATE_USER["postgres" if is_postgres(shimmed) else "mysql"]
     words = (".venv/bin/python", "-c", program, PASSWORD)
     shimmed.run(*words, env=shimmed.shim_environment())
     for first, log_format in ((195_000, "json"), (196_000, "text")):
@@ -118,12 +120,12 @@ def test_password_shows_nowhere(shimmed: Project) -> None:
         runs = ["--drain --retry_delay=0", "--event=tests/data/event.json"]
         for run, password in zip(runs, (PASSWORD, f"{PASSWORD}?"), strict=True):
             user = {"DB_USER": "marked", "DB_PASS": password}
-            with worker(shimmed, *run.split(), *log, **user) as tried:
+            with start_worker(shimmed, *run.split(), *log, **user) as tried:
                 tried.process.wait(DEADLINE)
-            assert "hunter2" not in tried.said
-            assert "Traceback" in tried.said
-            is_wrong = "DatabaseAwayError: the database is away: " in tried.said
+            assert "hunter2" not in tried.output
+            assert "Traceback" in tried.output
+            is_wrong = "DatabaseAwayError: the database is away: " in tried.output
             assert is_wrong == (password != PASSWORD)
-            assert ("botocore" in tried.said) or is_wrong
-        assert count_from(shimmed, first, 10) == 3
-    assert len(dead_letters(shimmed)) == 2
+            assert ("botocore" in tried.output) or is_wrong
+        assert count_clicks(shimmed, first, 10) == 3
+    assert len(take_dead_letters(shimmed)) == 2

@@ -12,7 +12,7 @@ import botocore.session
 import pytest
 from jinja2 import Environment
 
-from baking import ROOT, Lint, Project, bake, clean_environment, cookiecutter
+from baking import ROOT, Project, bake, clean_environment, cookiecutter
 
 GOOD: dict[str, Any] = {
     "project_name": "Click Loader",
@@ -130,7 +130,7 @@ def test_wrong_answer_leaves_no_directory(answer: str, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_odd_answers_stay_as_typed(tmp_path: Path, lint: Lint) -> None:
+def test_odd_answers_stay_as_typed(tmp_path: Path) -> None:
     project = bake(tmp_path, project_name=ODD, description=ODD, author=ODD)
     text = (project.path / "pyproject.toml").read_text(encoding="utf-8")
     metadata = tomllib.loads(text)["project"]
@@ -139,7 +139,7 @@ def test_odd_answers_stay_as_typed(tmp_path: Path, lint: Lint) -> None:
     assert ODD in (project.path / "LICENSE").read_text(encoding="utf-8")
     assert re.fullmatch(r"[a-z0-9-]+", metadata["name"])
     project.share_installs().make("test")
-    lint(project)
+    project.make("lint")
 
 
 def test_only_the_chosen_tree_is_copied(tmp_path: Path) -> None:

@@ -230,8 +230,8 @@ def test_cdk_is_installed(tmp_path: Path) -> None:
 
 
 def test_unknown_environment_is_refused(project: Project) -> None:
-    said = install(project, ".venv-other", check=False)
-    assert said.startswith("'.venv-other' is not a virtual environment")
+    output = install(project, ".venv-other", check=False)
+    assert output.startswith("'.venv-other' is not a virtual environment")
 
 
 def test_missing_ensurepip_names_the_remedy(project: Project) -> None:
@@ -255,15 +255,15 @@ def test_odd_path_works(tmp_path: Path, character: str) -> None:
 
 
 def test_colon_in_path_is_refused(tmp_path: Path) -> None:
-    said = install(bake(tmp_path / "a:b"), check=False)
-    assert "contains ':'" in said
-    assert "Traceback" not in said
+    output = install(bake(tmp_path / "a:b"), check=False)
+    assert "contains ':'" in output
+    assert "Traceback" not in output
 
 
 def test_home_need_not_be_writable(project: Project) -> None:
-    said = install(project, env={"HOME": "/dev/null", "XDG_CACHE_HOME": ""})
-    assert "is not writable" in said
-    assert "Traceback" not in said
+    output = install(project, env={"HOME": "/dev/null", "XDG_CACHE_HOME": ""})
+    assert "is not writable" in output
+    assert "Traceback" not in output
     project.run(".venv/bin/python", "-m", "pytest", "--version")
 
 
@@ -271,9 +271,9 @@ def test_unreachable_index_is_one_sentence(project: Project) -> None:
     nowhere = "http://127.0.0.1:1/simple"
     env = {"PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": nowhere, "PIP_RETRIES": "0"}
     env |= {"PIP_FIND_LINKS": "", "XDG_CACHE_HOME": str(project.path.parent)}
-    said = install(project, env=env, check=False)
-    assert said.rstrip().endswith("pip failed with exit code 1, see above.")
-    assert "Traceback" not in said
+    output = install(project, env=env, check=False)
+    assert output.rstrip().endswith("pip failed with exit code 1, see above.")
+    assert "Traceback" not in output
     assert (project.path / ".venv" / "pyvenv.cfg").stat().st_mtime == 0
 
 
@@ -438,8 +438,8 @@ def test_hook_stops_a_commit(checked: Project) -> None:
     makefile = checked.path / "Makefile"
     makefile.write_text(makefile.read_text().replace("@echo", "@false"))
     git(checked.path, "add", ".")
-    said = git(checked.path, "commit", "--message=first", check=False)
-    assert "Failed" in said
+    output = git(checked.path, "commit", "--message=first", check=False)
+    assert "Failed" in output
     assert git(checked.path, "log", check=False).startswith("fatal")
 
 
@@ -528,9 +528,9 @@ def test_unwritable_hooks_are_reported(checked: Project) -> None:
     hooks = checked.path / ".git" / "hooks"
     shutil.rmtree(hooks, ignore_errors=True)
     hooks.touch()
-    said = install_hook(checked)
-    assert said.count("\n") == 1
-    assert "Traceback" not in said
+    output = install_hook(checked)
+    assert output.count("\n") == 1
+    assert "Traceback" not in output
 
 
 def test_hook_works_without_home(checked: Project) -> None:

@@ -1,9 +1,9 @@
-"""The same messages through all environments: the claim of the pattern."""
+"""`make parity`: the same messages end alike in all four environments."""
 
 import pytest
 
 from baking import Project
-from playground import client, on_each_database
+from shim_helpers import client, on_each_database
 
 EXPECTED = {
     "good": "50 rows, 0 rejected",
@@ -22,17 +22,17 @@ EXPECTED = {
 
 
 def cells(page: str) -> dict[str, list[str]]:
-    """Return the table of a page: by their names, the facts of each environment."""
+    """Return the table of a page: for each name, a cell for each environment."""
     lines = [line for line in page.splitlines() if line.startswith("| ")]
     table = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
     return {name: facts for name, *facts in table}
 
 
 @on_each_database
-def test_end_states_are_equal_in_all_environments(shimmed: Project) -> None:
-    said = shimmed.make("parity").stdout
+def test_environments_end_in_equal_states(shimmed: Project) -> None:
+    output = shimmed.make("parity").stdout
     page = (shimmed.path / ".build/parity.md").read_text(encoding="utf-8")
-    assert page in said
+    assert page in output
     assert "All are equal." in page
     table = cells(page)
     assert table[""] == ["unit context", "command line", "Lambda", "container"]
@@ -48,7 +48,7 @@ def test_end_states_are_equal_in_all_environments(shimmed: Project) -> None:
 
 
 @pytest.mark.parametrize("shimmed", ["postgres"], indirect=True)
-def test_function_that_minds_its_environment_is_found(shimmed: Project) -> None:
+def test_environment_specific_function_is_detected(shimmed: Project) -> None:
     worker = shimmed.path / "src/func/worker.py"
     text = worker.read_text(encoding="utf-8")
     cheat = '__import__("os").environ.get("AWS_LAMBDA_FUNCTION_NAME")'

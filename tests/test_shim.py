@@ -24,11 +24,17 @@ from baking import (
     bake,
     clean_environment,
     free_port,
-    need_server,
     skip,
     wait_until,
 )
-from playground import DATABASES, client, on_each_database, queue, waiting
+from shim_helpers import (
+    DATABASES,
+    client,
+    count_messages,
+    on_each_database,
+    queue_url,
+    require_server,
+)
 
 FULL_DISK = "mount -t tmpfs -o size=1m none .shim"
 DOWNLOAD = "import threading; from tests.shim import mariadb_packages as packages; "
@@ -44,7 +50,7 @@ sys.exit(supervisor.run(sys.argv[1:], threading.Event()))
 @pytest.fixture(params=DATABASES)
 def stopped(request: pytest.FixtureRequest, tmp_path: Path) -> Project:
     """A project for each database, whose shim is not running."""
-    need_server(request.param)
+    require_server(request.param)
     return bake(tmp_path, database=request.param).share_installs()
 
 
@@ -103,8 +109,8 @@ def test_ctrl_c_before_ready_leaves_nothing(stopped: Project, moment: str) -> No
         shim.wait_until((stopped.path / ".shim" / moment).exists)
         os.killpg(shim.process.pid, signal.SIGINT)
         shim.process.wait(DEADLINE)
-    assert "The shim was stopped before it was ready.\n" in shim.said
-    assert "Traceback" not in shim.said
+    assert "The shim was stopped before it was ready.\n" in shim.output
+    assert "Traceback" not in shim.output
     assert leftovers(stopped) == []
     assert processes_of(stopped) == []
 
@@ -112,7 +118,7 @@ def test_ctrl_c_before_ready_leaves_nothing(stopped: Project, moment: str) -> No
 def test_sigterm_stops_the_target_of_for(stopped: Project) -> None:
     words = ("shim", "SHIM=process", *ports(), "FOR=run FUNC=worker")
     with stopped.start(*words) as shim:
-        shim.wait_until(lambda: "polling http" in shim.said)
+        shim.wait_until(lambda: "polling http" in shim.output)
         listed = subprocess.check_output(["ps", "-eo", "pid=,args=", "-ww"], text=True)
         [pid] = [
             line.split()[0]
@@ -141,9 +147,9 @@ def test_full_disk_is_reported_before_anything_starts(stopped: Project) -> None:
     (stopped.path / ".shim").mkdir()
     script = f"{FULL_DISK} && python3 tests/shim/shim.py {options()}; ls .shim"
     with namespace_or_skip() as words:
-        said = stopped.run(*words, "sh", "-c", script).stdout
-    assert said.startswith("shim: the shim needs 250 MB in ")
-    assert said.count("\n") == 1
+        output = stopped.run(*words, "sh", "-c", script).stdout
+    assert output.startswith("shim: the shim needs 250 MB in ")
+    assert output.count("\n") == 1
 
 
 @pytest.mark.parametrize("blocks", [0, 40])
@@ -322,7 +328,7 @@ def test_postgres_refuses_a_path_with_shell_characters(
     [("postgres", "with space"), ("mysql", "with space"), ("mysql", "a$b\"c'd`e")],
 )
 def test_shim_runs_in_an_unusual_path(tmp_path: Path, database: str, name: str) -> None:
-    need_server(database)
+    require_server(database)
     folder = tmp_path / name
     folder.mkdir()
     project = bake(folder, database=database).share_installs()
@@ -342,16 +348,18 @@ def test_added_function_sends_no_message_to_the_others(
     assert shimmed.run(*words, env=environment).stdout == "[]\n"
     function.touch()
     try:
-        said = shimmed.run(*words, env=environment).stdout
-        assert said == "['second-pending', 'second-dead-letter']\n"
+        output = shimmed.run(*words, env=environment).stdout
+        assert output == "['second-pending', 'second-dead-letter']\n"
         assert shimmed.run(*words, env=environment).stdout == "[]\n"
         client(shimmed, "s3").put_object(Bucket="raw", Key="second/a", Body=b"")
-        wait_until(lambda: waiting(shimmed, "second-pending")[0] == 1, "a message")
-        assert waiting(shimmed) == [0, 0]
+        wait_until(
+            lambda: count_messages(shimmed, "second-pending")[0] == 1, "a message"
+        )
+        assert count_messages(shimmed) == [0, 0]
     finally:
         function.unlink()
         for name in ("second-pending", "second-dead-letter"):
-            client(shimmed, "sqs").delete_queue(QueueUrl=queue(shimmed, name))
+            client(shimmed, "sqs").delete_queue(QueueUrl=queue_url(shimmed, name))
 
 
 def test_docker_mode_installs_nothing(tmp_path: Path) -> None:
@@ -378,15 +386,15 @@ def test_mysql_shim_downloads_a_server_once(tmp_path: Path, lists: str) -> None:
         config = tmp_path / "apt.conf"
         config.write_text('Dir::State::Lists "/nonexistent/lists";\n')
         environment["APT_CONFIG"] = str(config)
-    said = []
+    output = []
     for _ in ("once", "again"):
         arguments = (*options().split(), "--for=sanity_check")
         words = ("python3", "-c", WITHOUT_SERVER, *arguments)
-        said.append(project.run(*words, env=environment).stdout)
-    assert "Downloading MariaDB (about 15 MB, once) to " in said[0]
-    assert "Downloading" not in said[1]
-    assert all("10 rows in, 10 rows out" in each for each in said)
-    assert "%" not in said[0].partition("Ready")[0]  # the bar is for terminals
+        output.append(project.run(*words, env=environment).stdout)
+    assert "Downloading MariaDB (about 15 MB, once) to " in output[0]
+    assert "Downloading" not in output[1]
+    assert all("10 rows in, 10 rows out" in each for each in output)
+    assert "%" not in output[0].partition("Ready")[0]  # the bar is for terminals
 
 
 def test_projects_download_a_server_together(tmp_path: Path) -> None:
@@ -400,8 +408,8 @@ def test_projects_download_a_server_together(tmp_path: Path) -> None:
         Running(project.path, words, environment) as other,
     ):
         codes = [each.process.wait(DEADLINE) for each in (one, other)]
-    assert codes == [0, 0], one.said + other.said
-    assert (one.said + other.said).count("Downloading MariaDB") == 1
+    assert codes == [0, 0], one.output + other.output
+    assert (one.output + other.output).count("Downloading MariaDB") == 1
     names = [path.name for path in (cache / "portable").iterdir()]
     assert len(names) == 2  # the server and the lock
 
@@ -428,8 +436,8 @@ def test_cache_that_is_not_writable_has_a_fallback(tmp_path: Path) -> None:
     project = bake(tmp_path, database="mysql")
     code = "from tests.shim.mariadb_packages import root; print(root())"
     environment = {"XDG_CACHE_HOME": "/dev/null/cache"}
-    said = project.run("python3", "-c", code, env=environment).stdout
-    assert said.startswith(str(project.path / ".shim" / "cache"))
+    output = project.run("python3", "-c", code, env=environment).stdout
+    assert output.startswith(str(project.path / ".shim" / "cache"))
 
 
 def test_missing_mysql_server_is_reported_with_the_remedy(tmp_path: Path) -> None:

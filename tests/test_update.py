@@ -1,4 +1,4 @@
-"""A project takes later versions and other answers, and keeps its own."""
+"""Projects take later versions and other answers, and keep their own changes."""
 
 import json
 import shutil
@@ -18,11 +18,11 @@ GIT = {
     **{f"GIT_{who}_EMAIL": "anna@example.org" for who in ("AUTHOR", "COMMITTER")},
     "GIT_CONFIG_GLOBAL": "/dev/null",
 }
-# What a template's own files become in its versions: replaced text, and what by.
+# Changes of the template in its versions: old and new text.
 VERSIONS: dict[str, dict[str, tuple[str, str]]] = {
     "v0.2.0": {
         "src/func/worker.py": ('"""', '"""Changed by the template. '),
-        "config/worker.yml": ("table: clicks", "table: clicks  # takes the rows"),
+        "config/worker.yml": ("table: clicks", "table: clicks  # for the rows"),
         "docs/pattern.md": ("# The pattern", "# The pattern, again"),
     },
     "v0.3.0": {
@@ -34,7 +34,7 @@ DELIMITER = 'delimiter: ","'
 OWN = '\n\ndef own() -> None:\n    """Do nothing."""\n'
 TABLE = "CREATE TABLE lengths (length BIGINT NOT NULL);\n"
 SECOND = '''\
-"""A function of one's own."""
+"""Another function."""
 
 
 def run(event: str, context: object) -> int:
@@ -44,7 +44,7 @@ def run(event: str, context: object) -> int:
 
 
 def run(folder: Path, *words: str | Path, check: bool = True) -> str:
-    """Run a command in a folder, and return what it said."""
+    """Run a command in a directory; return its output."""
     result = subprocess.run(
         words,
         cwd=folder,
@@ -59,19 +59,19 @@ def run(folder: Path, *words: str | Path, check: bool = True) -> str:
 
 
 def cruft(folder: Path, *words: str | Path, check: bool = True) -> str:
-    """Run cruft in a folder, and return what it said."""
+    """Run cruft in a directory; return its output."""
     return run(folder, Path(sys.executable).with_name("cruft"), *words, check=check)
 
 
 def commit(folder: Path, what: str) -> None:
-    """Commit all that a folder has."""
+    """Commit everything in a directory."""
     run(folder, "git", "add", "--all")
     run(folder, "git", "commit", "--quiet", "--message", what)
 
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a repository of this template that has versions, which are tags."""
+    """Return a repository of this template with a tag for each version."""
     folder = tmp_path_factory.mktemp("template")
     names = run(ROOT, "git", "ls-files", "-z", "-co", "--exclude-standard").split("\0")
     for name in filter(None, names):
@@ -91,7 +91,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def set_version(folder: Path, version: str) -> None:
-    """Commit a version of the template, and tag it."""
+    """Commit and tag a version of the template."""
     path = folder / "cookiecutter.json"
     content = json.loads(path.read_text(encoding="utf-8"))
     content["_version"] = version[1:]
@@ -101,14 +101,14 @@ def set_version(folder: Path, version: str) -> None:
 
 
 def replace(path: Path, old: str, new: str) -> None:
-    """Replace a text of a file, once."""
+    """Replace the first occurrence of a text in a file."""
     text = path.read_text(encoding="utf-8")
     assert old in text
     path.write_text(text.replace(old, new, 1), encoding="utf-8")
 
 
 def create(template: Path, folder: Path, version: str, **answers: str) -> Project:
-    """Make a project as the README tells, and commit it."""
+    """Create a project as the README shows, and commit it."""
     folder.mkdir(exist_ok=True)
     words = ("--no-input", "--default-config", "--checkout", version)
     cruft(folder, "create", template, *words, "--extra-context", json.dumps(answers))
@@ -118,12 +118,12 @@ def create(template: Path, folder: Path, version: str, **answers: str) -> Projec
 
 
 def recorded(project: Project) -> Any:
-    """Return what a project knows of where it comes from."""
+    """Return the answers and the version that a project records."""
     return json.loads((project.path / ".portable.json").read_text(encoding="utf-8"))
 
 
-def make_ones_own(project: Project) -> None:
-    """Change a function and its settings, add a function and a table, and commit."""
+def change_project(project: Project) -> None:
+    """Change a function and its settings, add a function and a table; commit."""
     worker = project.path / "src/func/worker.py"
     worker.write_text(worker.read_text(encoding="utf-8") + OWN, encoding="utf-8")
     settings = project.path / "config/worker.yml"
@@ -135,35 +135,31 @@ def make_ones_own(project: Project) -> None:
     commit(project.path, "Make it ours")
 
 
-def test_project_takes_the_next_version_and_keeps_its_own(
-    template: Path, tmp_path: Path
-) -> None:
+def test_update_keeps_own_changes(template: Path, tmp_path: Path) -> None:
     project = create(template, tmp_path, "v0.1.0", database="postgres")
     assert recorded(project)["_version"] == "0.1.0"
     cruft(project.path, "diff", "--exit-code")
-    make_ones_own(project)
-    said = cruft(project.path, "update", "--skip-apply-ask", "--checkout", "v0.2.0")
-    assert "conflict" not in said
+    change_project(project)
+    output = cruft(project.path, "update", "--skip-apply-ask", "--checkout", "v0.2.0")
+    assert "conflict" not in output
     assert recorded(project)["_version"] == "0.2.0"
     worker = (project.path / "src/func/worker.py").read_text(encoding="utf-8")
     assert worker.startswith('"""Changed by the template. ')
     assert worker.endswith(OWN)
     settings = (project.path / "config/worker.yml").read_text(encoding="utf-8")
     assert 'delimiter: ","  # ours' in settings
-    assert "table: clicks  # takes the rows" in settings
+    assert "table: clicks  # for the rows" in settings
     assert (project.path / "src/func/second.py").read_text(encoding="utf-8") == SECOND
     assert (project.path / "src/lib/added.py").exists()
     assert not (project.path / "docs/writing-functions.md").exists()
     assert "passed" in project.share_installs().make("test").stdout
 
 
-def test_conflict_is_marked_in_the_file_and_the_rest_arrives(
-    template: Path, tmp_path: Path
-) -> None:
+def test_conflict_is_marked_in_the_file(template: Path, tmp_path: Path) -> None:
     project = create(template, tmp_path, "v0.2.0", database="postgres")
-    make_ones_own(project)
-    said = cruft(project.path, "update", "--skip-apply-ask", "--checkout", "v0.3.0")
-    assert "Applied patch to 'config/worker.yml' with conflicts." in said
+    change_project(project)
+    output = cruft(project.path, "update", "--skip-apply-ask", "--checkout", "v0.3.0")
+    assert "Applied patch to 'config/worker.yml' with conflicts." in output
     status = run(project.path, "git", "status", "--porcelain").splitlines()
     assert "UU config/worker.yml" in status
     settings = (project.path / "config/worker.yml").read_text(encoding="utf-8")
@@ -173,18 +169,16 @@ def test_conflict_is_marked_in_the_file_and_the_rest_arrives(
     assert page.startswith("# The pattern, at last")
 
 
-def test_hunk_that_fits_nowhere_is_set_aside_and_the_rest_arrives(
-    template: Path, tmp_path: Path
-) -> None:
+def test_rejected_hunk_is_saved_beside_the_file(template: Path, tmp_path: Path) -> None:
     project = create(template, tmp_path, "v0.1.0", database="postgres")
-    make_ones_own(project)
+    change_project(project)
     cruft(project.path, "update", "--skip-apply-ask", "--checkout", "v0.2.0")
     commit(project.path, "Update")
-    other = Project(tmp_path / "clone")  # which has never seen the template's v0.2.0
+    other = Project(tmp_path / "clone")  # without the objects of the template's v0.2.0
     run(tmp_path, "git", "clone", "--no-local", "--quiet", project.path, other.path)
     project = other
-    said = cruft(project.path, "update", "--skip-apply-ask", "--checkout", "v0.3.0")
-    assert "*.rej files" in said
+    output = cruft(project.path, "update", "--skip-apply-ask", "--checkout", "v0.3.0")
+    assert "*.rej files" in output
     rejected = project.path / "config/worker.yml.rej"
     assert '+delimiter: ","  # theirs' in rejected.read_text(encoding="utf-8")
     settings = (project.path / "config/worker.yml").read_text(encoding="utf-8")
@@ -193,11 +187,11 @@ def test_hunk_that_fits_nowhere_is_set_aside_and_the_rest_arrives(
     assert page.startswith("# The pattern, at last")
 
 
-def test_answers_change_later_and_functions_stay_the_same(
+def test_answers_change_without_touching_functions(
     template: Path, tmp_path: Path
 ) -> None:
     project = create(template, tmp_path / "ours", "v0.1.0")
-    make_ones_own(project)
+    change_project(project)
     functions = read(project.path / "src/func")
     rounds = max(len(ANSWERS[name]) for name in CHOICES)
     for number in range(1, rounds + 1):
@@ -218,13 +212,11 @@ def test_answers_change_later_and_functions_stay_the_same(
     assert "passed" in project.share_installs().make("test").stdout
 
 
-def test_project_that_cookiecutter_made_is_linked_and_takes_the_next_version(
-    template: Path, tmp_path: Path
-) -> None:
+def test_project_made_by_cookiecutter_updates(template: Path, tmp_path: Path) -> None:
     older = tmp_path / "older"
     run(tmp_path, "git", "clone", "--quiet", "--branch", "v0.1.0", template, older)
-    made = cookiecutter(tmp_path / "made", 'author=O\'Neil "x" 数据', source=older)
-    assert made.returncode == 0, made.stderr
+    result = cookiecutter(tmp_path / "made", 'author=O\'Neil "x" 数据', source=older)
+    assert result.returncode == 0, result.stderr
     [path] = (tmp_path / "made").iterdir()
     commit(path, "Begin")
     version = f"v{recorded(Project(path))['_version']}"
@@ -238,7 +230,7 @@ def test_project_that_cookiecutter_made_is_linked_and_takes_the_next_version(
 
 
 def read(folder: Path) -> dict[str, bytes]:
-    """Return the content of all files below a folder, but for git's and cruft's."""
+    """Return the content of all files in a directory, without git's and cruft's."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in folder.rglob("*")

@@ -1,4 +1,4 @@
-"""Draws docs/loops.svg: the words of a project at work, from a real run of them."""
+"""Draw docs/loops.svg: a terminal session with a project, recorded from a real run."""
 
 import io
 import shutil
@@ -15,7 +15,7 @@ from baking import ROOT, TEMPLATE, Project, Running, bake
 PICTURE = TEMPLATE / "docs" / "loops.svg"
 FOLDER = ROOT / ".build" / "loops"
 WIDTH = 96
-# as rich's own, but for fonts of other hosts
+# as rich's own template, without fonts from other hosts
 FORMAT = """\
 <svg viewBox="0 0 {terminal_width} {terminal_height}" xmlns="http://www.w3.org/2000/svg">
 <style>
@@ -44,25 +44,25 @@ FORMAT = """\
 
 
 def draw(project: Project) -> Console:
-    """Run the words, and return a console that has recorded them."""
+    """Run the targets; return a console that has recorded them."""
     console = Console(record=True, width=WIDTH, file=io.StringIO())
 
     def show(
-        terminal: int, word: str, act: Callable[[], str], began: float | None = None
+        terminal: int, command: str, act: Callable[[], str], began: float | None = None
     ) -> None:
         began = began or monotonic()
-        said = act()
-        prompt = Text.assemble((f"{terminal} $ ", "bright_black"), (word, "bold"))
+        output = act()
+        prompt = Text.assemble((f"{terminal} $ ", "bright_black"), (command, "bold"))
         taken = f"{monotonic() - began:.1f} s"
         prompt.append(taken.rjust(WIDTH - len(prompt)), "bright_black")
         console.print(prompt)
-        console.print(Text.from_ansi(said.strip()), style="white", overflow="fold")
+        console.print(Text.from_ansi(output.strip()), style="white", overflow="fold")
         console.print()
 
     def make(*words: str) -> str:
         return project.make(*words).stdout
 
-    make("test")  # compiles what later runs find compiled
+    make("test")  # compiles the modules
     show(1, "make test", lambda: make("test"))
     shim = project.start("shim", "SHIM=process")
     with shim:
@@ -71,25 +71,25 @@ def draw(project: Project) -> Console:
         began = monotonic()
         worker = project.start("run", "FUNC=worker", options)
         with worker:
-            worker.wait_until(lambda: "polling" in worker.said)
+            worker.wait_for("polling")
             event = "FILE=tests/data/large.csv"
             show(1, f"make event {event}", lambda: make("event", event))
             show(3, "make run FUNC=worker", lambda: until(worker, "loaded"), began)
-        show(1, "make sanity_check", lambda: make("sanity_check", "LOG_FORMAT=text"))
+        show(1, "make sanity_check", lambda: make("sanity_check"))
         show(1, "make parity | tail -n 1", lambda: make("parity").splitlines()[-1])
     return console
 
 
 def until(running: Running, text: str) -> str:
-    """Return what a word has said, once it has said a text."""
-    running.wait_until(lambda: text in running.said)
-    return running.said
+    """Return a command's output once it has printed a text."""
+    running.wait_for(text)
+    return running.output
 
 
 def main() -> None:
-    """Draw."""
+    """Draw the picture."""
     shutil.rmtree(FOLDER, ignore_errors=True)
-    console = draw(bake(FOLDER, database="postgres").share_installs())
+    console = draw(bake(FOLDER).share_installs())
     picture = console.export_svg(code_format=FORMAT, unique_id="loops")
     for private in (str(ROOT), socket.gethostname()):
         assert private not in picture, private

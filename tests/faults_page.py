@@ -1,4 +1,4 @@
-"""Writes docs/faults.md: the faults that tests inject, and what must hold."""
+"""Write docs/faults.md: the faults that tests inject, and their outcomes."""
 
 import importlib
 import sys
@@ -9,25 +9,25 @@ PAGE = ROOT / "docs" / "faults.md"
 HEAD = """\
 # Faults
 
-Each of these is injected for real, on PostgreSQL and on MySQL or MariaDB, with
-MiniStack as S3 and SQS. The table is made of the tests: `make faults`.
+Each of these faults is injected for real, on PostgreSQL and on MySQL or MariaDB, with
+MiniStack as S3 and SQS. `make faults` generates this table from the tests.
 
-| fault | what holds | test |
+| fault | outcome | test |
 |---|---|---|
 """
 
 
 def page() -> str:
-    """Return the page."""
+    """Return the page as Markdown."""
     lines = []
     for path in sorted(ROOT.glob("tests/test_*.py")):
         module = importlib.import_module(path.stem)
         for name, test in vars(module).items():
             for mark in getattr(test, "pytestmark", []):
                 if mark.name == "fault":
-                    what, holds = mark.args
+                    fault, outcome = mark.args
                     source = f"[`{name}`](../tests/{path.name})"
-                    lines.append(f"| {what} | {holds} | {source} |\n")
+                    lines.append(f"| {fault} | {outcome} | {source} |\n")
     return HEAD + "".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""AWS as it answers in situations that no emulator knows."""
+"""Stubs of AWS for situations that no emulator offers."""
 
 import json
 import threading
@@ -10,33 +10,32 @@ from urllib.parse import parse_qs
 
 
 class Request(NamedTuple):
-    """What was asked: the name of the action, and its words."""
+    """A request: the action's name and its parameters."""
 
     action: str
-    words: dict[str, Any]
+    parameters: dict[str, Any]
 
 
 class Answer(NamedTuple):
-    """What is answered: a status, and JSON or XML."""
+    """A response: status, and a body of JSON or XML."""
 
     status: int
     text: str
 
 
-Answering = Callable[[Request], Answer]
+AnswerFunction = Callable[[Request], Answer]
 
 
 def as_json(value: Any, status: int = 200) -> Answer:
-    """Return an answer of a service that speaks JSON."""
+    """Return a JSON answer."""
     return Answer(status, json.dumps(value))
 
 
 @contextmanager
-def answering(answer: Answering) -> Iterator[str]:
-    """Answer requests to AWS, on loopback; yield the URL.
+def answering(answer: AnswerFunction) -> Iterator[str]:
+    """Serve answers on the loopback interface; yield the URL.
 
-    Services that speak JSON name the action in a header or by the path, others in the
-    words of a form.
+    JSON services name the action in a header or in the path, others in a form.
     """
 
     class Handler(BaseHTTPRequestHandler):
@@ -46,8 +45,8 @@ def answering(answer: Answering) -> Iterator[str]:
             target = self.headers.get("X-Amz-Target", "").rpartition(".")[2]
             kind = self.headers.get("Content-Type", "")
             if "x-www-form-urlencoded" in kind:
-                words = {name: found[0] for name, found in parse_qs(body).items()}
-                found = answer(Request(words["Action"], words))
+                parameters = {name: found[0] for name, found in parse_qs(body).items()}
+                found = answer(Request(parameters["Action"], parameters))
             elif "json" in kind:
                 found = answer(
                     Request(target or self.path.strip("/"), json.loads(body))
@@ -63,7 +62,7 @@ def answering(answer: Answering) -> Iterator[str]:
             if self.command != "HEAD":
                 self.wfile.write(data)
 
-        do_GET = do_PUT = do_HEAD = do_POST  # noqa: N815 - as http.server wants it
+        do_GET = do_PUT = do_HEAD = do_POST  # noqa: N815 - http.server looks for this name
 
         def log_message(self, *words: Any) -> None:
             pass
@@ -80,18 +79,18 @@ def answering(answer: Answering) -> Iterator[str]:
 
 
 def expired(request: Request) -> Answer:
-    """Refuse all, as AWS does when a session has ended."""
-    said = "The security token included in the request is expired"
-    error = f"<Error><Code>ExpiredToken</Code><Message>{said}</Message></Error>"
+    """Refuse a request as AWS does when a session has ended."""
+    message = "The security token included in the request is expired"
+    error = f"<Error><Code>ExpiredToken</Code><Message>{message}</Message></Error>"
     if request.action == "S3":
         return Answer(400, error)
-    if "Action" in request.words:
+    if "Action" in request.parameters:
         return Answer(403, f"<ErrorResponse>{error}</ErrorResponse>")
-    return as_json({"__type": "ExpiredTokenException", "message": said}, 400)
+    return as_json({"__type": "ExpiredTokenException", "message": message}, 400)
 
 
-def lasting(messages: int) -> Answering:
-    """Return an SQS that redrives so many messages by a task, in three steps."""
+def redriving(messages: int) -> AnswerFunction:
+    """Return an SQS whose move task redrives so many messages in three steps."""
     steps = iter([("RUNNING", 0), ("RUNNING", messages // 2), ("COMPLETED", messages)])
 
     def answer(request: Request) -> Answer:
@@ -99,10 +98,12 @@ def lasting(messages: int) -> Answering:
         attributes = {f"ApproximateNumberOfMessages{k}": v for k, v in counts.items()}
         arn = "arn:aws:sqs:eu-west-1:111122223333:dead"
         if request.action == "GetQueueUrl":
-            return as_json({"QueueUrl": f"http://sqs/1/{request.words['QueueName']}"})
+            return as_json(
+                {"QueueUrl": f"http://sqs/1/{request.parameters['QueueName']}"}
+            )
         if request.action == "GetQueueAttributes":
             return as_json({"Attributes": {**attributes, "QueueArn": arn}})
-        assert request.words["SourceArn"] == arn
+        assert request.parameters["SourceArn"] == arn
         if request.action == "StartMessageMoveTask":
             return as_json({"TaskHandle": "task"})
         status, moved = next(steps)
@@ -120,25 +121,25 @@ CLUSTER = """
 </DBCluster></DBClusters></DescribeDBClustersResult></DescribeDBClustersResponse>"""
 
 
-def data_api(is_open: bool = True) -> Answering:
-    """Return an RDS whose cluster sleeps at first, and then has two rows.
+def data_api(is_open: bool = True) -> AnswerFunction:
+    """Return an RDS whose cluster is paused at first, and then returns two rows.
 
     Args:
         is_open: whether the cluster has the Data API.
     """
-    sleeps = iter([True])
+    paused = iter([True])
 
     def answer(request: Request) -> Answer:
         if request.action == "DescribeDBClusters":
-            name = request.words["DBClusterIdentifier"]
+            name = request.parameters["DBClusterIdentifier"]
             text = CLUSTER.replace("{name}", name)
             return Answer(200, text.replace("{is_open}", str(is_open).lower()))
         assert request.action == "Execute", request
-        assert request.words["secretArn"] == "arn:of:the:secret"
-        if next(sleeps, False):
+        assert request.parameters["secretArn"] == "arn:of:the:secret"
+        if next(paused, False):
             error = {"__type": "DatabaseResumingException", "message": "wait"}
             return as_json(error, 400)
-        if "oops" in request.words["sql"]:
+        if "oops" in request.parameters["sql"]:
             error = {"__type": "DatabaseErrorException", "message": "ERROR: no oops"}
             return as_json(error, 400)
         rows = [

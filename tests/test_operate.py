@@ -1,4 +1,4 @@
-"""The words that look into an environment: in the shim, and where ENV says."""
+"""Targets that operate an environment: queue, redrive, purge, sql, logs, doctor."""
 
 import os
 import pty
@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.exceptions import ConnectionClosedError
-from botocore.httpsession import URLLib3Session
 
+from aws_stubs import AnswerFunction, answering, data_api, redriving
 from baking import (
     DEADLINE,
     Project,
@@ -24,17 +23,17 @@ from baking import (
     skip,
     wait_until,
 )
-from playground import (
+from shim_helpers import (
     clicks,
     client,
+    count_messages,
     drain,
     drop,
+    lambda_on_queue,
     on_each_database,
-    queue,
-    send,
-    waiting,
+    queue_url,
+    send_messages,
 )
-from stubs import Answering, answering, data_api, lasting
 
 DEAD = "worker-dead-letter"
 Typed = tuple[str, str]
@@ -55,8 +54,8 @@ def playing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
 
 
 @contextmanager
-def afar(project: Project, answer: Answering) -> Iterator[None]:
-    """Let the environment prod be a stub."""
+def prod_stub(project: Project, answer: AnswerFunction) -> Iterator[None]:
+    """Let the environment prod be a stub of AWS."""
     secrets = project.path / "config" / "secrets-prod.env"
     with answering(answer) as url:
         keys = "AWS_ACCESS_KEY_ID=x\nAWS_SECRET_ACCESS_KEY=x\n"
@@ -65,12 +64,12 @@ def afar(project: Project, answer: Answering) -> Iterator[None]:
 
 
 def on_terminal(project: Project, *words: str, typed: Sequence[Typed] = ()) -> str:
-    """Run a make word on a terminal; return what it shows.
+    """Run a make target on a terminal; return the terminal's content.
 
     Args:
-        project: where.
-        words: of make.
-        typed: what is shown, and what somebody types then, one after the other.
+        project: where to run it.
+        *words: target and variables.
+        typed: pairs of a prompt to wait for and the answer to type, in order.
     """
     answers = list(typed)
     ours, theirs = pty.openpty()
@@ -85,7 +84,7 @@ def on_terminal(project: Project, *words: str, typed: Sequence[Typed] = ()) -> s
     )
     os.close(theirs)
     shown, at = "", 0
-    with suppress(OSError):  # when nobody has the terminal any more
+    with suppress(OSError):  # the process has closed the terminal
         while select.select([ours], [], [], DEADLINE)[0]:
             shown += os.read(ours, 4096).decode()
             if answers and answers[0][0] in shown[at:]:
@@ -97,54 +96,51 @@ def on_terminal(project: Project, *words: str, typed: Sequence[Typed] = ()) -> s
     return shown
 
 
-def test_queue_tells_what_waits_is_in_flight_and_is_dead(playing: Project) -> None:
+def test_queue_shows_counts_and_newest_message(playing: Project) -> None:
     sqs = client(playing, "sqs")
-    send(playing, '{"number": 1}')
-    words = {"QueueUrl": queue(playing), "VisibilityTimeout": 600}
-    wait_until(lambda: sqs.receive_message(**words).get("Messages"), "the message")
-    send(playing, '{"number": 2}')
-    sqs.send_message(QueueUrl=queue(playing, DEAD), MessageBody='{"number": 3}')
+    send_messages(playing, '{"number": 1}')
+    request = {"QueueUrl": queue_url(playing), "VisibilityTimeout": 600}
+    wait_until(lambda: sqs.receive_message(**request).get("Messages"), "the message")
+    send_messages(playing, '{"number": 2}')
+    sqs.send_message(QueueUrl=queue_url(playing, DEAD), MessageBody='{"number": 3}')
     lines = playing.make("queue", "FUNC=worker").stdout.splitlines()
     assert lines[0] == "worker-pending: 1 waiting, 1 in flight, 0 delayed"
     assert re.match(
-        r"  the newest of 1: sent .*, received 1 times, with this", lines[1]
+        r"  the newest of 1: sent .*, receive count 1, this one included", lines[1]
     )
     assert lines[2] == '  {"number": 2}'
     assert lines[3] == "worker-dead-letter: 1 waiting, 0 in flight, 0 delayed"
     assert lines[5] == '  {"number": 3}'
-    assert waiting(playing) == [1, 1]
+    assert count_messages(playing) == [1, 1]
 
 
-def test_queue_of_an_environment_counts_no_receive_unless_asked_to(
-    playing: Project,
-) -> None:
+def test_queue_on_aws_receives_only_with_peek(playing: Project) -> None:
     name = "click-loader-dev-worker-pending"
-    url = queue(playing, name)
+    url = queue_url(playing, name)
     client(playing, "sqs").send_message(QueueUrl=url, MessageBody='{"number": 4}')
     for _ in range(5):
-        said = playing.make("queue", "ENV=dev").stdout
-        assert f"{name}: 1 waiting" in said
-        assert "number" not in said
+        output = playing.make("queue", "ENV=dev").stdout
+        assert f"{name}: 1 waiting" in output
+        assert "number" not in output
     peeked = playing.make("queue", "ENV=dev", "PEEK=1").stdout
-    assert "received 1 times, with this one\n  " + '{"number": 4}' in peeked
+    assert "receive count 1, this one included\n  " + '{"number": 4}' in peeked
     assert "worker-pending: 0 waiting" in playing.make("queue").stdout
     playing.make("purge", "FUNC=worker", "ENV=dev", "CONFIRM=worker")
-    assert waiting(playing, name) == [0, 0]
+    assert count_messages(playing, name) == [0, 0]
 
 
-def test_redrive_by_hand_loses_nothing_and_says_how(playing: Project) -> None:
+def test_redrive_without_sqs_task_moves_all(playing: Project) -> None:
     sqs = client(playing, "sqs")
     bodies = {f'{{"number": {number}}}' for number in range(23)}
     attributes = {"sender": {"DataType": "String", "StringValue": "Zoë"}}
     for body in bodies:
         words = {"MessageBody": body, "MessageAttributes": attributes}
-        sqs.send_message(QueueUrl=queue(playing, DEAD), **words)
-    said = playing.make("redrive", "FUNC=worker").stdout
-    assert said.startswith("This SQS has no redrive of its own: each is sent, then del")
-    assert said.endswith("moved 10 of 23\nmoved 20 of 23\nmoved 23 of 23\n")
-    assert waiting(playing, DEAD) == [0, 0]
+        sqs.send_message(QueueUrl=queue_url(playing, DEAD), **words)
+    output = playing.make("redrive", "FUNC=worker").stdout
+    assert output == "moved 10 of 23\nmoved 20 of 23\nmoved 23 of 23\n"
+    assert count_messages(playing, DEAD) == [0, 0]
     found: list[Any] = []
-    words = {"QueueUrl": queue(playing), "MessageAttributeNames": ["All"]}
+    words = {"QueueUrl": queue_url(playing), "MessageAttributeNames": ["All"]}
     while len(found) < len(bodies):
         answer = sqs.receive_message(**words, MaxNumberOfMessages=10)
         found += answer["Messages"]
@@ -153,11 +149,11 @@ def test_redrive_by_hand_loses_nothing_and_says_how(playing: Project) -> None:
     assert "has no messages" in playing.make("redrive", "FUNC=worker").stdout
 
 
-def test_dead_letter_is_read_after_its_redrive(playing: Project) -> None:
+def test_redriven_dead_letter_is_loaded(playing: Project) -> None:
     """The file was not there when the message came; then somebody has sent it."""
     event = '{"bucket": "raw", "key": "by-hand/late.csv"}'
     client(playing, "sqs").send_message(
-        QueueUrl=queue(playing, DEAD), MessageBody=event
+        QueueUrl=queue_url(playing, DEAD), MessageBody=event
     )
     client(playing, "s3").put_object(
         Bucket="raw", Key="by-hand/late.csv", Body=clicks(3, first=8001).encode()
@@ -166,57 +162,41 @@ def test_dead_letter_is_read_after_its_redrive(playing: Project) -> None:
     assert '"loaded": 3' in drain(playing)
 
 
-def test_redrive_by_sqs_itself_tells_its_progress(playing: Project) -> None:
-    with afar(playing, lasting(7)):
-        said = playing.make("redrive", "FUNC=worker", "ENV=prod").stdout
-    assert said == "moved 0 of 7\nmoved 3 of 7\nmoved 7 of 7\n"
+def test_redrive_by_sqs_prints_progress(playing: Project) -> None:
+    with prod_stub(playing, redriving(7)):
+        output = playing.make("redrive", "FUNC=worker", "ENV=prod").stdout
+    assert output == "moved 0 of 7\nmoved 3 of 7\nmoved 7 of 7\n"
 
 
-def test_purge_asks_on_a_terminal_and_takes_no_for_an_answer(playing: Project) -> None:
-    send(playing, '{"number": 5}')
-    asked = "deletes for good all messages of worker-pending: 1 waiting, 0 in flight"
+def test_purge_asks_on_a_terminal(playing: Project) -> None:
+    send_messages(playing, '{"number": 5}')
+    question = (
+        "permanently deletes all messages of worker-pending: 1 waiting, 0 in flight"
+    )
     refused = on_terminal(
-        playing, "purge", "FUNC=worker", typed=[("if that is wanted: ", "yes\n")]
+        playing, "purge", "FUNC=worker", typed=[("name to confirm: ", "yes\n")]
     )
-    assert asked in refused
-    assert "That is not worker: nothing is deleted." in refused
-    assert waiting(playing) == [1, 0]
+    assert question in refused
+    assert "'yes' is not worker: nothing was deleted." in refused
+    assert count_messages(playing) == [1, 0]
     done = on_terminal(
-        playing, "purge", "FUNC=worker", typed=[("if that is wanted: ", "worker\n")]
+        playing, "purge", "FUNC=worker", typed=[("name to confirm: ", "worker\n")]
     )
-    assert "All messages of worker-pending are deleted" in done
-    assert waiting(playing) == [0, 0]
+    assert "SQS deletes all messages of worker-pending within a minute." in done
+    assert count_messages(playing) == [0, 0]
 
 
-def test_dead_letters_are_purged_where_that_is_said(playing: Project) -> None:
+def test_purge_of_dead_letters_keeps_queue(playing: Project) -> None:
     sqs = client(playing, "sqs")
-    sqs.send_message(QueueUrl=queue(playing, DEAD), MessageBody="{}")
-    send(playing, "{}")
+    sqs.send_message(QueueUrl=queue_url(playing, DEAD), MessageBody="{}")
+    send_messages(playing, "{}")
     playing.make("purge", "FUNC=worker", "QUEUE=dead-letter", "CONFIRM=worker")
-    assert waiting(playing, DEAD) == [0, 0]
-    assert waiting(playing) == [1, 0]
-
-
-def test_request_whose_answer_is_lost_is_done_once(playing: Project) -> None:
-    iam = client(playing, "iam")
-    lost: list[Any] = []
-
-    def lose(request: Any, **_: Any) -> None:
-        if not lost:
-            lost.append(URLLib3Session().send(request))
-            raise ConnectionClosedError(endpoint_url=request.url)
-
-    iam.meta.events.register("before-send.iam.CreateRole", lose)
-    role = {"RoleName": "once", "AssumeRolePolicyDocument": "{}"}
-    made = iam.create_role(**role)["Role"]["RoleId"]
-    assert made in lost[0].text
-    with pytest.raises(iam.exceptions.EntityAlreadyExistsException):
-        iam.create_role(**role)
-    iam.delete_role(RoleName="once")
+    assert count_messages(playing, DEAD) == [0, 0]
+    assert count_messages(playing) == [1, 0]
 
 
 @on_each_database
-def test_sql_prints_rows_as_a_table(shimmed: Project) -> None:
+def test_sql_prints_a_table(shimmed: Project) -> None:
     drop(
         shimmed, "table.csv", "9801,ä,/a,,2026-01-05 08:00:00\n9802,b,/long,\\N," + TIME
     )
@@ -240,7 +220,7 @@ TIME = "2026-01-05 08:00:00\n"
 
 
 @on_each_database
-def test_prompt_takes_statements_and_goes_on_after_an_error(shimmed: Project) -> None:
+def test_sql_prompt_continues_after_an_error(shimmed: Project) -> None:
     typed = [
         ("sql> ", "selec 1;\n"),
         ("sql> ", "SELECT 40 + 2\n"),
@@ -261,21 +241,21 @@ def test_prompt_takes_statements_and_goes_on_after_an_error(shimmed: Project) ->
     assert "two" not in stopped.stdout
 
 
-def test_sql_reaches_a_deployed_database_by_its_data_api(playing: Project) -> None:
-    with afar(playing, data_api()):
-        said = playing.make("sql", "ENV=prod", "SQL=SELECT * FROM visits").stdout
-        assert said.splitlines() == [
-            "The database wakes up.",
+def test_sql_on_aws_uses_the_data_api(playing: Project) -> None:
+    with prod_stub(playing, data_api()):
+        output = playing.make("sql", "ENV=prod", "SQL=SELECT * FROM visits").stdout
+        assert output.splitlines() == [
+            "The database is resuming.",
             *("id | visitor", "---+--------", "7  | anna", "8  | NULL", "2 rows"),
         ]
         refused = playing.make("sql", "ENV=prod", "SQL=oops", check=False)
         assert "The database refuses: ERROR: no oops." in refused.stdout
-    with afar(playing, data_api(is_open=False)):
+    with prod_stub(playing, data_api(is_open=False)):
         refused = playing.make("sql", "ENV=prod", "SQL=SELECT 1", check=False)
     assert "'make deploy TARGET=aurora ENV=prod' turns it on" in refused.stdout
 
 
-def test_event_goes_to_the_bucket_of_the_environment(playing: Project) -> None:
+def test_event_uses_bucket_of_environment(playing: Project) -> None:
     words = ("event", "FILE=tests/data/sanity.csv", "ENV=dev")
     bucket = "click-loader-dev-raw-000000000000"
     refused = playing.make(*words, check=False)
@@ -287,12 +267,8 @@ def test_event_goes_to_the_bucket_of_the_environment(playing: Project) -> None:
     assert s3.head_object(Bucket=bucket, Key="worker/sanity.csv")["ContentLength"] > 0
 
 
-def test_logs_of_the_lambda_are_shown_and_followed(playing: Project) -> None:
-    playing.make("build")
-    program = (".venv/bin/python", "tests/shim/deploy_lambda.py")
-    environment = playing.shim_environment()
-    playing.run(*program, ".build", env=environment)
-    try:
+def test_logs_are_shown_and_followed(playing: Project) -> None:
+    with lambda_on_queue(playing):
         drop(playing, "first.csv", clicks(3, first=8101))
         wait_until(
             lambda: (
@@ -301,22 +277,19 @@ def test_logs_of_the_lambda_are_shown_and_followed(playing: Project) -> None:
             "the log of the first file",
         )
         with playing.start("logs", "FUNC=worker", "FOLLOW=1") as following:
-            following.wait_until(lambda: "first.csv" in following.said)
+            following.wait_for("first.csv")
             drop(playing, "second.csv", clicks(4, first=8111))
-            following.wait_until(lambda: '"loaded": 4' in following.said)
-        told = [line for line in following.said.splitlines() if "RequestId" in line]
-        assert len(told) == len(set(told))
+            following.wait_for('"loaded": 4')
+        printed = following.output.splitlines()
+        requests = [line for line in printed if "RequestId" in line]
+        assert len(requests) == len(set(requests))
         lines = playing.make("logs", "FUNC=worker").stdout.splitlines()
         assert all(
             re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ ", line) for line in lines
         )
-    finally:
-        playing.run(*program, "--remove", env=environment)
 
 
-def test_cockpit_opens_four_terminals_that_work_together(
-    baked: Project, tmp_path: Path
-) -> None:
+def test_cockpit_opens_four_working_panes(baked: Project, tmp_path: Path) -> None:
     if not shutil.which("tmux"):
         skip("this machine has no tmux")
     private = {"TMUX_TMPDIR": str(tmp_path), "TMUX": "", "SHELL": "/bin/sh"}
@@ -328,11 +301,10 @@ def test_cockpit_opens_four_terminals_that_work_together(
         return baked.run(*words, env=private).stdout
 
     try:
-        said = baked.make("cockpit", "SHIM=process", *ports, env=private).stdout
-        assert f"tmux attach -t {name}" in said
-        titles = ("tmux", "list-panes", "-s", "-t", name, "-F", "#T")
-        panes = baked.run(*titles, env=private).stdout.split()
-        assert panes == ["worker", "playground", "shim", "watch"]
+        output = baked.make("cockpit", "SHIM=process", *ports, env=private).stdout
+        assert f"tmux attach -t {name}" in output
+        panes = ("tmux", "list-panes", "-s", "-t", name)
+        assert len(baked.run(*panes, env=private).stdout.splitlines()) == 4
         wait_until(lambda: "Ready after" in shown(2), "the shim")
         wait_until(lambda: "polling" in shown(0), "the worker")
         wait_until(lambda: " passed in " in shown(3), "the tests")
@@ -347,7 +319,7 @@ def test_cockpit_opens_four_terminals_that_work_together(
     wait_until(lambda: not gone.exists(), "the end of the shim")
 
 
-def test_doctor_tells_versions_purposes_and_remedies(
+def test_doctor_prints_version_purpose_and_remedy(
     playing: Project, tmp_path: Path
 ) -> None:
     page = playing.make("doctor", "ENV=dev").stdout
@@ -363,7 +335,7 @@ def test_doctor_tells_versions_purposes_and_remedies(
     old.write_text("#!/bin/sh\necho GNU Make 3.80\n", encoding="utf-8")
     old.chmod(0o755)
     path = f"{tmp_path}:{os.environ['PATH']}"
-    words = ("python3", "infra/doctor.py")
+    words = ("python3", "-m", "tools", "doctor")
     lacking = playing.run(*words, env={"PATH": path}, check=False)
     assert lacking.returncode == 1
     assert re.search(r"^MISSING make +3\.80 +3\.81 or later", lacking.stdout, re.M)
@@ -371,7 +343,7 @@ def test_doctor_tells_versions_purposes_and_remedies(
     assert remedy in lacking.stdout
 
 
-def test_doctor_is_without_colour_where_nobody_wants_it(
+def test_doctor_respects_no_color(
     playing: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
@@ -379,10 +351,10 @@ def test_doctor_is_without_colour_where_nobody_wants_it(
 
 
 @on_each_database
-def test_script_makes_the_tables(shimmed: Project) -> None:
+def test_schema_runs_through_make_sql(shimmed: Project) -> None:
     schema = (shimmed.path / "tests/shim/schema.sql").read_text(encoding="utf-8")
     other = re.sub(r"\b(clicks|loads|rejects)(?=\b|_)", r"other_\1", schema)
     (shimmed.path / "other.sql").write_text(other, encoding="utf-8")
-    said = shimmed.run("sh", "-c", "make sql < other.sql").stdout
-    assert said == "0 rows changed\n" * schema.count(";\n")
+    output = shimmed.run("sh", "-c", "make sql < other.sql").stdout
+    assert output == "0 rows changed\n" * schema.count(";\n")
     assert shimmed.query("SELECT count(*) FROM other_clicks") == [[0]]

@@ -1,4 +1,4 @@
-"""The image, on a real engine."""
+"""The image, on a real Docker engine: runs container_tests.py where there is one."""
 
 import os
 import shutil
@@ -10,20 +10,19 @@ import pytest
 
 from baking import skip
 
-# A command that runs another one where an engine answers and containers share the
-# machine's network, for machines without one of their own; it ends with 77 where it
-# cannot.
+# A command that runs another one with a Docker engine whose containers share the
+# machine's network, for a machine that has none. It exits with 77 if it cannot.
 ENGINE = os.environ.get("HOST_ENGINE", "").split()
 
 
 @pytest.mark.long
-def test_image_on_an_engine() -> None:
+def test_image_passes_on_docker_engine() -> None:
     if not ENGINE and (
         not shutil.which("docker")
         or subprocess.run(["docker", "info"], capture_output=True).returncode != 0
     ):
         pytest.skip("no Docker engine answers here")
-    tests = Path(__file__).with_name("on_engine.py")
+    tests = Path(__file__).with_name("container_tests.py")
     words = [*ENGINE, sys.executable, "-m", "pytest", "-v", str(tests)]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
     result = subprocess.run(words, env=environment, capture_output=True, text=True)

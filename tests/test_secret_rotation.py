@@ -1,32 +1,32 @@
-"""The database's password as a secret of AWS, on real servers."""
+"""Faults of secrets: the database's password in Secrets Manager is rotated."""
 
 import json
 from pathlib import Path
 
 from baking import Project
-from playground import (
+from shim_helpers import (
     OwnDatabase,
     clicks,
     client,
+    count_loaded,
     drop,
     fault,
     is_postgres,
-    rows_of,
-    worker,
+    start_worker,
 )
 
 
 class Rotating(OwnDatabase):
-    """A database of its own whose password can be changed."""
+    """A database server of the test's own, with a password that can be rotated."""
 
     password = "shim"
 
     def shim_environment(self) -> dict[str, str]:
-        """Return the environment of the words that talk to the shim."""
+        """Return the variables of the shim's clients, with the current password."""
         return super().shim_environment() | {"DB_PASS": self.password}
 
     def rotate(self, password: str) -> None:
-        """Change the password, and end all connections that were opened by the old."""
+        """Change the password, and end all connections that used the old one."""
         change, connections, kill = (
             (
                 "ALTER USER worker PASSWORD '{}'",
@@ -36,40 +36,38 @@ class Rotating(OwnDatabase):
             )
             if is_postgres(self)
             else (
-                "SET PASSWORD = /*M! PASSWORD( */'{}'/*M! ) */",  # as MariaDB wants it
+                "SET PASSWORD = /*M! PASSWORD( */'{}'/*M! ) */",  # for MariaDB
                 "SELECT id FROM information_schema.processlist WHERE user = 'worker'"
                 " AND id <> connection_id()",
                 "KILL {}",
             )
         )
-        self.change(change.format(password))
+        self.query(change.format(password))
         self.password = password
         ended = self.query(connections)
         assert ended
         for [connection] in ended:
-            self.change(kill.format(connection))
+            self.query(kill.format(connection))
 
 
 @fault(
-    "the password in the secret is changed, and the old one is refused",
-    "the worker reads the secret again, and goes on without a restart",
+    "the password in the secret is rotated, and the old one is refused",
+    "the worker reads the secret again and continues without a restart",
 )
-def test_worker_goes_on_when_the_password_in_the_secret_is_changed(
-    shimmed: Project, tmp_path: Path
-) -> None:
+def test_worker_survives_password_rotation(shimmed: Project, tmp_path: Path) -> None:
     secrets = client(shimmed, "secretsmanager")
     first = json.dumps({"username": "worker", "password": "shim"})
     arn = secrets.create_secret(Name="rotating", SecretString=first)["ARN"]
     with (
         Rotating(shimmed, tmp_path) as own,
-        worker(own, DB_SECRET=arn, DB_USER="", DB_PASS="") as patient,
+        start_worker(own, DB_SECRET=arn, DB_USER="", DB_PASS="") as running,
     ):
         key = drop(shimmed, "before.csv", clicks(10, first=70_000_000))
-        patient.wait_until(lambda: rows_of(own, key) == 10)
+        running.wait_until(lambda: count_loaded(own, key) == 10)
         own.rotate("changed-by-rotation")
         second = json.dumps({"username": "worker", "password": own.password})
         secrets.put_secret_value(SecretId=arn, SecretString=second)
         key = drop(shimmed, "after.csv", clicks(10, first=70_000_100))
-        patient.wait_until(lambda: rows_of(own, key) == 10)
-    assert own.password not in patient.said
+        running.wait_until(lambda: count_loaded(own, key) == 10)
+    assert own.password not in running.output
     secrets.delete_secret(SecretId=arn, ForceDeleteWithoutRecovery=True)

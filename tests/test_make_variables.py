@@ -1,0 +1,128 @@
+"""Values of make variables are data: nothing in them is run or expanded."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from baking import TEMPLATE, Project, bake
+from make_menu import read_targets, read_variables
+
+# Each creates the file `x` if make or a shell takes it for code.
+HOSTILE = (
+    "$(touch x)",
+    "$(shell touch x)",
+    "${shell touch x}",
+    "`touch x`",
+    "; touch x;",
+    '"; touch x; "',
+    "'; touch x; '",
+    'a\\"; touch x; \\"',
+    "&& touch x",
+    "| touch x",
+    "> x",
+    "$$(touch x)",
+    '"$(touch x)"',
+)
+TARGETS = [name for name in read_targets(TEMPLATE) if name != "help"]
+# Stands for all programs that recipes run: appends its arguments to a file.
+STUB = """\
+#!{python}
+import json, os, sys
+with open(os.environ["CALLS"], "a") as file:
+    print(json.dumps(sys.argv[1:]), file=file)
+"""
+# Targets whose program is not a stub, and how they begin to use each value.
+REAL = (
+    *("new FUNC", "run FUNC", "invoke FUNC", "event FILE", "event FUNC", "event ENV"),
+    *("queue ENV", "logs FUNC", "sql ENV", "build TARGET", "build ENV", "plan TARGET"),
+    *("plan ENV", "test TARGET", "test TEST_ARGS", "shim SHIM", "shim FOR"),
+    *("shim AWS_PORT", "doctor ENV", "comment REPORT", "cockpit FUNC"),
+)
+
+
+@pytest.fixture
+def stubbed(tmp_path: Path) -> Project:
+    """A project whose Python and whose programs record their arguments."""
+    project = bake(tmp_path)
+    programs = project.path / ".venv" / "bin"
+    programs.mkdir(parents=True)
+    for name in ("python", "ruff"):
+        write_stub(programs / name)
+    (project.path / ".venv" / "pyvenv.cfg").touch()
+    return project
+
+
+def write_stub(path: Path) -> None:
+    """Write a program that records its arguments."""
+    path.write_text(STUB.format(python="/usr/bin/env python3"), encoding="utf-8")
+    path.chmod(0o755)
+
+
+def calls_of(project: Project, target: str, *variables: str) -> list[list[str]]:
+    """Run a target; return the arguments of each program that it ran."""
+    file = project.path / "calls"
+    file.write_text("", encoding="utf-8")
+    stub = str(project.path / ".venv" / "bin" / "python")
+    environment = {"CALLS": str(file), "PYTHON": stub}
+    project.make(target, *variables, env=environment)
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_value_reaches_the_program_as_typed(stubbed: Project, target: str) -> None:
+    """Each hostile value in all variables at once, from make's command line."""
+    names = [name for name in read_variables(stubbed.path) if name != "PYTHON"]
+    plain = calls_of(stubbed, target, *(f"{name}=plain" for name in names))
+    for value in HOSTILE:
+        calls = calls_of(stubbed, target, *(f"{name}={value}" for name in names))
+        expected = [[word.replace("plain", value) for word in call] for call in plain]
+        assert calls == expected
+        assert not (stubbed.path / "x").exists(), value
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_value_of_environment_is_data(stubbed: Project, target: str) -> None:
+    names = [name for name in read_variables(stubbed.path) if name != "PYTHON"]
+    stub = str(stubbed.path / ".venv" / "bin" / "python")
+    for value in HOSTILE:
+        environment = dict.fromkeys(names, value)
+        environment |= {"CALLS": str(stubbed.path / "calls"), "PYTHON": stub}
+        stubbed.make(target, env=environment)
+        assert not (stubbed.path / "x").exists(), value
+
+
+@pytest.mark.parametrize("target", ["install", "doctor", "shim"])
+def test_value_of_python_is_a_program(stubbed: Project, target: str) -> None:
+    (stubbed.path / ".venv" / "pyvenv.cfg").unlink()
+    for value in HOSTILE:
+        result = stubbed.make(target, f"PYTHON={value}", check=False)
+        assert result.returncode != 0
+        assert not (stubbed.path / "x").exists(), value
+
+
+def test_all_variables_reach_a_program(stubbed: Project) -> None:
+    """A variable that no recipe passes on would not be tested above."""
+    names = [name for name in read_variables(stubbed.path) if name != "PYTHON"]
+    words = [f"{name}=value-of-{name}" for name in names]
+    calls = [call for target in TARGETS for call in calls_of(stubbed, target, *words)]
+    text = json.dumps(calls)
+    assert [name for name in names if f"value-of-{name}" not in text] == []
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project with everything installed, whose shim is not running."""
+    return bake(tmp_path_factory.mktemp("installed")).share_installs()
+
+
+@pytest.mark.parametrize("use", REAL)
+def test_programs_take_values_as_data(installed: Project, use: str) -> None:
+    target, name = use.split()
+    for value in ("$(touch x)", "`touch x`", "'; touch x; '", "../x; touch x"):
+        others = [] if name in ("FUNC", "TARGET") else ["FUNC=worker"]
+        words = (target, f"{name}={value}", *others)
+        result = installed.make(*words, check=False)
+        assert result.returncode != 0, result.stdout
+        assert "Traceback" not in result.stdout
+        assert not (installed.path / "x").exists(), value
