@@ -701,7 +701,7 @@ def states(project: Project) -> dict[str, list[Resource]]:
     The targets are modules of one root. The root has the mocked provider, so the
     modules must not configure one.
     """
-    folder = ".build/terraform/.parity"
+    folder = ".build/terraform/.parity/all"  # as deep as that of a target
     root = project.path / folder
     program = (
         "import sys; from pathlib import Path; from tools import iac\n"

@@ -27,8 +27,12 @@ SOURCES = ROOT / "src"
 LOCK = SOURCES / "common" / "requirements-layer.txt"
 CA_BUNDLE = ROOT / "config" / "rds-ca.pem"
 CA_BUNDLE_URL = "https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem"
+# Modules of src/common/ that only one wrapper uses; the others go into each build.
 WRAPPERS = {
-    "local": ("local_wrapper.py", "poller.py"),
+    "local": (
+        *("local_wrapper.py", "poller.py", "message_queue.py"),
+        *("in_flight.py", "heartbeat.py"),
+    ),
     "lambda": ("lambda_wrapper.py",),
 }
 FUNCTION_NAME = "[a-z][a-z0-9_]{0,19}"

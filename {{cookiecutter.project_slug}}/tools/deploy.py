@@ -95,7 +95,7 @@ def push(env: str) -> int:
 
 
 def _prepare(target: str, env: str) -> iac.Iac:
-    """Check the request, set the environment's variables, build what is deployed."""
+    """Check the request, enter the environment, and build the artifacts."""
     targets = deploy_config.targets(env, target)
     environment.enter(env)
     tool = iac.Iac(env, targets)

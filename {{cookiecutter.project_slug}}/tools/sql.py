@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from botocore.exceptions import ClientError
 
 from context import CustomContext
-from lib.loads import DatabaseAwayError
+from lib.loads import DatabaseUnreachableError
 from tools import environment
 from tools.environment import Environment
 from tools.errors import UserError
@@ -115,7 +115,7 @@ def driver(context: CustomContext) -> Execute:
                     return Result([], [], cursor.rowcount)
                 names = [each[0] for each in cursor.description]
                 return Result(names, list(cursor.fetchall()), 0)
-        except DatabaseAwayError as error:
+        except DatabaseUnreachableError as error:
             raise UserError(f"{error}: restart the shim with 'make shim'") from None
         except context.rds.driver.Error as error:
             message = str(error.args[-1] if error.args else error)

@@ -22,7 +22,7 @@ class Heartbeat:
 
     Args:
         path: the file, or nothing for no heartbeat.
-        find_stuck: returns names of what is stuck.
+        find_stuck: returns the names of stuck messages and threads.
 
     Raises:
         SettingsError: the file cannot be written.

@@ -14,18 +14,17 @@ MAX_IN_FLIGHT = 11 * 3600  # seconds; SQS hides a message for 12 hours in all
 
 
 class InFlight:
-    """Keeps messages hidden while they are in flight, and tells SQS their outcomes.
+    """Extends the visibility of messages in flight, and deletes or returns them.
 
-    A thread of its own, the acknowledger, sends the requests, in batches: workers do
-    not wait for SQS.
+    A thread of its own, the acknowledger, sends the requests to SQS in batches, so
+    workers do not wait for SQS.
 
     Args:
-        message_queue: where the messages are from.
+        message_queue: the queue that the messages are from.
         workers: number of messages that are processed at the same time.
 
     Attributes:
-        changed: condition that guards the messages. It is notified when there may be
-            capacity again.
+        changed: condition that guards the messages, notified when a worker is idle.
     """
 
     def __init__(self, message_queue: MessageQueue, workers: int) -> None:
@@ -44,7 +43,7 @@ class InFlight:
         self._acknowledger.start()
 
     def stop(self) -> None:
-        """Stop the acknowledger when SQS knows the outcome of all finished messages."""
+        """Delete or return all finished messages, then stop the acknowledger."""
         self._finished.put(None)
         self._acknowledger.join()
 
@@ -55,20 +54,20 @@ class InFlight:
 
     def finish(self, message: ReceivedMessage, return_after: int | None) -> None:
         """Return a message to the queue after some seconds, or delete it (None)."""
-        message.finish(return_after)
-        self._finished.put(message)
         with self.changed:
+            message.finish(return_after)
+            self._finished.put(message)
             if self.has_capacity():
                 self.changed.notify_all()
 
     def has_capacity(self) -> bool:
-        """Whether a worker is idle, and not too many outcomes are still unsent."""
+        """Whether a worker is idle, and few finished messages wait for a request."""
         with self.changed:
             is_worker_idle = len(self.unfinished()) < self._workers
             return is_worker_idle and len(self._messages) <= self._workers + MAX_BATCH
 
     def is_empty(self) -> bool:
-        """Whether SQS knows the outcome of every message."""
+        """Whether all messages have been deleted or returned."""
         with self.changed:
             return not self._messages
 
@@ -78,11 +77,11 @@ class InFlight:
             return [each for each in self._messages if not each.is_finished]
 
     def find_stuck(self, stuck_after: float) -> list[str]:
-        """Return names of what is stuck: messages, and the acknowledger.
+        """Return the names of stuck messages, and of the acknowledger if it is stuck.
 
         Args:
-            stuck_after: seconds after which a function counts as stuck that has not
-                asked for the time left.
+            stuck_after: seconds without a call of `time_remaining` or `require_time`
+                after which a function counts as stuck.
         """
         now = monotonic()
         stuck = [
@@ -105,10 +104,8 @@ class InFlight:
     def _collect_finished(self) -> tuple[list[ReceivedMessage], bool]:
         """Wait for finished messages; return a batch, and whether to stop after it."""
         finished: list[ReceivedMessage] = []
-        longest_cycle = min(
-            self._message_queue.visibility_timeout, heartbeat.MAX_SILENCE
-        )
-        timeout = longest_cycle / 6
+        visibility_timeout = self._message_queue.visibility_timeout
+        timeout = min(visibility_timeout, heartbeat.MAX_SILENCE) / 6
         while len(finished) < MAX_BATCH:
             try:
                 message = self._finished.get(timeout=timeout)

@@ -85,7 +85,7 @@ def handle(message_id: str, body: str, context: CustomContext) -> None:
     """Run the function on a message, and log the outcome.
 
     Raises:
-        Exception: whatever the function raises.
+        Exception: the function failed.
     """
     function = run.__module__.rpartition(".")[2]
     started = monotonic()

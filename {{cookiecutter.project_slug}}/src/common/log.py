@@ -115,8 +115,8 @@ def outcome(
         function: name of the function.
         version: version of the build.
         started: when the function was called, by `time.monotonic`.
-        report: what the function returned. Numbers in it become metrics.
-        error: what the function raised.
+        report: the return value of the function. Numbers in it become metrics.
+        error: the exception that the function raised.
     """
     status = "failed" if error else "done"
     fields = {

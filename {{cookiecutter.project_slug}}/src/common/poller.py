@@ -45,8 +45,8 @@ class Backoff:
 class Poller:
     """Receives messages, calls the function, and deletes the messages that are done.
 
-    A message whose function fails becomes visible again after a delay. SQS moves it to
-    the dead-letter queue after the receives that the queue's redrive policy allows.
+    A failed message becomes visible again after a delay. After as many receives as the
+    queue's redrive policy allows, SQS moves it to the dead-letter queue.
 
     Args:
         make_context: creates a context. Each thread has its own.
@@ -118,7 +118,9 @@ class Poller:
                 return
 
     def _receive(self) -> list[ReceivedMessage]:
-        wait = min(self._var.poll_interval, 1 if self._var.drain else 20)
+        wait = self._var.poll_interval
+        if self._var.drain:
+            wait = min(wait, 1)
         messages = self._queue.receive(self._var.poll_batch_size, wait)
         self._failed_groups.clear()
         return messages
@@ -159,8 +161,8 @@ class Poller:
                 _ = context.s3
             self._thread.context = context
             self._worker_contexts.append(context)
-        own: CustomContext = self._thread.context
-        return own
+        thread_context: CustomContext = self._thread.context
+        return thread_context
 
     def _wait_for_capacity(self) -> bool:
         """Wait until a worker is idle; return False if stopped."""
@@ -222,7 +224,7 @@ class Poller:
                 if self._stop.is_set():
                     deadline = min(deadline, monotonic() + self._var.grace)
                     self._return_not_started(messages)
-                self._in_flight.changed.wait(0.1)
+                self._in_flight.changed.wait(min(0.1, deadline - monotonic()))
             for message in messages:
                 logger.warning(
                     "message %s returned to the queue: the grace period ended",

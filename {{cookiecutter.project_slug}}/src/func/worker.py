@@ -27,7 +27,7 @@ def run(event: str, context: CustomContext) -> list[dict[str, Any]]:
 def load_object(s3_object: events.S3Object, context: CustomContext) -> dict[str, Any]:
     """Load an object that has not been loaded before, and return the report.
 
-    Lines that are no rows, and rows that the database refuses, become rejects.
+    Lines that are not rows, and rows that the database refuses, become rejects.
     """
     context.require_time()
     var = context.var

@@ -10,8 +10,8 @@ LINE_LIMIT = 1024 * 1024  # bytes
 CUT_LENGTH = 4000  # bytes that remain of a line above the limit
 BOM = "\ufeff".encode()
 
-# Marks what an encoding cannot decode with a character that UTF-8 cannot encode.
-# `end` exists: decoders raise UnicodeDecodeError, which the annotation does not say.
+# Replaces undecodable bytes by a character that is invalid in UTF-8: such lines become
+# rejects. mypy does not know that decoders raise errors with an `end`.
 codecs.register_error("mark", lambda error: ("\udc80", error.end))  # type: ignore[attr-defined]
 
 

@@ -1,6 +1,6 @@
-"""A database client: transactions, retries, loads. The same for every database.
+"""The part of the database client that is the same for every database.
 
-`lib.rds` adds what is specific to one database: its driver, its SQL, its errors.
+`lib.rds` adds one database's own part: its driver, its SQL, its errors.
 """
 
 import logging

@@ -145,7 +145,7 @@ class Load:
             self._store.send(self._number, chunk)
 
     def finish(self) -> None:
-        """Insert what is left, and enter the numbers of rows into the ledger.
+        """Insert the last rows, and enter the numbers of rows into the ledger.
 
         Raises:
             TooManyRejectsError: the share of rejects exceeds `max_reject_share`.

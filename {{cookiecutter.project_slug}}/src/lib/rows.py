@@ -1,6 +1,6 @@
 r"""Reads CSV files (RFC 4180): rows for a database's bulk statement, and rejects.
 
-The text of rows is what PostgreSQL's COPY and MySQL's LOAD DATA read by default: fields
+Rows become text that PostgreSQL's COPY and MySQL's LOAD DATA read by default: fields
 separated by tabs, rows ended by line feeds, `\t`, `\n`, `\r` and `\\` in values, and
 `\N` for NULL. See https://www.postgresql.org/docs/current/sql-copy.html and
 https://dev.mysql.com/doc/refman/8.4/en/load-data.html

@@ -127,9 +127,7 @@ def test_report_not_json_does_not_fail_message(
     assert handle("a") == {"batchItemFailures": []}
 
 
-def test_invocations_share_clients(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_invocations_share_clients(monkeypatch: pytest.MonkeyPatch) -> None:
     boto3 = MockBoto3()
     make_context = partial(CustomContext, boto3=boto3, rds=MockRds())
     monkeypatch.setattr(lambda_wrapper, "CustomContext", make_context)

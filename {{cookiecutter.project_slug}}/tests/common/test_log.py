@@ -25,9 +25,7 @@ def stream(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     return text
 
 
-def test_done_message_is_json_line_with_metrics(
-    stream: io.StringIO,
-) -> None:
+def test_done_message_is_json_line_with_metrics(stream: io.StringIO) -> None:
     log.outcome("m1", "worker", "abc", monotonic() - 0.25, REPORT)
     line = json.loads(stream.getvalue())
     assert (line["messageId"], line["outcome"]) == ("m1", "done")

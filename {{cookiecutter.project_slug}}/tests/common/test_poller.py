@@ -73,9 +73,7 @@ def test_done_messages_are_deleted(context: CustomContext) -> None:
     assert context.sqs.requests["delete_message_batch"] < 15
 
 
-def test_only_failed_message_returns(
-    context: CustomContext,
-) -> None:
+def test_only_failed_message_returns(context: CustomContext) -> None:
     context.sqs.send("a", "bad", "c")
     work = Work()
     assert poll(context, work, threading.Event())
@@ -90,9 +88,7 @@ def test_retry_delay_doubles_with_each_receive(context: CustomContext) -> None:
     assert context.sqs.return_delays == [40]
 
 
-def test_stop_finishes_running_message(
-    context: CustomContext,
-) -> None:
+def test_stop_finishes_running_message(context: CustomContext) -> None:
     stop = threading.Event()
     context.sqs.send("a", "b", "c")
     assert poll(context, lambda *_: stop.set(), stop)
@@ -188,9 +184,7 @@ def test_heartbeat_stops_when_function_is_stuck(
     assert seen == [True, True, True]
 
 
-def test_next_message_runs_during_delete(
-    context: CustomContext,
-) -> None:
+def test_next_message_runs_during_delete(context: CustomContext) -> None:
     work, delete = Work(), context.sqs.delete_message_batch
 
     def delete_message_batch(**arguments: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from lib.loads import DatabaseUnreachableError
 class Driver:
     """A driver (PEP 249): module, connection and cursor in one.
 
-    `calls` lists what was called, `failures` are raised by the next pings.
+    `calls` lists all calls, `failures` are raised by the next pings.
     """
 
     class Error(Exception):

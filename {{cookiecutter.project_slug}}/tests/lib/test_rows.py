@@ -218,9 +218,7 @@ def test_reject_text_is_bounded() -> None:
     assert len(read(b"\xff" * 5000)[1][0].text) == rows.TEXT_LIMIT
 
 
-def test_rows_keep_order_across_blocks(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_rows_keep_order_across_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = [[str(number), "ä😀"] for number in range(250)]
     text = "".join(f"{a},{b}\n" for a, b in expected).encode()
     monkeypatch.setattr(blocks, "BLOCK_SIZE", 7)

@@ -41,7 +41,7 @@ class MockRds:
         self.commit(store)
 
     def commit(self, store: "MockStore") -> None:
-        """Keep what a transaction has written."""
+        """Keep the rows, rejects and ledger entry of a transaction."""
         self.ledger |= store.entry
         self.tables.setdefault(store.table, []).extend(store.rows)
         self.rejects.extend(store.rejects)

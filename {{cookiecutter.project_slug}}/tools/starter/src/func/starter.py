@@ -25,10 +25,8 @@ def run(event: str, context: CustomContext) -> list[dict[str, Any]]:
 def count_rows(s3_object: events.S3Object, context: CustomContext) -> dict[str, Any]:
     """Count the rows and the bad lines of an object, and return the report."""
     number_of_rows = number_of_rejects = 0
-    response = context.s3.get_object(**s3_object.request)
-    for chunk in rows.read_chunks(
-        response["Body"], rows.Format.from_settings(context.var)
-    ):
+    body = context.s3.get_object(**s3_object.request)["Body"]
+    for chunk in rows.read_chunks(body, rows.Format.from_settings(context.var)):
         context.require_time()
         number_of_rows += len(chunk.origins)
         number_of_rejects += len(chunk.rejects)

@@ -149,48 +149,6 @@ def add_scaling(
         min_capacity=settings["min_tasks"],
         max_capacity=settings["max_tasks"],
     )
-
-    def metric(
-        key: str, stat: str, namespace: str, metric_name: str, **dimensions: str
-    ) -> Any:
-        return policy.TargetTrackingMetricDataQueryProperty(
-            id=key,
-            return_data=False,
-            metric_stat=policy.TargetTrackingMetricStatProperty(
-                stat=stat,
-                metric=policy.TargetTrackingMetricProperty(
-                    namespace=namespace,
-                    metric_name=metric_name,
-                    dimensions=[
-                        policy.TargetTrackingMetricDimensionProperty(
-                            name=each, value=value
-                        )
-                        for each, value in dimensions.items()
-                    ],
-                ),
-            ),
-        )
-
-    metrics = [
-        policy.TargetTrackingMetricDataQueryProperty(
-            id="backlog", expression="messages / FILL(tasks, 1)", return_data=True
-        ),
-        metric(
-            "messages",
-            "Maximum",
-            "AWS/SQS",
-            "ApproximateNumberOfMessagesVisible",
-            QueueName=deployment.pending(name),
-        ),
-        metric(
-            "tasks",
-            "Average",
-            "ECS/ContainerInsights",
-            "RunningTaskCount",
-            ClusterName=deployment.prefix,
-            ServiceName=name,
-        ),
-    ]
     policy(
         scope,
         "backlog",
@@ -203,8 +161,55 @@ def add_scaling(
                 scale_in_cooldown=300,
                 scale_out_cooldown=60,
                 customized_metric_specification=(
-                    policy.CustomizedMetricSpecificationProperty(metrics=metrics)
+                    policy.CustomizedMetricSpecificationProperty(
+                        metrics=backlog_metrics(deployment, name)
+                    )
                 ),
             )
+        ),
+    )
+
+
+def backlog_metrics(deployment: Deployment, name: str) -> list[Any]:
+    """Return the queries that compute a function's waiting messages for each task."""
+    query = scaling.CfnScalingPolicy.TargetTrackingMetricDataQueryProperty
+    return [
+        query(id="backlog", expression="messages / FILL(tasks, 1)", return_data=True),
+        query(
+            id="messages",
+            return_data=False,
+            metric_stat=metric_stat(
+                "Maximum",
+                "AWS/SQS",
+                "ApproximateNumberOfMessagesVisible",
+                QueueName=deployment.pending(name),
+            ),
+        ),
+        query(
+            id="tasks",
+            return_data=False,
+            metric_stat=metric_stat(
+                "Average",
+                "ECS/ContainerInsights",
+                "RunningTaskCount",
+                ClusterName=deployment.prefix,
+                ServiceName=name,
+            ),
+        ),
+    ]
+
+
+def metric_stat(stat: str, namespace: str, metric: str, **dimensions: str) -> Any:
+    """Return a statistic of a CloudWatch metric."""
+    policy = scaling.CfnScalingPolicy
+    return policy.TargetTrackingMetricStatProperty(
+        stat=stat,
+        metric=policy.TargetTrackingMetricProperty(
+            namespace=namespace,
+            metric_name=metric,
+            dimensions=[
+                policy.TargetTrackingMetricDimensionProperty(name=key, value=value)
+                for key, value in dimensions.items()
+            ],
         ),
     )

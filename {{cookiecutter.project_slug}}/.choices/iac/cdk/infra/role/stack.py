@@ -77,7 +77,7 @@ def log_arn(deployment: Deployment, service: str, name: str) -> str:
 
 
 def function_statements(deployment: Deployment, name: str) -> list[iam.PolicyStatement]:
-    """Return what a function may do wherever it runs."""
+    """Return the statements that a function needs on each runtime."""
     return [
         allow(
             "ReceiveMessages",
@@ -100,7 +100,7 @@ def function_statements(deployment: Deployment, name: str) -> list[iam.PolicySta
 
 
 def lambda_statements(deployment: Deployment, name: str) -> list[iam.PolicyStatement]:
-    """Return what Lambda needs besides to run a function in the VPC."""
+    """Return the statements that a function needs on Lambda only."""
     function = deployment.arn("lambda", f"function:{deployment.prefix}-{name}")
     return [
         allow(
@@ -133,7 +133,7 @@ def lambda_statements(deployment: Deployment, name: str) -> list[iam.PolicyState
 
 
 def start_statements(deployment: Deployment, name: str) -> list[iam.PolicyStatement]:
-    """Return what ECS needs to start a function's container."""
+    """Return the statements that ECS needs to start a function's container."""
     return [
         allow(
             "PullImage",

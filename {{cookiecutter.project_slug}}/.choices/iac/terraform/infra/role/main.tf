@@ -4,7 +4,7 @@ locals {
   lambda_logs = { for name in local.names : name => "${local.logs_arn}:/aws/lambda/${local.prefix}-${name}:*" }
   task_logs   = { for name in local.names : name => "${local.logs_arn}:/ecs/${local.prefix}-${name}:*" }
 
-  # What a function may do wherever it runs.
+  # The statements that a function needs on each runtime.
   work = {
     for name in local.names : name => [
       {
