@@ -103,7 +103,8 @@ def cockpit(func: str) -> int:
         )
     session = ROOT.name.replace(".", "_").replace(":", "_")
     variables = {"SESSION": session, "FUNC": func, "PROJECT": str(ROOT)}
-    command = [sys.executable, "-m", "tmuxp", "load", "--yes", str(COCKPIT)]
+    tmuxp = str(Path(sys.executable).with_name("tmuxp"))
+    command = [tmuxp, "load", "--yes", str(COCKPIT)]
     if not sys.stdout.isatty():
         command.append("-d")
         print(f"Attach to it with: tmux attach -t {session}")
