@@ -14,7 +14,7 @@ EXPECTED = {
     "empty": "0 rows, 0 rejected",
     "missing": "dead letter",
     "other encoding": "50 rows, 1 rejected",
-    "told of twice": "50 rows, 0 rejected",
+    "sent twice": "50 rows, 0 rejected",
     "messages deleted": "9",
     "messages returned": "2",
     "messages dead-lettered": "1",
