@@ -150,7 +150,7 @@ COMMANDS = (
             Option("confirm", "the function's name, instead of asking"),
         ),
     ),
-    Command("build", "build:build", "Build what is deployed.", (TARGET, ENV)),
+    Command("build", "deploy:build_stacks", "Build what is deployed.", (TARGET, ENV)),
     Command(
         "image",
         "images:image",
