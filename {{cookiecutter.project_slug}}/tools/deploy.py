@@ -12,7 +12,7 @@ CHANGES = 2  # exit code of a plan that would change something
 
 
 def build_stacks(target: str, env: str) -> int:
-    """Build what the targets deploy, and push the images if it is `ecr` alone; return 0.
+    """Build what the targets deploy; for `ecr` alone, push the images too; return 0.
 
     Args:
         target: one target, or empty for all.
