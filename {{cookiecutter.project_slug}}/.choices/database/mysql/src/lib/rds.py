@@ -3,7 +3,7 @@
 import logging
 import re
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import datetime
 from functools import cache, partial
 from importlib import import_module
@@ -43,6 +43,11 @@ SESSION = (
 )
 LIMIT_MARIADB = "SET SESSION max_statement_time = %s"  # seconds
 LIMIT_MYSQL = "SET SESSION max_execution_time = %s"  # milliseconds, of queries only
+HAS_EXPLICIT_TIMESTAMPS = "SELECT @@explicit_defaults_for_timestamp"
+SET_EXPLICIT_TIMESTAMPS = "SET SESSION explicit_defaults_for_timestamp = 1"
+IS_RUNNING = """
+SELECT 1 FROM information_schema.processlist WHERE id = %s AND command <> 'Sleep'
+"""
 # https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html
 RETRY_REASONS = {
     **dict.fromkeys(
@@ -132,14 +137,32 @@ class Rds(Database):
             ssl=tls,
             connect_timeout=10,
             read_timeout=timeout + 5,  # the server's own limit comes before
-            write_timeout=timeout,
+            write_timeout=20,  # a server may vanish while it is sent rows
         )
         for statement in SESSION:
             connection.query(statement)
         is_mariadb = "MariaDB" in connection.get_server_info()
         limit = LIMIT_MARIADB % timeout if is_mariadb else LIMIT_MYSQL % (1000 * timeout)
         connection.query(limit)
+        self._set_explicit_timestamps(connection)
         return connection
+
+    def _set_explicit_timestamps(self, connection: Any) -> None:
+        """Store NULL in TIMESTAMP columns, and not the current time.
+
+        MySQL reserves this to privileged users, but has it as its default.
+        """
+        with connection.cursor() as cursor:
+            cursor.execute(HAS_EXPLICIT_TIMESTAMPS)
+            if cursor.fetchone() == (1,):
+                return
+            try:
+                cursor.execute(SET_EXPLICIT_TIMESTAMPS)
+            except self.driver.OperationalError:
+                logger.warning(
+                    "the server may store the current time instead of NULL: set "
+                    "explicit_defaults_for_timestamp=1"
+                )
 
     def _start_transaction(self) -> None:
         self._connection.begin()
@@ -182,16 +205,16 @@ class Rds(Database):
         code = _error_code(error)
         has_waited = isinstance(error.__context__, TimeoutError)
         return code in STATEMENT_TIMEOUTS or (
-            code in CONNECTION_TIMEOUTS and has_waited and self._is_reachable()
+            code in CONNECTION_TIMEOUTS and has_waited and self._is_still_running()
         )
 
-    def _is_reachable(self) -> bool:
-        """Return whether a new connection can be opened."""
+    def _is_still_running(self) -> bool:
+        """Return whether the server still runs the statement of a lost connection."""
         try:
-            self._log_in().close()
+            with closing(self._log_in()) as connection, connection.cursor() as cursor:
+                return bool(cursor.execute(IS_RUNNING, (self._connection.thread_id(),)))
         except (self.driver.Error, ConnectionError):
             return False
-        return True
 
     def _code(self, error: Any) -> str:
         return str(_error_code(error))
