@@ -42,7 +42,7 @@ SESSION = (
     f"max_error_count = {MAX_WARNINGS}",
 )
 LIMIT_MARIADB = "SET SESSION max_statement_time = %s"  # seconds
-LIMIT_MYSQL = "SET SESSION max_execution_time = %s"  # milliseconds, of queries only
+LIMIT_MYSQL = "SET SESSION max_execution_time = %s000"  # ms, of queries only
 HAS_EXPLICIT_TIMESTAMPS = "SELECT @@explicit_defaults_for_timestamp"
 SET_EXPLICIT_TIMESTAMPS = "SET SESSION explicit_defaults_for_timestamp = 1"
 IS_RUNNING = """
@@ -142,8 +142,8 @@ class Rds(Database):
         for statement in SESSION:
             connection.query(statement)
         is_mariadb = "MariaDB" in connection.get_server_info()
-        limit = LIMIT_MARIADB % timeout if is_mariadb else LIMIT_MYSQL % (1000 * timeout)
-        connection.query(limit)
+        limit = LIMIT_MARIADB if is_mariadb else LIMIT_MYSQL
+        connection.query(limit % timeout)
         self._set_explicit_timestamps(connection)
         return connection
 
