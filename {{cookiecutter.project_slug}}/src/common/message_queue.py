@@ -15,6 +15,9 @@ ATTRIBUTES = [
     *("ApproximateReceiveCount", "MessageGroupId", "SentTimestamp", "AWSTraceHeader")
 ]
 
+KMS_REMEDY = (
+    "access to the key that encrypts {queue} is denied: allow the role kms:Decrypt"
+)
 # Errors that no retry can fix, with their remedies.
 REMEDIES = {
     "NonExistentQueue": "there is no queue {queue}: correct --read_queue",
@@ -26,8 +29,8 @@ REMEDIES = {
     "UnrecognizedClient": "AWS does not know the credentials: check them",
     "SignatureDoesNotMatch": "the AWS secret key is wrong: check the credentials",
     "InvalidSignature": "the AWS secret key is wrong: check the credentials",
-    "KMS.AccessDenied": "the key that encrypts {queue} is denied: allow the role "
-    "kms:Decrypt for this key",
+    "KMS.AccessDenied": KMS_REMEDY,
+    "KmsAccessDenied": KMS_REMEDY,
     "NoCredentials": "there are no AWS credentials: set them in the environment",
     "InvalidRegion": "there is no such AWS region: correct --region or AWS_REGION",
     "NoRegion": "there is no AWS region: set --region or AWS_REGION",
