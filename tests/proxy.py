@@ -1,5 +1,6 @@
 """Proxies between a worker and the shim's servers that inject faults."""
 
+import json
 import math
 import socket
 import threading
@@ -24,6 +25,7 @@ class Answer(NamedTuple):
 
     status: int
     code: str
+    message: str = "injected"
 
 
 class Cut(NamedTuple):
@@ -137,9 +139,8 @@ class _Handler(BaseHTTPRequestHandler):
         if fault == HOLD:
             self.proxy.released.wait()
         if isinstance(fault, Answer):
-            text = (
-                f'{{"__type": "com.amazonaws.sqs#{fault.code}", "message": "injected"}}'
-            )
+            error = {"__type": f"com.amazonaws.sqs#{fault.code}"}
+            text = json.dumps(error | {"message": fault.message})
             self.send_response(fault.status)
             self.send_header("Content-Length", str(len(text)))
             self.end_headers()

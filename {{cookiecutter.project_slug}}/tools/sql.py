@@ -110,13 +110,13 @@ def driver(context: CustomContext) -> Execute:
     def execute(statement: str) -> Result:
         try:
             with context.rds.transaction() as cursor:
-                return run(cursor, statement)
+                return fetch(cursor, statement)
         except DatabaseUnreachableError as error:
             raise UserError(f"{error}: restart the shim with 'make shim'") from None
         except DatabaseError as error:
             raise UserError(f"the database refuses: {error}") from None
 
-    def run(cursor: Any, statement: str) -> Result:
+    def fetch(cursor: Any, statement: str) -> Result:
         try:
             cursor.execute(statement)
         except context.rds.driver.Error as error:  # its message may show values

@@ -19,6 +19,11 @@ from time import monotonic
 from typing import Any
 
 import log
+
+if __name__ == "__main__" and log.prefers_json():
+    log.configure(as_json=True)
+    log.log_uncaught_errors()  # of the imports below, too
+
 from context import CustomContext
 from errors import describe
 from func import NEEDS, __version__, run
@@ -40,30 +45,24 @@ def main(args: list[str]) -> int:
         The exit code: 0 for success, 1 if the function failed, 2 if a setting or the
         queue is wrong.
     """
+    log.configure(log.prefers_json())
     try:
         with CustomContext(args=args, needs=NEEDS) as context:
-            configure_log(context)
-            if context.var.event:
+            var = context.var
+            as_json = log.prefers_json(var.log_format)
+            log.configure(as_json, var.log_level, context.secrets)
+            if var.event:
                 run_once(context)
             else:
                 poll(args)
     except (SettingsError, QueueError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        log.mistake(error)
         return 2
     except Exception as error:
         is_debug = log.logger.isEnabledFor(logging.DEBUG)
         log.logger.error("%s", describe(error), exc_info=is_debug)
         return 1
     return 0
-
-
-def configure_log(context: CustomContext) -> None:
-    """Log as the settings say: by default text on a terminal, JSON elsewhere."""
-    var = context.var
-    log_format = var.log_format
-    if log_format == "auto":
-        log_format = "text" if sys.stderr.isatty() else "json"
-    log.configure(log_format == "json", var.log_level, [var.db_pass])
 
 
 def run_once(context: CustomContext) -> None:

@@ -5,12 +5,19 @@ from time import monotonic
 from typing import Any
 
 from context import CustomContext
+from errors import is_clock_skew
 
 logger = logging.getLogger("function")
 
 MAX_BATCH = 10  # messages in one request, a limit of SQS
 MIN_VISIBILITY = 1.0  # seconds
+ATTRIBUTES = [
+    *("ApproximateReceiveCount", "MessageGroupId", "SentTimestamp", "AWSTraceHeader")
+]
 
+KMS_REMEDY = (
+    "access to the key that encrypts {queue} is denied: allow the role kms:Decrypt"
+)
 # Errors that no retry can fix, with their remedies.
 REMEDIES = {
     "NonExistentQueue": "there is no queue {queue}: correct --read_queue",
@@ -21,6 +28,9 @@ REMEDIES = {
     "InvalidClientTokenId": "AWS does not know the credentials: check them",
     "UnrecognizedClient": "AWS does not know the credentials: check them",
     "SignatureDoesNotMatch": "the AWS secret key is wrong: check the credentials",
+    "InvalidSignature": "the AWS secret key is wrong: check the credentials",
+    "KMS.AccessDenied": KMS_REMEDY,
+    "KmsAccessDenied": KMS_REMEDY,
     "NoCredentials": "there are no AWS credentials: set them in the environment",
     "InvalidRegion": "there is no such AWS region: correct --region or AWS_REGION",
     "NoRegion": "there is no AWS region: set --region or AWS_REGION",
@@ -69,9 +79,9 @@ class ReceivedMessage:
         self.id: str = message["MessageId"]
         self.body: str = message["Body"]
         self.receipt_handle: str = message["ReceiptHandle"]
-        attributes = message.get("Attributes", {})
-        self.receive_count = int(attributes.get("ApproximateReceiveCount", 1))
-        self.group: str = attributes.get("MessageGroupId", "")
+        self.attributes: dict[str, str] = message.get("Attributes", {})
+        self.receive_count = int(self.attributes.get("ApproximateReceiveCount", 1))
+        self.group: str = self.attributes.get("MessageGroupId", "")
         self.received_at = monotonic()
         self.lease = Lease(visibility_timeout)
         self.is_started = False
@@ -116,7 +126,7 @@ class MessageQueue:
             QueueUrl=self.url,
             MaxNumberOfMessages=limit,
             WaitTimeSeconds=wait,
-            MessageSystemAttributeNames=["ApproximateReceiveCount", "MessageGroupId"],
+            MessageSystemAttributeNames=ATTRIBUTES,
         )
         messages = response.get("Messages", [])
         return [ReceivedMessage(each, self.visibility_timeout) for each in messages]
@@ -150,8 +160,9 @@ class MessageQueue:
         # botocore sets the response of a closed connection to None
         response = getattr(error, "response", None) or {}
         code = str(response.get("Error", {}).get("Code", type(error).__name__))
-        code = code.rpartition(".")[2].removesuffix("Exception").removesuffix("Error")
-        if code in REMEDIES:
+        code = code.removeprefix("AWS.SimpleQueueService.")
+        code = code.removesuffix("Exception").removesuffix("Error")
+        if code in REMEDIES and not is_clock_skew(error):
             name = self.url or self._name
             raise QueueError(REMEDIES[code].format(queue=name)) from error
 

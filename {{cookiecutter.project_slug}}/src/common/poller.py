@@ -10,6 +10,7 @@ from time import monotonic
 from typing import TypeVar
 
 import heartbeat
+import log
 from context import CustomContext
 from errors import describe, is_outage
 from heartbeat import Heartbeat
@@ -140,7 +141,8 @@ class Poller:
         context = self._thread_context()
         context.parent = message.lease
         try:
-            self._handle(message.id, message.body, context)
+            with log.about_message(message.id, message.attributes):
+                self._handle(message.id, message.body, context)
         except Exception as error:
             if message.group:
                 self._failed_groups.add(message.group)

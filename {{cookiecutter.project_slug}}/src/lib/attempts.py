@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from errors import describe, is_outage
+from errors import is_outage
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -15,7 +15,7 @@ def try_each(action: Callable[[T], R], items: Iterable[T]) -> list[R]:
     An outage, or too little time, ends it at once: the other items would fail as well.
 
     Raises:
-        ExceptionGroup: several items failed. Its notes describe the failures.
+        ExceptionGroup: several items failed.
         Exception: one item failed, or the others would fail as well.
     """
     results: list[R] = []
@@ -30,12 +30,6 @@ def try_each(action: Callable[[T], R], items: Iterable[T]) -> list[R]:
     if len(errors) == 1:
         raise errors[0]
     if errors:
-        raise _group(errors, len(errors) + len(results))
+        count = len(errors) + len(results)
+        raise ExceptionGroup(f"{len(errors)} of {count} failed", errors)
     return results
-
-
-def _group(errors: list[Exception], count: int) -> ExceptionGroup[Exception]:
-    group = ExceptionGroup(f"{len(errors)} of {count} failed", errors)
-    for error in errors:
-        group.add_note(describe(error))
-    return group

@@ -2,6 +2,8 @@
 
 from enum import Enum, auto
 
+from errors import UnreachableError
+
 
 class RetryReason(Enum):
     """Why a transaction failed that may succeed if it is retried."""
@@ -29,7 +31,7 @@ class DatabaseError(Exception):
         self.retry_reason = retry_reason
 
 
-class DatabaseUnreachableError(DatabaseError, ConnectionError):
+class DatabaseUnreachableError(DatabaseError, UnreachableError):
     """The database cannot be reached or is read-only. A later attempt may succeed."""
 
     def __str__(self) -> str:

@@ -35,7 +35,6 @@ def test_several_failures_are_raised_once() -> None:
     failures = [ValueError("one"), OSError("two")]
     with pytest.raises(ExceptionGroup, match="2 of 3 failed") as raised:
         try_each(Action(), ["a", *failures])
-    assert raised.value.__notes__ == ["ValueError: one", "OSError: two"]
     assert list(raised.value.exceptions) == failures
 
 
