@@ -264,7 +264,7 @@ SEEN = {
     "current_setting('synchronous_commit'), current_setting('DateStyle'), "
     "current_setting('TimeZone'), current_setting('client_encoding'))",
     "mysql": "CONCAT_WS(' ', @@session.tx_isolation, @@session.time_zone, "
-    "@@session.explicit_defaults_for_timestamp, @@session.sql_mode)",
+    "@@session.explicit_defaults_for_timestamp + 0, @@session.sql_mode)",
 }
 WANTED = {
     "postgres": "read committed on ISO, MDY UTC UTF8",
@@ -421,7 +421,9 @@ def test_worker_waits_for_read_only_database(shimmed: Project, tmp_path: Path) -
 def test_pgbouncer_is_a_database(shimmed: Project, tmp_path: Path) -> None:
     with pgbouncer(shimmed, tmp_path) as port:
         for number in range(6):
-            drop(shimmed, f"pool-{number}.csv", clicks(20_000, 230_000 + 20_000 * number))
+            drop(
+                shimmed, f"pool-{number}.csv", clicks(20_000, 230_000 + 20_000 * number)
+            )
         bad = clicks(3000, first=400_000).replace("visitor-4000", "x" * 65)
         key = drop(shimmed, "pool-bad.csv", bad)
         output = drain(shimmed, f"--db_port={port} --workers=3")
