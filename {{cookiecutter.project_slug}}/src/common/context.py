@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Self
 
 import log
+from errors import UnreachableError
 
 if TYPE_CHECKING:
     from box import Box
@@ -51,6 +52,8 @@ class CustomContext:
 
         self.parent = parent
         self.var: Box = settings.read(args or (), needs)
+        # the log masks them
+        self.secrets = [v for v in self.var.values() if isinstance(v, settings.Secret)]
         self._boto3 = boto3
         self._rds = rds
 
@@ -116,7 +119,7 @@ class CustomContext:
             services: some of "rds" and "s3". Defaults to those in use so far.
 
         Raises:
-            ConnectionError: the database cannot be reached.
+            UnreachableError: the database cannot be reached.
             HTTPClientError: S3 cannot be reached (an error of botocore).
         """
         if services is None:
@@ -143,7 +146,7 @@ class CustomContext:
         """Return the database's current user and password.
 
         Raises:
-            ConnectionError: the secret cannot be read.
+            UnreachableError: the secret cannot be read.
         """
         secret = self.var.db_secret
         if not secret:
@@ -151,7 +154,7 @@ class CustomContext:
         try:
             response = self._secrets.get_secret_value(SecretId=secret)
         except Exception as error:
-            raise ConnectionError(
+            raise UnreachableError(
                 f"cannot read the secret {secret}: {error}"
             ) from error
         credentials = json.loads(response["SecretString"])

@@ -5,13 +5,16 @@ from time import monotonic, time
 from typing import Any
 
 from context import CustomContext
-from errors import describe
+from errors import describe, is_clock_skew
 
 logger = logging.getLogger("function")
 
 MAX_BATCH = 10  # messages in one request, a limit of SQS
 MIN_VISIBILITY = 1.0  # seconds
-ATTRIBUTES = ["All"]  # of received messages: receive count, times, group, trace
+ATTRIBUTES = [
+    *("ApproximateReceiveCount", "ApproximateFirstReceiveTimestamp"),
+    *("MessageGroupId", "SentTimestamp", "AWSTraceHeader"),
+]
 
 # Errors that no retry can fix, with their remedies.
 REMEDIES = {
@@ -23,6 +26,9 @@ REMEDIES = {
     "InvalidClientTokenId": "AWS does not know the credentials: check them",
     "UnrecognizedClient": "AWS does not know the credentials: check them",
     "SignatureDoesNotMatch": "the AWS secret key is wrong: check the credentials",
+    "InvalidSignature": "the AWS secret key is wrong: check the credentials",
+    "KMS.AccessDenied": "the key that encrypts {queue} is denied: allow the role "
+    "kms:Decrypt for this key",
     "NoCredentials": "there are no AWS credentials: set them in the environment",
     "InvalidRegion": "there is no such AWS region: correct --region or AWS_REGION",
     "NoRegion": "there is no AWS region: set --region or AWS_REGION",
@@ -169,8 +175,9 @@ class MessageQueue:
         # botocore sets the response of a closed connection to None
         response = getattr(error, "response", None) or {}
         code = str(response.get("Error", {}).get("Code", type(error).__name__))
-        code = code.rpartition(".")[2].removesuffix("Exception").removesuffix("Error")
-        if code in REMEDIES:
+        code = code.removeprefix("AWS.SimpleQueueService.")
+        code = code.removesuffix("Exception").removesuffix("Error")
+        if code in REMEDIES and not is_clock_skew(error):
             name = self.url or self._name
             raise QueueError(REMEDIES[code].format(queue=name)) from error
 

@@ -14,6 +14,7 @@ import in_flight
 import message_queue
 import poller
 from context import CustomContext
+from errors import UnreachableError
 from message_queue import Lease, QueueError
 from poller import Poller
 from settings import SettingsError
@@ -243,7 +244,7 @@ def test_polling_resumes_after_outage(context: CustomContext) -> None:
     def handle(message: str, body: str, context: CustomContext) -> None:
         seen.append(body)
         if len(seen) == 1:
-            raise ConnectionError("the database cannot be reached")
+            raise UnreachableError("the database cannot be reached")
 
     assert poll(context, handle, threading.Event())
     assert seen == ["a", "a"]
