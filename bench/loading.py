@@ -1,4 +1,4 @@
-"""How fast files become rows: ours, the original way, the database's own client."""
+"""Measure how fast files become rows: ours, the original way, the database's client."""
 
 import json
 import os
@@ -11,22 +11,23 @@ from typing import TypeVar
 
 import pytest
 
-from baking import Project, bake, need_server
-from bench import profile
+from baking import Project, bake
+from bench import sampling
 from bench.clients import Client, Mysql, Psql, put
 from bench.files import BROKEN, CLICKS, LONG, WIDE, File, repeat, write
 from bench.measuring import (
     Chart,
-    Ended,
+    Finished,
     Report,
     Result,
-    number,
+    format_median,
+    format_number,
     own_peak,
     ratios,
-    rounds,
     run,
-    told,
+    run_rounds,
 )
+from shim_helpers import require_server
 
 DEFAULT_ROWS = 2_000_000
 SMALL_FILES = 20
@@ -35,10 +36,10 @@ WORKERS = (2, 4)
 TABLES = ("clicks", "loads", "rejects", "wide", "long_fields", "broken_lines")
 PROGRAM = Path(__file__).with_name("programs") / "load.py"
 
-# name of the line, ours, what it is held against, the target, and the column of that
+# name in the table, our way, the way that it is compared with, target, its column
 COMPARED: list[tuple[str, str, str, float | None, str]] = [
     ("load", "load", "client", 0.9, "limit"),
-    ("load", "load beside it", "original", 3, "original"),
+    ("load", "load in slow rounds", "original", 3, "original"),
     ("load, the whole process", "whole", "client", None, "limit"),
     ("load of quotes and CR LF", "quoted", "quoted client", 0.65, "limit"),
     ("load of line feeds in fields", "broken", "broken client", 0.65, "limit"),
@@ -48,39 +49,38 @@ COMPARED: list[tuple[str, str, str, float | None, str]] = [
 ]
 
 TEXT = """\
-A file of {rows:,} clicks (five columns, some 70 bytes a row) lies in the shim's bucket,
-and beside it as a local file for the database's client. Before each load all tables are
-emptied, and what the machine has yet to write is written, after a CHECKPOINT where that
-is known; after it, the number of rows and the sum of their CRC-32 must be those of the
-file.
+A file of {rows:,} clicks (five columns, about 70 bytes a row) is in the shim's bucket,
+and next to it as a local file for the database's client. Before each load, all tables
+are emptied and pending writes are flushed, on PostgreSQL after a CHECKPOINT. After each
+load, the number of rows and the sum of their CRC-32 must match the file.
 
-- *Ours*: the built worker's `run`, from the event to the commit, in a process that has
-  imported all it needs and made its client of S3. The connection to the database
-  counts. The event tells the object's version, as S3's notifications do.
-  *Whole process* is `local_wrapper.py --event`, from its start to its end.
-- *Original way*: all of the object into memory, split into lines and fields, one
-  `executemany` of an INSERT; timed as ours is, with the same driver.
+- *Ours*: `run` of the built worker, from the event to the commit, in a process that has
+  imported everything and created its S3 client. Connecting to the database counts. The
+  event names the object's version, like S3's notifications. *Whole process* is
+  `local_wrapper.py --event` from start to end.
+- *Original way*: read the whole object, split it into lines and fields, insert with one
+  `executemany`. Timed like ours, with the same driver.
 - *Limit*: the database's own client, the whole process of `psql` (`\\copy`) or
   `mariadb` (`LOAD DATA LOCAL`).
 
-What is held against the client has more rounds, seven times as many on PostgreSQL and
-five times on MySQL: the same load takes a fifth more or less from one round to the
-next, and a short one varies most.
+Comparisons with the client have more rounds, seven times as many on PostgreSQL and five
+times on MySQL, because single loads vary by a fifth and short ones by more.
 
-With quotes and CR LF the same rows have each field in quotes; as many have quotes and
-line feeds in their fields. There are {tenth:,} rows of 30 columns, and as many with a
-field of 1 KB. Small files are of 1,000 rows, one after another in a process that has
-loaded one before. Peak memory is that of the whole process.
+*Quotes and CR LF* are the same rows with quotes around each field. *Line feeds in
+fields* are as many rows with quotes and line feeds inside fields. There are {tenth:,}
+rows of 30 columns, and as many with a field of 1 KB. Small files have 1,000 rows each
+and are loaded one after another in a process that has loaded one before. Peak memory is
+that of the whole process.
 
 Up to four workers share a queue of eight files of {queued:,} rows, as threads of one
-process or as processes. The time is that of their logs, from the first load begun to
-the last one done; the limit is one worker."""
+process or as processes. The time is taken from their logs, from the start of the first
+load to the end of the last one. The limit is one worker."""
 
 PROFILE = """\
 ### Where the time of a load goes
 
-Samples of a load of {rows:,} rows, as shares of the main thread's time. A thread that
-waits counts for what it waits for, so "database" is mostly waiting for it."""
+Samples of a load of {rows:,} rows, as shares of the main thread's time. A waiting
+thread counts for what it waits for, so "database" is mostly waiting."""
 
 T = TypeVar("T")
 
@@ -90,7 +90,7 @@ def measure(rows: int, runs: int) -> Report:
 
     Args:
         rows: rows of the file that is loaded.
-        runs: how often each way is taken.
+        runs: number of rounds.
 
     Raises:
         AssertionError: a load failed, or its rows are not those of the file.
@@ -99,16 +99,16 @@ def measure(rows: int, runs: int) -> Report:
     profiles = []
     kinds: dict[str, type[Client]] = {"postgres": Psql, "mysql": Mysql}
     for database, kind in kinds.items():
-        if lack := _lack(database):
-            report.text += f"\n\nNot measured on {database}: {lack}."
+        if reason := _missing(database):
+            report.text += f"\n\nNot measured on {database}: {reason}."
             continue
         with TemporaryDirectory(prefix="bench-") as folder:
             project = bake(Path(folder), database=database).share_installs()
             with project.shim() as environment:
                 loads = _Loads(project, environment, kind, rows, runs)
                 loads.compare(report)
-                loads.grow(report)
-                loads.share(report)
+                loads.measure_growth(report)
+                loads.measure_workers(report)
                 profiles += [f"#### {loads.server}", loads.profile()]
     report.text = "\n\n".join([report.text, PROFILE.format(rows=rows), *profiles])
     return report
@@ -132,10 +132,10 @@ class _Loads:
         self._rows = rows
         self._runs = runs
         self._base: list[float] = []
-        self.server = self._client.ask(self._client.version)
-        project.make("build", "TARGET=local")
+        self.server = self._client.query(self._client.version)
+        project.make("build", "TARGET=ecs")
         for shape in (WIDE, LONG, BROKEN):
-            self._client.make(shape)
+            self._client.create_table(shape)
         self._plain = write(self._folder / "plain", CLICKS, rows)
         self._put(self._plain)
 
@@ -153,37 +153,37 @@ class _Loads:
         self._put(thousand, *small, *against_client.values())
         slow = {
             "original": partial(self._load, "original", self._plain),
-            "load beside it": partial(self._load, "ours", self._plain),
+            "load in slow rounds": partial(self._load, "ours", self._plain),
             "small": partial(self._load, "ours", *small),
             "small original": partial(self._load, "original", *small),
             "thousand": partial(self._whole, thousand),
         }
-        quick = {
+        fast = {
             "whole": partial(self._whole, self._plain),
             "load": partial(self._load, "ours", self._plain),
             "client": partial(self._by_client, self._plain),
         }
         for name, file in against_client.items():
-            quick[name] = partial(self._load, "ours", file)
-            quick[f"{name} client"] = partial(self._by_client, file)
-        turns = self._runs * (self._client.turns if rows == DEFAULT_ROWS else 1)
-        found = rounds(f"loads, {self.server}", self._runs, slow)
-        found |= rounds(f"loads, {self.server}", turns, quick)
+            fast[name] = partial(self._load, "ours", file)
+            fast[f"{name} client"] = partial(self._by_client, file)
+        repeats = self._runs * (self._client.repeats if rows == DEFAULT_ROWS else 1)
+        found = run_rounds(f"loads, {self.server}", self._runs, slow)
+        found |= run_rounds(f"loads, {self.server}", repeats, fast)
         seconds = {name: [each.seconds for each in found[name]] for name in found}
         for what, ours, other, bound, column in COMPARED:
             result = Result(
                 f"{what}, {self.server}",
                 ratios(seconds[other], seconds[ours]),
                 ("≥", bound) if bound else None,
-                ours=told(seconds[ours], "s"),
-                **{column: told(seconds[other], "s")},
+                ours=format_median(seconds[ours], "s"),
+                **{column: format_median(seconds[other], "s")},
             )
             report.results.append(result)
         self._base = [each.peak for each in found["thousand"]]
         self._add_memory(report, rows, [each.peak for each in found["whole"]])
 
-    def grow(self, report: Report) -> None:
-        """Measure seconds and memory from a thousand rows to many."""
+    def measure_growth(self, report: Report) -> None:
+        """Measure seconds and memory from a thousand rows upwards."""
         sizes = [10**power for power in range(3, 7) if 10**power < self._rows]
         files = [self._clicks(f"rows-{size}", size) for size in sizes]
         if self._rows == DEFAULT_ROWS:
@@ -192,11 +192,11 @@ class _Loads:
         files.append(self._plain)
         files.sort(key=lambda file: file.rows)
         ways = {f"{file.rows:,}": partial(self._whole, file) for file in files}
-        found = [each for [each] in rounds("growth", 1, ways).values()]
+        found = [each for [each] in run_rounds("growth", 1, ways).values()]
         if self._rows == DEFAULT_ROWS:
             self._add_memory(report, files[-1].rows, [found[-1].peak])
-        seconds = [ended.seconds for ended in found]
-        peaks = [ended.peak for ended in found]
+        seconds = [finished.seconds for finished in found]
+        peaks = [finished.peak for finished in found]
         for name, y, scale, values in (
             ("seconds", "seconds of the whole process", "log", seconds),
             ("memory", "peak memory, MB", "linear", peaks),
@@ -206,7 +206,7 @@ class _Loads:
             at = [float(file.rows) for file in files]
             chart.lines[self.server] = list(zip(at, values, strict=True))
 
-    def share(self, report: Report) -> None:
+    def measure_workers(self, report: Report) -> None:
         """Measure threads and processes that share a queue of files."""
         rows = _queued(self._rows)
         files = [self._clicks(f"queued-{each}", rows) for each in range(QUEUED_FILES)]
@@ -215,7 +215,7 @@ class _Loads:
             for count in WORKERS
             for kind in ("threads", "processes")
         }
-        found = rounds("workers", 1, ways)
+        found = run_rounds("workers", 1, ways)
         speeds = {name: rows * len(files) / found[name][0] for name in found}
         one = speeds["one"]
         for kind in ("threads", "processes"):
@@ -225,8 +225,8 @@ class _Loads:
                 Result(
                     f"load by up to {WORKERS[-1]} {kind}, {self.server}",
                     [best / one],
-                    ours=f"{number(best)} rows/s",
-                    limit=f"{number(one)} rows/s",
+                    ours=f"{format_number(best)} rows/s",
+                    limit=f"{format_number(one)} rows/s",
                 )
             )
             chart = Chart("Loading: workers at once", "workers", "rows a second", {})
@@ -237,48 +237,50 @@ class _Loads:
         """Return tables of where the time of a load goes."""
         self._client.empty(TABLES)
         words, environment = self._words("ours", self._plain)
-        return profile.sample(words, self._project.path, environment)
+        return sampling.sample(words, self._project.path, environment)
 
-    def _whole(self, file: File) -> Ended:
-        """Load a file by the built worker, as its users run it."""
+    def _whole(self, file: File) -> Finished:
+        """Load a file with the built worker, as a user runs it."""
         event = self._folder / "event.json"
         event.write_text(json.dumps({"bucket": "raw", "key": _key(file)}))
         return self._checked(lambda: self._work("--event", event), file)
 
-    def _load(self, way: str, *files: File) -> Ended:
-        """Load files in one process; without the first where they are many."""
+    def _load(self, way: str, *files: File) -> Finished:
+        """Load files in one process; of several, the first does not count."""
         words, environment = self._words(way, *files)
         act = partial(run, words, self._project.path, environment)
-        ended = self._checked(act, *files)
-        seconds = json.loads(ended.said.splitlines()[-1])
-        return ended._replace(seconds=sum(seconds[1:] or seconds))
+        finished = self._checked(act, *files)
+        seconds = json.loads(finished.output.splitlines()[-1])
+        return finished._replace(seconds=sum(seconds[1:] or seconds))
 
-    def _by_client(self, file: File) -> Ended:
+    def _by_client(self, file: File) -> Finished:
         return self._checked(partial(self._client.load, file), file)
 
     def _drain(self, files: list[File], kind: str, workers: int) -> float:
-        """Let workers load what is queued; return the seconds from first to last."""
+        """Let workers load queued files; return the seconds from first to last."""
         self._put(*files, prefix="worker")
         processes = workers if kind == "processes" else 1
         threads = f"--workers={workers // processes}"
         queue = ("--read_queue=worker-pending", "--poll_batch_size=1", "--drain")
 
-        def work_at_once() -> list[Ended]:
+        def work_at_once() -> list[Finished]:
             with ThreadPoolExecutor(processes) as pool:
-                begun = [
+                futures = [
                     pool.submit(self._work, threads, *queue) for _ in range(processes)
                 ]
-                return [each.result() for each in begun]
+                return [each.result() for each in futures]
 
-        ended = self._checked(work_at_once, *files)
-        lines = [json.loads(line) for each in ended for line in each.said.splitlines()]
+        finished = self._checked(work_at_once, *files)
+        lines = [
+            json.loads(line) for each in finished for line in each.output.splitlines()
+        ]
         done = [(line["_aws"]["Timestamp"], line) for line in lines if "_aws" in line]
         first = min(time - line["duration"] for time, line in done)
         return float(max(time for time, _ in done) - first) / 1000
 
-    def _work(self, *args: str | Path) -> Ended:
-        words = [".venv/bin/python", ".build/local/worker/local_wrapper.py", *args]
-        return run(words, self._project.path, self._environment)
+    def _work(self, *args: str | Path) -> Finished:
+        command = [".venv/bin/python", ".build/local/worker/local_wrapper.py", *args]
+        return run(list(command), self._project.path, self._environment)
 
     def _words(self, way: str, *files: File) -> tuple[list[str | Path], dict[str, str]]:
         """Return the command that loads files in one process, and its environment."""
@@ -291,9 +293,9 @@ class _Loads:
         return [*words, *settings], self._environment | paths
 
     def _checked(self, act: Callable[[], T], *files: File) -> T:
-        """Do something that loads files into empty tables; check that it did."""
+        """Load files into empty tables, and check the rows."""
         self._client.empty(TABLES)
-        os.sync()  # else a load pays for what the one before it has left to write
+        os.sync()  # or a load would pay for the writes of the one before
         result = act()
         self._client.check(*files)
         return result
@@ -307,8 +309,8 @@ class _Loads:
 
     def _add_memory(self, report: Report, rows: int, peaks: list[float]) -> None:
         assert min(self._base) > own_peak(), (
-            f"the bench itself took {number(own_peak())} MB, so that the memory of a "
-            f"worker, {number(min(self._base))} MB, cannot be told apart from it"
+            f"the benchmark itself takes {format_number(own_peak())} MB, so a worker's "
+            f"{format_number(min(self._base))} MB cannot be measured"
         )
         report.results.append(
             Result(
@@ -316,16 +318,16 @@ class _Loads:
                 [a - b for a, b in zip(peaks, self._base, strict=False)],
                 ("≤", 10),
                 unit="MB",
-                ours=told(peaks, "MB"),
-                limit=told(self._base, "MB"),
+                ours=format_median(peaks, "MB"),
+                limit=format_median(self._base, "MB"),
             )
         )
 
 
-def _lack(database: str) -> str:
-    """Return what this machine lacks to measure a database, or nothing."""
+def _missing(database: str) -> str:
+    """Return what this machine lacks to measure a database, or an empty string."""
     try:
-        need_server(database)
+        require_server(database)
     except pytest.skip.Exception as reason:
         return str(reason)
     if database == "mysql" and not Mysql.program():
@@ -338,5 +340,5 @@ def _key(file: File, prefix: str = "bench") -> str:
 
 
 def _queued(rows: int) -> int:
-    """Return the rows of each file that is queued."""
+    """Return the number of rows of each queued file."""
     return max(1000, rows // 20)

@@ -1,4 +1,4 @@
-"""What the benches share: rounds, ratios, and processes whose cost is known."""
+"""Rounds, ratios, results, and processes whose time and memory are measured."""
 
 import os
 import resource
@@ -27,12 +27,12 @@ class Result:
 
     Args:
         what: what was measured.
-        values: what the target speaks of, one value a round.
-        target: the sign, "≥" or "≤", and the bound; nothing where there is none.
+        values: the measured quantity that the target is about, one value a round.
+        target: the sign, "≥" or "≤", and the bound; or None.
         unit: unit of the values; ratios have none.
-        ours: what this project took, with its unit, for people.
+        ours: what this project took, formatted with its unit.
         original: what the original way took.
-        limit: what the limit took, or what else ours was held against.
+        limit: what the limit took, or whatever else ours is compared with.
     """
 
     what: str
@@ -50,7 +50,7 @@ class Result:
 
     @property
     def verdict(self) -> str:
-        """Whether the median meets the target; nothing where there is none."""
+        """Whether the median meets the target; empty without a target."""
         if self.target is None:
             return ""
         sign, bound = self.target
@@ -60,9 +60,9 @@ class Result:
 
 @dataclass(frozen=True)
 class Chart:
-    """Lines to draw: for each name, the points as pairs of x and y.
+    """A chart of lines: for each name, points as pairs of x and y.
 
-    `scales` are those of x and y, as matplotlib names them.
+    `scales` are the scales of x and y, as matplotlib names them.
     """
 
     title: str
@@ -74,33 +74,33 @@ class Chart:
 
 @dataclass
 class Report:
-    """What a bench found: lines of the table, how it was done, charts by file name."""
+    """The results of a benchmark, a text on its method, and charts by file name."""
 
     results: list[Result] = field(default_factory=list)
     text: str = ""
     charts: dict[str, Chart] = field(default_factory=dict)
 
 
-class Ended(NamedTuple):
-    """A process that has ended: seconds, peak memory in MB, and what it said."""
+class Finished(NamedTuple):
+    """A finished process: seconds, peak memory in MB, and output."""
 
     seconds: float
     peak: float
-    said: str
+    output: str
 
 
 def run(
     words: list[str | Path], folder: Path, environment: dict[str, str] | None = None
-) -> Ended:
+) -> Finished:
     """Run a program to its end.
 
     Args:
         words: the command.
-        folder: where it runs.
-        environment: what it gets besides the environment that projects run in.
+        folder: its working directory.
+        environment: variables in addition to the clean environment.
 
     Raises:
-        AssertionError: it failed; the message is what it said.
+        AssertionError: it failed; the message has its output.
     """
     with TemporaryFile("w+", encoding="utf-8") as log:
         began = monotonic()
@@ -121,31 +121,37 @@ def run(
         seconds = monotonic() - began
         process.returncode = os.waitstatus_to_exitcode(status)
         log.seek(0)
-        said = log.read()
-    assert process.returncode == 0, f"{words} ended with {process.returncode}:\n{said}"
-    return Ended(seconds, usage.ru_maxrss / PER_MB, said)
+        output = log.read()
+    assert process.returncode == 0, (
+        f"{words} finished with {process.returncode}:\n{output}"
+    )
+    return Finished(seconds, usage.ru_maxrss / PER_MB, output)
 
 
 def own_peak() -> float:
     """Return the peak memory of this process, in MB.
 
-    Linux counts it to the processes that this one starts, until they exceed it.
+    Linux counts it as the memory of new processes until they exceed it.
     """
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_maxrss / PER_MB
 
 
-def rounds(
+def run_rounds(
     title: str, count: int, ways: Mapping[str, Callable[[], T]]
 ) -> dict[str, list[T]]:
-    """Take each way in turn, `count` times over; return what each returned.
+    """Run each way in turn, `count` times; return the results of each.
 
-    Every second round goes backwards, so that none has always the same one before it.
+    Every second round goes backwards, so that no way always follows the same one.
     """
     found: dict[str, list[T]] = {name: [] for name in ways}
-    there = list(ways)
-    back = there[::-1]
-    steps = [name for each in range(count) for name in (back if each % 2 else there)]
+    forward = list(ways)
+    backward = forward[::-1]
+    steps = [
+        name
+        for number in range(count)
+        for name in (backward if number % 2 else forward)
+    ]
     with tqdm(steps, desc=title, leave=False, disable=None) as bar:
         for name in bar:
             bar.set_postfix_str(name)
@@ -158,38 +164,38 @@ def ratios(over: list[float], under: list[float]) -> list[float]:
     return [a / b for a, b in zip(over, under, strict=True)]
 
 
-def told(values: list[float], unit: str) -> str:
-    """Return the median with its unit, for people."""
-    return f"{number(median(values))} {unit}".strip()
+def format_median(values: list[float], unit: str) -> str:
+    """Return the median with its unit, as text."""
+    return f"{format_number(median(values))} {unit}".strip()
 
 
-def number(value: float) -> str:
-    """Return a number with two digits or more, for people."""
+def format_number(value: float) -> str:
+    """Return a number with two digits or more, as text."""
     if value < 0.1:
         return f"{value:.2g}"
     return f"{value:,.{0 if value >= 100 else 1 if value >= 10 else 2}f}"
 
 
-def slower(
+def compare_seconds(
     what: str, ours: list[float], limit: list[float], bound: float | None
 ) -> Result:
-    """Return a result on how often the limit's time ours takes, both in seconds."""
+    """Return a result with the ratio of our seconds to those of the limit."""
     return Result(
         what,
         ratios(ours, limit),
         ("≤", bound) if bound else None,
-        ours=f"{number(median(ours) * 1000)} ms",
-        limit=f"{number(median(limit) * 1000)} ms",
+        ours=f"{format_number(median(ours) * 1000)} ms",
+        limit=f"{format_number(median(limit) * 1000)} ms",
     )
 
 
 def percentile(values: list[float], share: float) -> float:
-    """Return the value that this share of all values does not exceed."""
+    """Return the value that a share of all values does not exceed."""
     return sorted(values)[max(0, round(share * len(values)) - 1)]
 
 
 def as_json(report: Report) -> dict[str, Any]:
-    """Return a report as what JSON can hold."""
+    """Return a report as values for JSON."""
     return {
         "results": [vars(result) for result in report.results],
         "text": report.text,

@@ -1,4 +1,4 @@
-"""The page of results, and its pictures."""
+"""Write the page of results and its charts."""
 
 import os
 import platform
@@ -8,7 +8,7 @@ from statistics import median
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from bench.measuring import Chart, Report, Result, number
+from bench.measuring import Chart, Report, Result, format_number
 
 NOTES = Path(__file__).with_name("notes.md")
 STYLE = {
@@ -23,24 +23,25 @@ STYLE = {
 HEAD = """\
 # Speed
 
-Written by `make bench`, on {cores} cores, {system}, Python {python}.
+Written by `make bench` on {cores} cores, {system}, Python {python}.
 
-A machine's speed changes from minute to minute, so only ratios count: the ways that are
-compared take turns in one run, round by round (rounds: {runs}). A ratio is that of the
-speeds in a round, or what else the target speaks of. The column *ratio* has the median
-of the rounds, *spread* the smallest and the largest. Where speeds are compared, ours is
-the faster one above 1; where times are, below 1. Each section is of one run, of loads
-each database's part.
+Only ratios count, because a machine's speed changes from minute to minute. The ways
+that are compared take turns within one run, round by round ({runs} rounds). *Ratio* is
+the median over the rounds, *spread* the smallest and the largest value. A ratio of
+speeds above 1 means that ours is faster, and so does a ratio of times below 1. Each
+section comes from one run, and so does each database's part of the loads.
 """
 
 
 def table(results: list[Result]) -> str:
-    """Return results as a table of Markdown."""
+    """Return results as a Markdown table."""
     names = "what | ours | original way | limit | ratio | spread | target | met"
     lines = [f"| {names} |", "|---|---:|---:|---:|---:|---|---|---|"]
     for each in results:
-        spread = f"{number(min(each.values))} to {number(max(each.values))}"
-        ratio = f"{number(median(each.values))} {each.unit}".strip()
+        spread = (
+            f"{format_number(min(each.values))} to {format_number(max(each.values))}"
+        )
+        ratio = f"{format_number(median(each.values))} {each.unit}".strip()
         sign, bound = each.target or ("", "")
         target = f"{sign} {bound} {each.unit}".strip() if sign else ""
         cells = (each.what, each.ours, each.original, each.limit, ratio, spread)
@@ -49,7 +50,7 @@ def table(results: list[Result]) -> str:
 
 
 def write(folder: Path, reports: dict[str, Report], runs: int) -> Path:
-    """Write the page and its pictures into a folder; return the page."""
+    """Write the page and its charts into a directory; return the page."""
     folder.mkdir(parents=True, exist_ok=True)
     parts = [
         HEAD.format(
@@ -73,7 +74,7 @@ def write(folder: Path, reports: dict[str, Report], runs: int) -> Path:
 
 
 def draw(chart: Chart, file: Path) -> None:
-    """Draw a chart as SVG, the same values to the same bytes."""
+    """Draw a chart as SVG; the same values give the same bytes."""
     with mpl.rc_context(STYLE):
         figure = Figure(layout="constrained")
         axes = figure.add_subplot()

@@ -1,4 +1,4 @@
-"""How fast the poller empties a queue, and how soon it takes a message."""
+"""Measure how fast the poller empties a queue, and how soon it receives a message."""
 
 import json
 import random
@@ -22,12 +22,12 @@ from bench.measuring import (
     Chart,
     Report,
     Result,
-    number,
+    format_median,
+    format_number,
     percentile,
     ratios,
-    rounds,
     run,
-    told,
+    run_rounds,
 )
 
 FOLDER = Path(__file__).parent
@@ -37,32 +37,33 @@ GAP = 0.05  # seconds between two arrivals, on average
 WORKERS = (1, 2, 4, 16)
 BACKLOG = {"ours": 5000, "by_ten": 5000, "one_by_one": 1000, "original": 500}
 TEXT = """\
-The built `local_wrapper.py` polls a stand-in for SQS that runs on the same machine, in
-a process of its own, and is never the slowest part. A backlog is {backlog:,} messages
-that are there before the poller starts; the function does nothing. Its time is from the
-first message received to the last one deleted, by the stand-in's clock.
+The built `local_wrapper.py` polls a stub of SQS in another process on the same machine,
+which is never the slowest part. A backlog is {backlog:,} messages that exist before the
+poller starts, and the function does nothing. The time runs from the first receive to
+the last delete, by the stub's clock.
 
-- *Limit*: a plain loop of boto3 that takes ten messages and deletes them at once.
-- *One by one*: such a loop that takes one message and deletes it.
-- *Original way*: the same with a new client for each poll; here without its sleep.
+- *Limit*: a plain loop of boto3 that receives ten messages and deletes them in one
+  batch.
+- *One by one*: a plain loop that receives one message and deletes it.
+- *Original way*: the same with a new client for each poll, here without its sleep.
 
-*From sent to begun* is the time from just before a message is sent until `run` begins,
-for {arrivals} messages at random times. That of the original way is computed, not
-measured: a message that comes at any time during the sleep of {sleep} s waits for half
-of it at the median, and for 99 % of it at the 99th percentile. Then comes one poll,
-which takes what a message of the backlog takes. That no second message is ever ahead of
-it is in favour of the original.
+*Latency* is the time from just before a message is sent until `run` begins, for
+{arrivals} messages at random times. That of the original way is computed, not measured:
+a message that arrives during the sleep of {sleep} s waits for half of it at the median
+and for 99 % of it at the 99th percentile. Then comes one poll, which takes as long as
+one message of the backlog. This favours the original, because no message ever waits
+behind another.
 
 The function that computes takes about a millisecond of pure Python, the one that waits
-50 ms. The limit is one worker."""
+takes 50 ms. The limit is one worker."""
 
 
 def measure(rows: int, runs: int) -> Report:
-    """Measure the poller on a stand-in for SQS.
+    """Measure the poller on a stub of SQS.
 
     Args:
-        rows: scales the number of messages; all of them from 100,000 on.
-        runs: how often each way is taken.
+        rows: scales the number of messages, up to 100,000 rows.
+        runs: number of rounds.
 
     Raises:
         AssertionError: a queue was not emptied.
@@ -76,11 +77,11 @@ def measure(rows: int, runs: int) -> Report:
             (project.path / f"config/{path.name}").with_suffix(".yml").write_text(
                 "{}\n"
             )
-        project.make("build", "TARGET=local")
+        project.make("build", "TARGET=ecs")
         polls = _Polls(project, port, share, runs)
-        cost = polls.empty_backlogs(report)
-        polls.await_messages(report, cost)
-        polls.add_workers(report)
+        poll_seconds = polls.empty_backlogs(report)
+        polls.measure_latency(report, poll_seconds)
+        polls.measure_workers(report)
     report.text = TEXT.format(
         backlog=polls.scaled(BACKLOG["ours"]),
         arrivals=polls.scaled(ARRIVALS),
@@ -91,8 +92,8 @@ def measure(rows: int, runs: int) -> Report:
 
 @contextmanager
 def serving() -> Iterator[int]:
-    """Run the stand-in for SQS; yield its port."""
-    words = [sys.executable, "-m", "bench.stub"]
+    """Run the stub of SQS; yield its port."""
+    words = [sys.executable, "-m", "bench.sqs_stub"]
     environment = clean_environment({"PYTHONPATH": str(FOLDER.parent)})
     with subprocess.Popen(words, env=environment, stdout=subprocess.PIPE) as stub:
         assert stub.stdout is not None
@@ -103,7 +104,7 @@ def serving() -> Iterator[int]:
 
 
 class _Polls:
-    """Ways of polling the stand-in that listens on a port."""
+    """Ways of polling the stub that listens on a port."""
 
     def __init__(self, project: Project, port: int, share: float, runs: int) -> None:
         self._project = project
@@ -119,16 +120,16 @@ class _Polls:
         }
 
     def scaled(self, messages: int) -> int:
-        """Return the number of messages where less is measured than by default."""
+        """Return a number of messages scaled down for a short run."""
         return max(10, round(messages * self._share))
 
     def empty_backlogs(self, report: Report) -> list[float]:
-        """Compare ways to empty a queue; return what a poll of the original takes."""
+        """Compare ways to empty a queue; return the seconds of the original's polls."""
         ways = {
             way: partial(self._empty, way, self.scaled(messages))
             for way, messages in BACKLOG.items()
         }
-        found = rounds("polling: backlog", self._runs, ways)
+        found = run_rounds("polling: backlog", self._runs, ways)
         speeds = {way: [speed for speed, _ in pairs] for way, pairs in found.items()}
         ours = speeds["ours"]
         compared: list[tuple[str, str, float | None, str]] = [
@@ -141,38 +142,40 @@ class _Polls:
                 what,
                 ratios(ours, speeds[way]),
                 ("≥", bound) if bound else None,
-                ours=told(ours, "messages/s"),
-                **{column: told(speeds[way], "messages/s")},
+                ours=format_median(ours, "messages/s"),
+                **{column: format_median(speeds[way], "messages/s")},
             )
             report.results.append(result)
         requests = {way: [each for _, each in pairs] for way, pairs in found.items()}
         result = Result(
-            "requests a message",
+            "requests per message",
             requests["ours"],
             ("≤", 0.25),
-            ours=told(requests["ours"], ""),
-            original=told(requests["original"], ""),
-            limit=told(requests["by_ten"], ""),
+            ours=format_median(requests["ours"], ""),
+            original=format_median(requests["original"], ""),
+            limit=format_median(requests["by_ten"], ""),
         )
         report.results.append(result)
         return [1 / speed for speed in speeds["original"]]
 
-    def await_messages(self, report: Report, cost: list[float]) -> None:
-        """Compare how long messages that come now and then are on the way."""
-        [delays] = rounds("polling: arrivals", self._runs, {"": self._arrive}).values()
+    def measure_latency(self, report: Report, poll_seconds: list[float]) -> None:
+        """Compare the latency of messages at random times."""
+        [delays] = run_rounds(
+            "polling: arrivals", self._runs, {"": self._arrive}
+        ).values()
         for name, share in (("median", 0.5), ("99th percentile", 0.99)):
             ours = [percentile(each, share) for each in delays]
-            theirs = [share * SLEEP + poll for poll in cost]
+            theirs = [share * SLEEP + poll for poll in poll_seconds]
             result = Result(
-                f"from sent to begun, {name}",
+                f"latency, {name}",
                 ratios(ours, theirs),
                 ("≤", 0.02),
-                ours=f"{number(median(ours) * 1000)} ms",
-                original=told(theirs, "s"),
+                ours=f"{format_number(median(ours) * 1000)} ms",
+                original=format_median(theirs, "s"),
             )
             report.results.append(result)
 
-    def add_workers(self, report: Report) -> None:
+    def measure_workers(self, report: Report) -> None:
         """Measure threads that share a queue."""
         messages = {"computes": 1000, "waits": 40}
         ways = {
@@ -186,7 +189,7 @@ class _Polls:
             for function in messages
             for workers in WORKERS
         }
-        found = rounds("polling: workers", self._runs, ways)
+        found = run_rounds("polling: workers", self._runs, ways)
         chart = Chart("Polling: workers at once", "workers", "messages a second", {})
         report.charts["polling-workers"] = chart
         for function in messages:
@@ -201,8 +204,8 @@ class _Polls:
                 Result(
                     f"function that {function}, {workers} workers",
                     ratios(speeds[workers], speeds[1]),
-                    ours=told(speeds[workers], "messages/s"),
-                    limit=told(speeds[1], "messages/s"),
+                    ours=format_median(speeds[workers], "messages/s"),
+                    limit=format_median(speeds[1], "messages/s"),
                 )
                 for workers in WORKERS[1:]
             ]
@@ -217,11 +220,11 @@ class _Polls:
         return self._emptied(name, messages)
 
     def _empty_ours(
-        self, messages: int, function: str = "nothing", workers: int = 1
+        self, messages: int, function: str = "does_nothing", workers: int = 1
     ) -> tuple[float, float]:
         name = self._filled(messages)
         more = [f"--read_queue={name}", "--drain", f"--workers={workers}"]
-        run(_words(function, *more), self._project.path, self._environment)
+        run(_command(function, *more), self._project.path, self._environment)
         return self._emptied(name, messages)
 
     def _filled(self, messages: int) -> str:
@@ -230,19 +233,19 @@ class _Polls:
         return name
 
     def _emptied(self, name: str, messages: int) -> tuple[float, float]:
-        """Return messages a second, and requests a message, of a queue now empty."""
+        """Return messages per second and requests per message of an emptied queue."""
         stats = self._stats(name)
         assert stats["left"] == 0, f"{stats['left']} of {messages} messages are left"
         seconds = stats["last"] - stats["first"]
         return messages / seconds, stats["requests"] / messages
 
     def _arrive(self) -> list[float]:
-        """Send messages now and then; return the seconds until each is begun."""
+        """Send messages at random times; return the latency of each in seconds."""
         name = next(self._names)
         chance = random.Random(1)
         with TemporaryFile("w+", encoding="utf-8") as log:
             poller = subprocess.Popen(
-                _words("tells", f"--read_queue={name}"),
+                _command("reports_delay", f"--read_queue={name}"),
                 cwd=self._project.path,
                 env=clean_environment(self._environment),
                 stdout=log,
@@ -262,18 +265,18 @@ class _Polls:
             log.seek(0)
             lines = [json.loads(line) for line in log]
         delays = [line["report"]["delay"] for line in lines if line.get("report")]
-        assert len(delays) == self.scaled(ARRIVALS), f"{len(delays)} messages begun"
+        assert len(delays) == self.scaled(ARRIVALS), f"{len(delays)} messages arrived"
         return delays
 
     def _stats(self, name: str) -> Any:
         return self._ask("Stats", QueueName=name)
 
-    def _ask(self, action: str, **asked: Any) -> Any:
+    def _ask(self, action: str, **parameters: Any) -> Any:
         headers = {"X-Amz-Target": f"AmazonSQS.{action}"}
-        self._connection.request("POST", "/", json.dumps(asked), headers)
+        self._connection.request("POST", "/", json.dumps(parameters), headers)
         return json.loads(self._connection.getresponse().read())
 
 
-def _words(function: str, *args: str) -> list[str | Path]:
+def _command(function: str, *args: str) -> list[str | Path]:
     program = f".build/local/{function}/local_wrapper.py"
     return [".venv/bin/python", program, *args]

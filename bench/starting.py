@@ -1,4 +1,4 @@
-"""How fast a Lambda function starts."""
+"""Measure how fast a Lambda function starts."""
 
 import json
 import zipfile
@@ -7,32 +7,31 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from baking import Project, bake
-from bench.measuring import Ended, Report, Result, rounds, run, slower
+from bench.measuring import Finished, Report, Result, compare_seconds, run, run_rounds
 
-TIMES = 5  # as often as other ways are taken: starts are short, and vary
+TIMES = 5  # rounds for each round of other benchmarks: short times vary
 PROGRAM = Path(__file__).with_name("programs") / "invoke.py"
 HANDLER = "import lambda_wrapper"
 ALL = "import lambda_wrapper, settings, lib.rds, pymysql"
 HEAVY = ("boto3", "botocore", "pymysql", "psycopg")
 TEXT = """\
-The zip of the Lambda and that of its layer are unpacked, as Lambda does it. Each value
-is of a fresh process that writes no compiled files. The machine has the files in its
-cache.
+The zips of the Lambda and its layer are unpacked, as Lambda does it. Each value comes
+from a new process that writes no compiled files. The files are in the machine's cache.
 
-- *Import of the handler* is held against `python -c pass`.
-- *Compiled files*: all that is imported until a function works, but for boto3: the
-  handler, settings, driver and what they need. It is held against the same without the
-  compiled files that zip and layer have.
-- *First invocation*: the message is S3's test message, so that settings are read, and
-  neither S3 nor the database is asked. It is held against the second one."""
+- *Import of the handler* is compared with `python -c pass`.
+- *Compiled files*: everything that a function imports until it works, except boto3: the
+  handler, settings, the driver and what they need. Compared with the same imports
+  without the compiled files of zip and layer.
+- *First invocation*: the message is S3's test message, so the settings are read, but
+  neither S3 nor the database is used. Compared with the second invocation."""
 
 
 def measure(rows: int, runs: int) -> Report:
     """Measure imports and first invocations of the built Lambda.
 
     Args:
-        rows: not used here.
-        runs: each way is taken `TIMES` as often.
+        rows: not used.
+        runs: number of rounds; each has every way `TIMES` times.
     """
     with TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
@@ -49,7 +48,7 @@ def measure(rows: int, runs: int) -> Report:
             "all, bare": partial(_python, project, bare, "-c", ALL),
             "invoke": partial(_python, project, packed, str(PROGRAM)),
         }
-        found = rounds("starting", runs * TIMES, ways)
+        found = run_rounds("starting", runs * TIMES, ways)
         loaded = _python(
             project,
             packed,
@@ -57,17 +56,26 @@ def measure(rows: int, runs: int) -> Report:
             f"{HANDLER}, sys; print(*(set({HEAVY}) & set(sys.modules)))",
         )
     seconds = {way: [each.seconds for each in found[way]] for way in ways}
-    said = [json.loads(each.said.splitlines()[-1]) for each in found["invoke"]]
+    seconds_of_two = [
+        json.loads(each.output.splitlines()[-1]) for each in found["invoke"]
+    ]
     results = [
-        slower("import of the handler", seconds["handler"], seconds["python"], 4),
+        compare_seconds(
+            "import of the handler", seconds["handler"], seconds["python"], 4
+        ),
         Result(
-            "of boto3 and drivers, loaded by the handler",
-            [float(len(loaded.said.split()))],
+            "modules of boto3 and drivers in the handler",
+            [float(len(loaded.output.split()))],
             ("≤", 0),
             unit="modules",
         ),
-        slower("compiled files", seconds["all"], seconds["all, bare"], 0.7),
-        slower("first invocation", [a for a, _ in said], [b for _, b in said], None),
+        compare_seconds("compiled files", seconds["all"], seconds["all, bare"], 0.7),
+        compare_seconds(
+            "first invocation",
+            [a for a, _ in seconds_of_two],
+            [b for _, b in seconds_of_two],
+            None,
+        ),
     ]
     return Report(results, TEXT)
 
@@ -80,7 +88,7 @@ def _unpack(project: Project, folder: Path) -> Path:
     return folder
 
 
-def _python(project: Project, folder: Path, *words: str) -> Ended:
+def _python(project: Project, folder: Path, *words: str) -> Finished:
     """Run Python, with the unpacked Lambda and its layer on the path."""
     paths = {"PYTHONPATH": f"{folder}:{folder / 'python'}"}
     return run(

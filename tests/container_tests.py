@@ -58,7 +58,7 @@ def changed_function(project: Project, line: str) -> Iterator[None]:
     """Add a line to the function, and build its image, for a while."""
     path = project.path / "src/func/worker.py"
     text = path.read_text(encoding="utf-8")
-    first = "    found = events.objects(event)\n"
+    first = "    objects = events.objects(event)\n"
     assert first in text
     path.write_text(text.replace(first, f"    {line}\n{first}"), encoding="utf-8")
     try:
@@ -147,7 +147,7 @@ def test_container_stop_finishes_the_load(imaged: Project) -> None:
 
 
 @on_postgres
-def test_container_stop_gives_back_a_long_load(imaged: Project) -> None:
+def test_container_stop_returns_a_long_load(imaged: Project) -> None:
     key = drop(imaged, "late.csv", clicks(10, first=62_000_000))
     s3 = imaged.shim_environment()["AWS_ENDPOINT_URL"]
     with Proxy(s3, hold("GetObject")) as proxy:
@@ -155,7 +155,9 @@ def test_container_stop_gives_back_a_long_load(imaged: Project) -> None:
             proxy.wait_for("GetObject")
             docker("stop", name)
             assert state(name, "ExitCode") == "0"
-            assert "given back: its time is up" in docker("logs", name)
+            assert "returned to the queue: the grace period ended" in docker(
+                "logs", name
+            )
         assert count_messages(imaged) == [1, 0]
     drain(imaged)
     assert count_loaded(imaged, key) == 10

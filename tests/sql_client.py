@@ -45,6 +45,5 @@ def connect_mysql(environment: dict[str, str]) -> Any:
         database=environment["DB_NAME"],
         user=environment["DB_USER"],
         password=environment["DB_PASS"],
-        ssl={"ca": None},  # checks no certificate
         autocommit=True,
     )

@@ -1,6 +1,7 @@
-"""The shim in Docker Compose, on a real engine."""
+"""The shim in Docker, on a real engine: by `make shim`, and by Compose itself."""
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -20,7 +21,7 @@ PUT = (
     "import boto3; "
     'boto3.client("s3").upload_file("tests/data/large.csv", "raw", "worker/large.csv")'
 )
-SCRIPT = f"""
+BY_MAKE = f"""
 set -eu
 make shim SHIM=docker & shim=$!
 end=$(($(date +%s) + {DEADLINE}))
@@ -33,30 +34,32 @@ make event FILE=refused.csv
 make run FUNC=worker RUN_ARGS=--drain
 kill $shim
 wait $shim || true
-test ! -e .shim/shim.env
+echo left by make:
+find .shim -type f
 docker ps --all --quiet --filter name=shim-
-docker volume ls --quiet --filter name=shim-
+docker volume ls --quiet
 """
 
-WORKER_SCRIPT = f"""
+BY_HAND = f"""
 set -eu
 export AWS_ENDPOINT_URL=http://127.0.0.1:4566 AWS_DEFAULT_REGION=eu-west-1
 export AWS_ACCESS_KEY_ID=shim AWS_SECRET_ACCESS_KEY=shim
-export WORKERS=1
-compose="docker compose --file tests/docker-compose.yml"
-$compose up --wait
+compose="docker compose -f tests/docker-compose.yml"
+$compose config | grep ^name:
+WORKERS=1 $compose up --wait
 .venv/bin/python -c '{PUT}'
 end=$(($(date +%s) + {DEADLINE}))
 until $compose logs worker | grep '"loaded": 1000'; do
   test "$(date +%s)" -lt $end
   sleep 0.1
 done
-$compose stop
+$compose stop worker
 $compose ps --all --format '{{{{.Service}}}}: {{{{.ExitCode}}}}' worker
-$compose down --volumes
-echo remaining:
+$compose down -v
+echo left by hand:
 docker ps --all --quiet --filter name=shim-
-docker volume ls --quiet --filter name=shim-
+docker volume ls --quiet
+docker network ls --quiet --filter name=shim-
 """
 
 
@@ -70,7 +73,7 @@ def run_with_engine(script: str, project: Project, engine: list[str] = ENGINE) -
     result = subprocess.run(
         [*engine, "sh", "-c", script],
         cwd=project.path,
-        env=clean_environment(),
+        env=clean_environment({"PWD": str(project.path)}),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -82,9 +85,10 @@ def run_with_engine(script: str, project: Project, engine: list[str] = ENGINE) -
 
 
 @pytest.mark.parametrize("database", ["postgres", "mysql"])
-def test_compose_runs_shim_and_worker(database: str, tmp_path: Path) -> None:
+def test_compose_leaves_nothing_behind(database: str, tmp_path: Path) -> None:
     project = bake(tmp_path, project_slug=database, database=database)
     project.share_installs()
+    (project.path / ".venv-shim").unlink()  # needs Docker only
     build = "make image FUNC=worker DOCKER_ARGS=--network=host"
     run_with_engine(build, project, HOST_ENGINE)
     lines = clicks(100).splitlines()
@@ -92,11 +96,13 @@ def test_compose_runs_shim_and_worker(database: str, tmp_path: Path) -> None:
     lines[5] = "six,anna,/,,2026-01-05 08:00:00"
     (project.path / "refused.csv").write_text("\n".join(lines), encoding="utf-8")
     # both with one engine, which takes longer to start than either
-    between = f"echo the worker:; export IMAGE={database}/worker"
-    output = run_with_engine("\n".join((SCRIPT, between, WORKER_SCRIPT)), project)
-    by_shim, by_worker = output.split("the worker:\n")
-    assert "10 rows in, 10 rows out" in by_shim
-    assert '"loaded": 98, "rejected": 2' in by_shim
-    # remaining containers and volumes would be listed after that
-    assert by_shim.endswith("s3://raw/worker/refused.csv\n")
-    assert by_worker.endswith("worker: 0\nremaining:\n")
+    by_hand = f"export IMAGE={database}/worker\n{BY_HAND}"
+    output = run_with_engine(f"{BY_MAKE}\n{by_hand}", project)
+    by_make, by_hand = output.split("left by make:\n")
+    assert "10 rows in, 10 rows out" in by_make
+    assert '"loaded": 98, "rejected": 2' in by_make
+    checkout = re.sub("[^a-z0-9_-]", "", str(project.path).lower())
+    # remaining containers, volumes and networks would be listed before and after
+    assert by_hand.startswith(f"name: shim-{checkout}\n")
+    assert by_hand.endswith("worker: 0\nleft by hand:\n")
+    assert not (project.path / ".venv-shim").exists()

@@ -37,7 +37,7 @@ class Block(NamedTuple):
 
     @property
     def commands(self) -> list[list[str]]:
-        """The words of each command; no block without needs has longer commands."""
+        """Its commands, one a line, each split into words."""
         lines = self.script.splitlines()
         return [words for line in lines if (words := shlex.split(line, comments=True))]
 

@@ -36,7 +36,7 @@ def test_connection_killed_in_mid_load_is_replaced(
             shimmed.query(kill.format(wait_for_load(shimmed)))
             s3.release()
             assert running.process.wait(DEADLINE) == 0, running.output
-    assert "trying again: " in running.output
+    assert "retrying: " in running.output
     assert count_clicks(shimmed, 30_000_000) == LONG
 
 
@@ -51,7 +51,7 @@ def test_connection_reset_in_mid_load_is_replaced(
         with start_worker(shimmed, *words) as running:
             assert running.process.wait(DEADLINE) == 0, running.output
         assert wire.connections == 2
-    assert "trying again: " in running.output
+    assert "retrying: " in running.output
     assert count_clicks(shimmed, 32_000_000) == LONG
 
 
@@ -68,7 +68,9 @@ def test_worker_survives_database_restart(shimmed: Project, tmp_path: Path) -> N
             wait_for_load(own)
             own.stop()
             s3.release()
-            running.wait_until(lambda: "waiting: " in running.output)
+            running.wait_until(
+                lambda: "waiting for S3 or the database: " in running.output
+            )
             own.restart()
             running.wait_until(lambda: LOADED in running.output)
         assert count_clicks(own, 61_000_000) == LONG
@@ -90,13 +92,15 @@ def test_worker_waits_for_unreachable_database(
                 for number in (62_000_000, 62_000_100, 62_000_200)
             ]
             # more often than a message may be received
-            running.wait_until(lambda: running.output.count("waiting: ") >= 4)
+            running.wait_until(
+                lambda: running.output.count("waiting for S3 or the database: ") >= 4
+            )
             own.restart()
             running.wait_until(
                 lambda: all(count_loaded(own, key) == 10 for key in keys)
             )
         assert running.process.returncode == 0
-        assert "the database is away" in running.output
+        assert "the database cannot be reached: " in running.output
         assert "Traceback" not in running.output
     assert count_messages(shimmed) == [0, 0]
     assert count_messages(shimmed, "worker-dead-letter") == [0, 0]

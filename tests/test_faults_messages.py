@@ -167,7 +167,9 @@ def test_worker_waits_for_unreachable_s3(shimmed: Project) -> None:
         words = (f"--s3_endpoint={proxy.url}", "--retry_delay=1")
         with start_worker(shimmed, *words, AWS_MAX_ATTEMPTS="1") as running:
             # more often than a message may be received
-            running.wait_until(lambda: running.output.count("waiting: ") >= 4)
+            running.wait_until(
+                lambda: running.output.count("waiting for S3 or the database: ") >= 4
+            )
             proxy.listen()
             running.wait_until(lambda: '"outcome": "loaded"' in running.output)
     assert "EndpointConnectionError" in running.output
@@ -184,7 +186,7 @@ def test_failed_receive_is_repeated(shimmed: Project) -> None:
     rule = at_first("ReceiveMessage", ERROR, UNAVAILABLE, THROTTLED)
     output, faulted = drain_with_faults(shimmed, rule)
     assert faulted == ["ReceiveMessage"] * 3
-    assert output.count("waiting: ") == 3
+    assert output.count("waiting for SQS: ") == 3
     assert outcomes(output) == ["loaded"]
     assert count_clicks(shimmed, 300_000, 10) == 3
 
@@ -248,7 +250,7 @@ def test_failed_visibility_extension_is_repeated(
 
 @fault("SQS refuses connections for a while", "the worker continues afterwards")
 def test_worker_survives_unreachable_sqs(shimmed: Project) -> None:
-    waits = "waiting: EndpointConnectionError"
+    waits = "waiting for SQS: EndpointConnectionError"
     with worker_with_faults(shimmed, lambda call: None) as (proxy, running):
         running.wait_until(lambda: "polling" in running.output)
         proxy.refuse()

@@ -149,9 +149,9 @@ def test_visibility_is_extended_during_long_load(shimmed: Project) -> None:
 
 @fault(
     "SIGTERM during a load that takes longer than `grace`",
-    "the message is given back at once; exit code 0; the next worker loads it",
+    "the message returns to the queue at once; exit code 0; the next worker loads it",
 )
-def test_load_beyond_grace_time_is_given_back(shimmed: Project) -> None:
+def test_load_beyond_grace_period_is_returned(shimmed: Project) -> None:
     key = drop(shimmed, "late.csv", clicks(10, first=54_000_000))
     s3 = shimmed.shim_environment()["AWS_ENDPOINT_URL"]
     with Proxy(s3, hold("GetObject")) as proxy:
@@ -161,7 +161,7 @@ def test_load_beyond_grace_time_is_given_back(shimmed: Project) -> None:
             proxy.wait_for("GetObject")
             stopped.process.terminate()
             assert stopped.process.wait(DEADLINE) == 0
-        assert "given back: its time is up" in stopped.output
+        assert "returned to the queue: the grace period ended" in stopped.output
         assert count_messages(shimmed) == [1, 0]
     assert LOADED in drain(shimmed)
     assert count_loaded(shimmed, key) == 10
@@ -179,7 +179,7 @@ def test_worker_waits_for_object_of_another(shimmed: Project) -> None:
         with start_worker(shimmed, *words) as holder:
             proxy.wait_for("GetObject")
             with start_worker(shimmed, "--event", event) as other:
-                other.wait_until(lambda: other.output.count("trying again: ") == 3)
+                other.wait_until(lambda: other.output.count("retrying: ") == 3)
                 proxy.release()
                 assert holder.process.wait(DEADLINE) == 0
                 assert other.process.wait(DEADLINE) == 0

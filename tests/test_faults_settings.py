@@ -17,7 +17,7 @@ from shim_helpers import (
 )
 
 CONFIG = "table: clicks\ncolumns: [click_id, visitor, page, referrer, clicked_at]\n"
-NO_NUMBER = "--poll_batch_size: 'many' is no whole number from 1 to 10"
+NO_NUMBER = "--poll_batch_size: 'many' is not a whole number from 1 to 10"
 # settings file, environment, command line, expected text
 MISTAKES: list[tuple[str, dict[str, str], str, str]] = [
     (CONFIG + "delimeter: ;", {}, "", "--delimeter=;"),
@@ -25,7 +25,7 @@ MISTAKES: list[tuple[str, dict[str, str], str, str]] = [
     (CONFIG + "poll_batch_size: many", {}, "", NO_NUMBER),
     (CONFIG, {"POLL_BATCH_SIZE": "many"}, "", NO_NUMBER),
     (CONFIG, {}, "--poll_batch_size=many", NO_NUMBER),
-    (CONFIG, {"AWS_ENDPOINT_URL_S3": "s3:4566"}, "", "'s3:4566' is no URL"),
+    (CONFIG, {"AWS_ENDPOINT_URL_S3": "s3:4566"}, "", "'s3:4566' is not a URL"),
     (CONFIG + "header: perhaps", {}, "", "header: 'perhaps'"),
     (CONFIG + "delimiter: [a, b]", {}, "", "delimiter can't be set to a list"),
     ("columns: [click_id", {}, "", "did not find expected ',' or ']'"),
@@ -35,8 +35,13 @@ MISTAKES: list[tuple[str, dict[str, str], str, str]] = [
     ("table: clicks", {}, "", "columns must be set: in the configuration file"),
     ("{}", {}, "", "table and columns must be set: in the configuration file"),
     (CONFIG, {"READ_QUEUE": ""}, "", "no queue to poll: set --read_queue"),
-    (CONFIG, {}, "--read_queue=nowhere", "there is no queue nowhere: name another"),
-    (CONFIG, {}, "--on_new_version=replace", "load_column is not set: name the column"),
+    (
+        CONFIG,
+        {},
+        "--read_queue=nowhere",
+        "there is no queue nowhere: correct --read_que",
+    ),
+    (CONFIG, {}, "--on_new_version=replace", "load_column is not set: set it to the "),
 ]
 
 
@@ -47,9 +52,8 @@ MISTAKES: list[tuple[str, dict[str, str], str, str]] = [
     "received",
 )
 def test_wrong_setting_gets_one_sentence(shimmed: Project) -> None:
-    shimmed.make("build", "TARGET=ecs")
     key = drop(shimmed, "waits.csv", clicks(1, first=190_000))
-    config = shimmed.path / ".build/local/worker/config.yml"
+    config = shimmed.path / "config/worker.yml"
     kept = config.read_text(encoding="utf-8")
     try:
         for text, environment, words, expected in MISTAKES:
@@ -127,7 +131,10 @@ def test_password_is_never_logged(shimmed: Project) -> None:
                 tried.process.wait(DEADLINE)
             assert "hunter2" not in tried.output
             assert "Traceback" in tried.output
-            is_wrong = "DatabaseAwayError: the database is away: " in tried.output
+            is_wrong = (
+                "DatabaseUnreachableError: the database cannot be reached: "
+                in tried.output
+            )
             assert is_wrong == (password != PASSWORD)
             assert ("botocore" in tried.output) or is_wrong
         assert count_clicks(shimmed, first, 10) == 3

@@ -94,7 +94,7 @@ EXPIRED = "The credentials for ENV=dev have expired: log in again, or put new on
 REJECTED = "AWS does not accept the credentials for ENV=dev ("
 NO_CREDENTIALS = "There are no credentials for ENV=dev: set a profile or keys"
 NO_FUNCTION = "FUNC= is missing: choose one of worker"
-UNKNOWN_FUNCTION = "FUNC=nobody is not a function: choose one of worker"
+UNKNOWN_FUNCTION = "FUNC=absent is not a function: choose one of worker"
 UNKNOWN_ENVIRONMENT = "ENV=moon is not in config/deploy.yml: choose one of local"
 UNKNOWN_STACK = "TARGET=moon is unknown: choose one of role"
 NO_ENGINE = "No Docker engine answers: run 'make doctor' for help."
@@ -107,7 +107,7 @@ MISTAKES: dict[Callable[[Project, ExitStack], Situation], dict[str, str]] = {
         "test TEST_ARGS='\"'": f'TEST_ARGS=" {OPEN_QUOTE}',
         "new": "FUNC= is missing: name the function",
         "run": NO_FUNCTION,
-        "run FUNC=nobody": UNKNOWN_FUNCTION,
+        "run FUNC=absent": UNKNOWN_FUNCTION,
         "run FUNC=worker": STOPPED,
         "run FUNC=worker RUN_ARGS='\"'": f'RUN_ARGS=" {OPEN_QUOTE}',
         "invoke": NO_FUNCTION,
@@ -115,13 +115,13 @@ MISTAKES: dict[Callable[[Project, ExitStack], Situation], dict[str, str]] = {
         "invoke FUNC=worker EVENT=no.json": "EVENT=no.json is not a file: try EVENT=te",
         "event": "FILE=. is not a file: try FILE=tests/data/large.csv",
         "event FILE=no.csv": "FILE=no.csv is not a file: try FILE=tests/data/large.csv",
-        f"event {FILE} FUNC=nobody": UNKNOWN_FUNCTION,
+        f"event {FILE} FUNC=absent": UNKNOWN_FUNCTION,
         f"event {FILE}": STOPPED,
         f"event {FILE} ENV=local": STOPPED,
         f"event {FILE} ENV=moon": UNKNOWN_ENVIRONMENT,
         f"event {FILE} ENV=dev": NO_CREDENTIALS,
         "queue": STOPPED,
-        "queue FUNC=nobody": UNKNOWN_FUNCTION,
+        "queue FUNC=absent": UNKNOWN_FUNCTION,
         "queue ENV=moon": UNKNOWN_ENVIRONMENT,
         "queue ENV=dev": NO_CREDENTIALS,
         "sql": STOPPED,
@@ -137,10 +137,10 @@ MISTAKES: dict[Callable[[Project, ExitStack], Situation], dict[str, str]] = {
         "parity": STOPPED,
         "image": NO_FUNCTION,
         "image FUNC=worker": NO_ENGINE,
-        "image FUNC=worker DOCKER_ARGS='\"'": f'DOCKER_ARGS=" {OPEN_QUOTE}',
+        "container FUNC=worker DOCKER_ARGS='\"'": f'DOCKER_ARGS=" {OPEN_QUOTE}',
         "container": NO_FUNCTION,
         "container FUNC=worker": NO_ENGINE,
-        "cockpit FUNC=nobody": UNKNOWN_FUNCTION,
+        "cockpit FUNC=absent": UNKNOWN_FUNCTION,
         "plan": STOPPED,
         "plan ENV=local": STOPPED,
         "plan TARGET=moon": UNKNOWN_STACK,
@@ -162,7 +162,7 @@ MISTAKES: dict[Callable[[Project, ExitStack], Situation], dict[str, str]] = {
         f"event {FILE}": SILENT,
         f"event {FILE} ENV=local": SILENT,
         "queue": SILENT,
-        "sql SQL=x": SILENT,
+        "sql SQL=x": "restart the shim with 'make shim'",
         "logs FUNC=worker": SILENT,
         "redrive FUNC=worker": SILENT,
         "purge FUNC=worker": SILENT,
@@ -207,7 +207,7 @@ MISTAKES: dict[Callable[[Project, ExitStack], Situation], dict[str, str]] = {
     },
     with_port_in_use: {"shim SHIM=process": "of 127.0.0.1 is in use"},
     with_few_programs: {
-        "plan ENV=local TARGET=queue": "terraform is not installed: see 'make doctor'.",
+        "plan ENV=local TARGET=queue": "Terraform is not installed: see 'make doctor'.",
         "image FUNC=worker": NO_ENGINE,
         "cockpit": "Tmux is missing, see 'make doctor'; or open terminals yourself for",
     },
@@ -218,7 +218,7 @@ OTHERS = {
     *("help", "install", "watch", "lint", "lint-code", "lint-infra", "format"),
     *("settings", "lock", "audit", "sbom", "ci_setup", "clean"),
 }
-# Lines besides the sentence: make's own, and the lists of doctor and build.
+# Lines other than the sentence: make's own, and the lists of doctor and build.
 OTHER_LINES = ("make", "WARNING", "built ", "ok ", "absent ", "MISSING ", "too old ")
 
 

@@ -31,8 +31,9 @@ def test_new_function_runs_beside_the_first(fresh: Project) -> None:
     with fresh.shim():
         fresh.make("event", "FILE=tests/data/large.csv")
         fresh.make("new", "FUNC=tally")
-        output = fresh.make("invoke", "FUNC=tally", "EVENT=tests/data/event-tally.json")
-        [report] = json.loads(output.stdout.partition("\n")[2])
+        event = "EVENT=tests/data/event-tally.json"
+        output = fresh.make("invoke", "FUNC=tally", event).stdout
+        [report] = json.loads(output[output.index("[\n") :])
         assert report == {
             "object": "s3://raw/tally/sanity.csv",
             "rows": 10,

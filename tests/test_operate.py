@@ -259,7 +259,8 @@ def test_event_uses_bucket_of_environment(playing: Project) -> None:
     words = ("event", "FILE=tests/data/sanity.csv", "ENV=dev")
     bucket = "click-loader-dev-raw-000000000000"
     refused = playing.make(*words, check=False)
-    assert f"There is no bucket {bucket}: 'make deploy ENV=dev'" in refused.stdout
+    message = f"There is no bucket {bucket}: create it with 'make deploy ENV=dev'"
+    assert message in refused.stdout
     s3 = client(playing, "s3")
     where = {"LocationConstraint": "eu-west-1"}
     s3.create_bucket(Bucket=bucket, CreateBucketConfiguration=where)
@@ -312,7 +313,9 @@ def test_cockpit_opens_four_working_panes(baked: Project, tmp_path: Path) -> Non
         pane = ("-t", f"{name}:0.1")
         baked.run("tmux", "send-keys", *pane, typed, "Enter", env=private)
         wait_until(lambda: '"loaded": 1000' in shown(0), "the rows")
-        assert "is open" in baked.make("cockpit", env=private).stdout
+        again = baked.make("cockpit", env=private).stdout
+        assert f"tmux attach -t {name}" in again
+        assert len(baked.run(*panes, env=private).stdout.splitlines()) == 4
     finally:
         baked.run("tmux", "kill-server", env=private, check=False)
     gone = baked.path / ".shim" / "shim.env"

@@ -14,7 +14,7 @@ EXPECTED = {
     "empty": "0 rows, 0 rejected",
     "missing": "dead letter",
     "other encoding": "50 rows, 1 rejected",
-    "told of twice": "50 rows, 0 rejected",
+    "sent twice": "50 rows, 0 rejected",
     "messages deleted": "9",
     "messages returned": "2",
     "messages dead-lettered": "1",
@@ -52,7 +52,7 @@ def test_environment_specific_function_is_detected(shimmed: Project) -> None:
     worker = shimmed.path / "src/func/worker.py"
     text = worker.read_text(encoding="utf-8")
     cheat = '__import__("os").environ.get("AWS_LAMBDA_FUNCTION_NAME")'
-    found = "found = events.objects(event)"
+    found = "objects = events.objects(event)"
     assert found in text
     changed = text.replace(found, f"{found} if not {cheat} else []")
     worker.write_text(changed, encoding="utf-8")

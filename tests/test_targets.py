@@ -137,7 +137,7 @@ def test_zips_hold_everything_compiled_but_boto3(database: str, tmp_path: Path) 
             "PSYCOPG_IMPL": "binary",  # with its own libpq, not this machine's
         },
     )
-    assert result.stdout.startswith("set()\nthe database is away: ")
+    assert result.stdout.startswith("set()\nthe database cannot be reached: ")
 
 
 def test_unchanged_build_is_left_alone(baked: Project) -> None:

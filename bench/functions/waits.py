@@ -1,4 +1,4 @@
-"""Waits as a function does that asks another service."""
+"""Wait like a function that calls another service."""
 
 import time
 

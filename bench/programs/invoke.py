@@ -1,4 +1,4 @@
-"""Invokes a built Lambda function twice; prints the seconds of each, as JSON."""
+"""Invoke a built Lambda function twice; print the seconds of each as JSON."""
 
 import json
 import time
@@ -9,7 +9,7 @@ BODY = json.dumps({"Event": "s3:TestEvent"})
 
 
 class Context:
-    """What AWS tells a function of its invocation, as far as it is asked."""
+    """The part of Lambda's context object that the wrapper uses."""
 
     def get_remaining_time_in_millis(self) -> int:
         """Return the time left."""

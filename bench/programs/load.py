@@ -1,8 +1,8 @@
-"""Loads objects one after another, in a process that has imported all it needs.
+"""Load objects one after another in a process that has imported everything.
 
-It runs in a project's environment, with a build of the worker on the path. The clock
-runs from the event to the commit, so it counts the connection to the database with the
-first event, but neither the start of the interpreter nor imports.
+Runs in a project's environment with a build of the worker on the path. The clock runs
+from the event to the commit: the first event includes connecting to the database, none
+includes the start of Python or imports.
 """
 
 import json
@@ -15,7 +15,7 @@ from typing import Any
 
 import boto3
 
-# what botocore imports when it makes a client
+# imports what botocore needs for a client
 S3 = boto3.client("s3")
 
 
@@ -31,7 +31,7 @@ def ours(args: list[str]) -> Callable[[str], Any]:
 
 
 def original(driver: Any) -> Callable[[str], Any]:
-    """Return the way of old: all of the object into memory, row by row to the table."""
+    """Return the original way: read everything, then insert row by row."""
     connections: list[Any] = []
     names = ["click_id", "visitor", "page", "referrer", "clicked_at"]
     statement = f"INSERT INTO clicks ({', '.join(names)}) VALUES (%s, %s, %s, %s, %s)"
@@ -63,7 +63,7 @@ def connect(driver: Any) -> Any:
 
 
 def notification(bucket: str, key: str) -> str:
-    """Return an event that tells, as S3's own does, the version of the object."""
+    """Return an event with the version of the object, as S3's own has it."""
     version = S3.head_object(Bucket=bucket, Key=key)["VersionId"]
     return json.dumps({"bucket": bucket, "key": key, "version": version})
 
@@ -74,7 +74,7 @@ def main(driver: str, way: str, keys: str, *args: str) -> None:
     Args:
         driver: "psycopg" or "pymysql".
         way: "ours" or "original".
-        keys: keys of the objects, parted by commas.
+        keys: keys of the objects, separated by commas.
         *args: settings of ours, as on the command line.
     """
     module = import_module(driver)

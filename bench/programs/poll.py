@@ -1,4 +1,4 @@
-"""Empties a queue by a plain loop, in a project's environment."""
+"""Empty a queue with a plain loop of boto3, in a project's environment."""
 
 import sys
 from typing import Any
@@ -7,12 +7,12 @@ import boto3
 
 
 def original(url: str) -> bool:
-    """Take one message by a new client, and delete it; tell whether there was one."""
+    """Receive and delete a message with a new client; return whether there was one."""
     return one_by_one(boto3.client("sqs"), url)
 
 
 def one_by_one(client: Any, url: str) -> bool:
-    """Take one message, and delete it; tell whether there was one."""
+    """Receive and delete one message; return whether there was one."""
     found = client.receive_message(QueueUrl=url).get("Messages", [])
     for message in found:
         client.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
@@ -20,7 +20,7 @@ def one_by_one(client: Any, url: str) -> bool:
 
 
 def by_ten(client: Any, url: str) -> bool:
-    """Take ten messages, and delete them at once; tell whether there were any."""
+    """Receive and delete up to ten messages; return whether there were any."""
     answer = client.receive_message(QueueUrl=url, MaxNumberOfMessages=10)
     entries = [
         {"Id": message["MessageId"], "ReceiptHandle": message["ReceiptHandle"]}
@@ -32,7 +32,7 @@ def by_ten(client: Any, url: str) -> bool:
 
 
 def main(way: str, name: str) -> None:
-    """Empty a queue, by "original", "one_by_one" or "by_ten"."""
+    """Empty a queue in the way "original", "one_by_one" or "by_ten"."""
     client = boto3.client("sqs")
     url = client.get_queue_url(QueueName=name)["QueueUrl"]
     if way == "original":

@@ -132,7 +132,7 @@ def engine_answers() -> bool:
 
 
 def has_compose() -> bool:
-    """Return whether Docker Compose is installed; it needs no engine to check a file."""
+    """Return whether Docker Compose is installed; checking a file needs no engine."""
     command = ["docker", "compose", "version"]
     return (
         shutil.which("docker") is not None

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 
 from tools.errors import UserError
 from tools.git_hook import install_hook
-from tools.packages import VENV, install_uv, run, sync
+from tools.packages import VENV, bundled_pip, install_uv, run, sync
 from tools.project import ROOT
 
 LOCKS = {
@@ -81,7 +81,7 @@ def check_machine() -> None:
             f"Python {sys.version.split()[0]} is too old: name 3.11 or later, as in "
             "make install PYTHON=python3.13"
         )
-    if importlib.util.find_spec("ensurepip") is None:
+    if bundled_pip() is None and importlib.util.find_spec("ensurepip") is None:
         raise UserError(
             f"{sys.executable} lacks venv, which Debian and Ubuntu package separately: "
             "apt-get install python3-venv"
@@ -106,8 +106,7 @@ def is_usable(folder: Path) -> bool:
 def prepare(folder: Path) -> None:
     """Make sure that an environment exists, and mark it as incomplete.
 
-    An environment whose Python is gone or too old is created anew. Only `.venv` gets
-    pip.
+    An environment whose Python is gone or too old is created anew.
 
     Args:
         folder: the environment, or a link to a directory that projects share.
@@ -118,7 +117,8 @@ def prepare(folder: Path) -> None:
     if is_usable(folder):
         mark_incomplete(folder / "pyvenv.cfg")
         return
-    builder = Builder(clear=True, symlinks=True, with_pip=folder == VENV)
+    needs_pip = folder == VENV and bundled_pip() is None
+    builder = Builder(clear=True, symlinks=True, with_pip=needs_pip)
     try:
         builder.create(folder.resolve())
     except subprocess.CalledProcessError as error:

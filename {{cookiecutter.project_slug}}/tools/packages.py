@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -113,8 +114,25 @@ def find_uv() -> Path | None:
 
 
 def pip() -> list[str | Path]:
-    """Return the command that runs `.venv`'s pip."""
-    return [VENV / "bin" / "python", "-I", "-m", "pip", "--disable-pip-version-check"]
+    """Return the command that runs pip with `.venv`'s Python."""
+    wheel = bundled_pip()
+    program = [wheel / "pip"] if wheel else ["-m", "pip"]
+    return [VENV / "bin" / "python", "-I", *program, "--disable-pip-version-check"]
+
+
+@cache
+def bundled_pip() -> Path | None:
+    """Return the wheel of pip that comes with Python, or None if it is not found.
+
+    It runs as it is. ensurepip would unpack and compile it first, which takes a quarter
+    of the time of an install.
+    """
+    directories = [
+        Path(sysconfig.get_path("stdlib")) / "ensurepip" / "_bundled",
+        Path(sysconfig.get_config_var("WHEEL_PKG_DIR") or "/usr/share/python-wheels"),
+    ]
+    wheels = [wheel for path in directories for wheel in path.glob("pip-*.whl")]
+    return wheels[0] if wheels else None
 
 
 def locked(lock: Path) -> list[str | Path]:

@@ -56,8 +56,8 @@ MESSAGES = [
     Message("empty", "event-sns.json", b""),
     Message("missing", "event-eventbridge.json", None),
     Message("other encoding", "event-s3.json", LATIN.encode("latin-1")),
-    Message("told of twice", "event.json", GOOD.encode()),
-    Message("told of twice", "event.json", GOOD.encode()),
+    Message("sent twice", "event.json", GOOD.encode()),
+    Message("sent twice", "event.json", GOOD.encode()),
 ]
 
 

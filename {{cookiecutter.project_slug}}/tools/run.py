@@ -12,6 +12,9 @@ from tools.project import ROOT, require_file, require_function, split_arguments
 
 WATCHED = (".py", ".yml", ".json", ".csv", ".sql")
 COCKPIT = ROOT / "tools" / "cockpit.yml"
+PANE_VARIABLES = ("AWS_PORT", "DB_PORT", "SHIM")
+# What make sets for its children would change the output of make in the panes.
+MAKE_VARIABLES = ("MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS")
 
 
 def poll(func: str, args: str) -> int:
@@ -85,7 +88,7 @@ def watch() -> int:
     from pytest_watch.watcher import watch as watch_files
 
     directories = [str(ROOT / name) for name in ("src", "tests", "config")]
-    watch_files(directories, extensions=WATCHED, runner="make test")
+    watch_files(directories, extensions=WATCHED, runner="make --no-print-directory test")
     return 0
 
 
@@ -102,9 +105,13 @@ def cockpit(func: str) -> int:
             f"make shim, make run FUNC={func}, make watch and make event FILE=…"
         )
     session = ROOT.name.replace(".", "_").replace(":", "_")
-    variables = {"SESSION": session, "FUNC": func, "PROJECT": str(ROOT)}
-    command = [sys.executable, "-m", "tmuxp", "load", "--yes", str(COCKPIT)]
+    variables = {name: os.environ.get(name, "") for name in PANE_VARIABLES}
+    variables |= {"SESSION": session, "FUNC": func, "PROJECT": str(ROOT)}
+    for name in MAKE_VARIABLES:
+        os.environ.pop(name, None)
+    tmuxp = str(Path(sys.executable).with_name("tmuxp"))
+    command = [tmuxp, "load", "--yes", str(COCKPIT)]
     if not sys.stdout.isatty():
+        print(f"The session runs in the background: tmux attach -t {session}")
         command.append("-d")
-        print(f"Attach to it with: tmux attach -t {session}")
     return subprocess.run(command, env=os.environ | variables).returncode

@@ -1,10 +1,10 @@
-"""A stand-in for SQS that is faster than what is measured with it.
+"""A stub of SQS that is faster than the pollers that are measured with it.
 
-It speaks as much of SQS's JSON protocol as boto3 needs to poll a queue, see
+It implements the part of SQS's JSON protocol that boto3 needs to poll a queue, see
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/Welcome.html
-Queues are there as soon as they are named. A message in flight comes back only when
-its visibility is set to 0. `python -m bench.stub` prints the port, and serves until a
-signal.
+A queue exists as soon as it is named. A message in flight comes back only when its
+visibility timeout is set to 0. `python -m bench.sqs_stub` prints its port, and serves
+until a signal.
 """
 
 import asyncio
@@ -24,9 +24,9 @@ ANSWER = (
 
 
 class Queue:
-    """One queue; `requests` counts what was asked of it, by the name of the action.
+    """A queue; `requests` counts requests by action.
 
-    `first` and `last` tell when a message was first received and last deleted.
+    `first` and `last` are the times of the first receive and the last delete.
     """
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ class Queue:
         return number
 
     def wake(self) -> None:
-        """Wake one who waits for a message."""
+        """Wake one waiting request."""
         while self.waiters:
             waiter = self.waiters.popleft()
             if not waiter.done():
@@ -76,14 +76,14 @@ class Queue:
             self.last = time.monotonic()
 
     def hide(self, receipt: str, seconds: int) -> None:
-        """Let a message in flight come back where it shall be hidden no longer."""
+        """Return a message to the queue if its visibility timeout is set to 0."""
         if seconds == 0 and receipt in self.in_flight:
             self.waiting.append(self.in_flight.pop(receipt))
             self.wake()
 
 
 class Stub:
-    """The queues by name, and the actions upon them."""
+    """The queues by name, and the actions on them."""
 
     def __init__(self) -> None:
         self._queues: dict[str, Queue] = {}
@@ -155,7 +155,7 @@ async def serve(
 
 
 async def main() -> None:
-    """Serve on a free port, and print that."""
+    """Serve on a free port, and print the port."""
     server = await asyncio.start_server(partial(serve, Stub()), "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()

@@ -1,4 +1,4 @@
-"""Tells how long its message was on the way."""
+"""Report the latency of a message."""
 
 import time
 
@@ -6,5 +6,5 @@ from context import CustomContext
 
 
 def run(event: str, context: CustomContext) -> dict[str, float]:
-    """Return the seconds since the time that the message says."""
+    """Return the seconds since the time in the message."""
     return {"delay": time.monotonic() - float(event)}

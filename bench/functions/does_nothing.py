@@ -1,4 +1,4 @@
-"""Does nothing, so that what is left is the poller."""
+"""Do nothing, so that only the poller is measured."""
 
 from context import CustomContext
 
