@@ -104,7 +104,7 @@ def outcome(
     version: str,
     started: float,
     report: Any = None,
-    error: Exception | None = None,
+    error: BaseException | None = None,
 ) -> None:
     """Log that a message is done or, given an error, that it failed.
 

@@ -103,7 +103,6 @@ class Poller:
                 endpoint of SQS.
         """
         with Heartbeat(self._var.heartbeat, self._find_stuck):
-            self._in_flight.start()
             receiver = ThreadPoolExecutor(1, "receiver").submit(self._receive_messages)
             receiver.add_done_callback(self._on_receiver_end)
             has_finished = self._shut_down(receiver)
@@ -119,6 +118,7 @@ class Poller:
         """Receive messages and pass them to the workers, until stopped."""
         if not self._request(self._queue.connect):
             return
+        self._in_flight.start()
         logger.info("polling %s", self._queue.url)
         while (limit := self._wait_for_capacity()) and self._wait_for_services():
             messages = self._request(partial(self._receive, limit))
