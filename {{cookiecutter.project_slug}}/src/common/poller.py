@@ -127,6 +127,8 @@ class Poller:
             for message in messages:
                 if self._in_flight.add(message):
                     self._pool.submit(self._process, message)
+            if not messages:
+                self._in_flight.record_empty_queue()
             if self._var.once or (not messages and self._request(self._is_drained)):
                 return
 
