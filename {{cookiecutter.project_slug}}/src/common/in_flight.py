@@ -41,7 +41,7 @@ class InFlight:
         self._message_queue = message_queue
         self._workers = workers
         self._batch_size = batch_size
-        self._slow_start = SlowStart(workers, batch_size)
+        self._slow_start = SlowStart(workers, batch_size, 0)
         self._messages: dict[str, ReceivedMessage] = {}
         self._done: dict[str, None] = {}  # the latest IDs, the oldest first
         self._finished: queue.SimpleQueue[ReceivedMessage | None] = queue.SimpleQueue()
@@ -51,7 +51,9 @@ class InFlight:
         )
 
     def start(self) -> None:
-        """Start the acknowledger."""
+        """Start the acknowledger, once the queue is connected."""
+        timeout = self._message_queue.visibility_timeout
+        self._slow_start = SlowStart(self._workers, self._batch_size, timeout)
         self._acknowledger.start()
 
     def stop(self) -> None:
@@ -82,6 +84,11 @@ class InFlight:
                 return False
             return True
 
+    def record_empty_queue(self) -> None:
+        """Receive one message at first when there are some again."""
+        with self.changed:
+            self._slow_start.record_empty_queue()
+
     def finish(self, message: ReceivedMessage, return_after: int | None) -> None:
         """Return a message to the queue after some seconds, or delete it (None)."""
         with self.changed:
@@ -103,12 +110,9 @@ class InFlight:
         messages wait for a request.
         """
         with self.changed:
-            unfinished = len(self.unfinished())
-            if unfinished >= self._workers:
-                return 0
             if len(self._messages) > self._workers + MAX_BATCH:
                 return 0
-            return max(0, min(self._batch_size, self._slow_start.limit() - unfinished))
+            return min(self._batch_size, self._slow_start.room(self.unfinished()))
 
     def is_empty(self) -> bool:
         """Whether all messages have been deleted or returned."""

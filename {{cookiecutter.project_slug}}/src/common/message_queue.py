@@ -95,6 +95,10 @@ class ReceivedMessage:
         self.started_at = self.lease.last_asked = monotonic()
         self.is_started = True
 
+    def seconds_running(self) -> float:
+        """Return for how long the function has been running."""
+        return monotonic() - self.started_at if self.is_started else 0
+
     def finish(self, return_after: int | None) -> None:
         """Note the outcome: return the message after some seconds, or delete it."""
         self.return_after = return_after

@@ -104,7 +104,6 @@ class Poller:
                 endpoint of SQS.
         """
         with Heartbeat(self._var.heartbeat, self._find_stuck):
-            self._in_flight.start()
             receiver = ThreadPoolExecutor(1, "receiver").submit(self._receive_messages)
             receiver.add_done_callback(self._on_receiver_end)
             has_finished = self._shut_down(receiver)
@@ -120,6 +119,7 @@ class Poller:
         """Receive messages and pass them to the workers, until stopped."""
         if not self._request(self._queue.connect):
             return
+        self._in_flight.start()
         logger.info("polling %s", self._queue.url)
         while (limit := self._wait_for_capacity()) and self._wait_for_services():
             messages = self._request(partial(self._receive, limit))
@@ -128,6 +128,8 @@ class Poller:
             for message in messages:
                 if self._in_flight.add(message):
                     self._pool.submit(self._process, message)
+            if not messages:
+                self._in_flight.record_empty_queue()
             if self._var.once or (not messages and self._request(self._is_drained)):
                 return
 

@@ -92,8 +92,8 @@ def url(text: str) -> str:
         raise ArgumentTypeError(f"{text!r} is not a URL such as http://127.0.0.1:4566")
     if not HOST.fullmatch(parts.hostname or ""):
         raise ArgumentTypeError(
-            f"{text!r} has a host name that boto3 refuses: use letters, digits, hyphens "
-            "and dots only"
+            f"{text!r} has a host name that boto3 refuses: use only letters, digits, "
+            "hyphens and dots"
         )
     return text
 
