@@ -166,4 +166,9 @@ def _log_outcome(
     report: Any = None,
     error: BaseException | None = None,
 ) -> None:
-    log.outcome(message_id, _function_name(), __version__, started, report, error)
+    """Log the outcome, which a report that cannot be logged does not change."""
+    function = _function_name()
+    try:
+        log.outcome(message_id, function, __version__, started, report, error)
+    except Exception:
+        log.logger.exception("the outcome of message %s cannot be logged", message_id)

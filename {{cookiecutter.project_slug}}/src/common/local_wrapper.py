@@ -95,14 +95,27 @@ def handle(message: ReceivedMessage, context: CustomContext) -> None:
     Raises:
         BaseException: the function failed.
     """
-    function = run.__module__.rpartition(".")[2]
     started = monotonic()
     try:
         report = run(message.body, context)
     except BaseException as error:
-        log.outcome(message.id, function, __version__, started, error=error)
+        _log_outcome(message, started, error=error)
         raise
-    log.outcome(message.id, function, __version__, started, report)
+    _log_outcome(message, started, report)
+
+
+def _log_outcome(
+    message: ReceivedMessage,
+    started: float,
+    report: Any = None,
+    error: BaseException | None = None,
+) -> None:
+    """Log the outcome, which a report that cannot be logged does not change."""
+    function = run.__module__.rpartition(".")[2]
+    try:
+        log.outcome(message.id, function, __version__, started, report, error)
+    except Exception:
+        log.logger.exception("the outcome of message %s cannot be logged", message.id)
 
 
 def _stop_on_signal() -> threading.Event:
