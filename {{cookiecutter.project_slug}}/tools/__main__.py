@@ -150,7 +150,7 @@ COMMANDS = (
             Option("confirm", "the function's name, instead of asking"),
         ),
     ),
-    Command("build", "build:build", "Build what is deployed.", (TARGET, ENV)),
+    Command("build", "deploy:build_stacks", "Build what is deployed.", (TARGET, ENV)),
     Command(
         "image",
         "images:image",
@@ -174,7 +174,15 @@ COMMANDS = (
     Command("destroy", "deploy:destroy", "Destroy what was deployed.", (TARGET, LOCAL)),
     Command("whoami", "environment:print_identity", "Print the AWS identity.", (ENV,)),
     Command("settings", "settings_page:write", "Write docs/settings.md."),
-    Command("lock", "lock:lock", "Lock all packages again."),
+    Command(
+        "lock",
+        "lock:lock",
+        "Lock all packages again.",
+        (
+            Option("check", "only check that locks fit their inputs", is_flag=True),
+            Option("upgrade", "take the newest versions", is_flag=True),
+        ),
+    ),
     Command("audit", "audit:audit", "Check packages for known vulnerabilities."),
     Command("sbom", "audit:sbom", "Write CycloneDX SBOMs below .build/."),
     Command(

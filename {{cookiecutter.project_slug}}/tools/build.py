@@ -56,30 +56,6 @@ class Artifact(NamedTuple):
         return f"built {name}, {packed:,.0f} KB{self.note}"
 
 
-def build(target: str, env: str) -> int:
-    """Build what a stack deploys, or everything; return 0.
-
-    Args:
-        target: a stack of `infra/`, or empty for all.
-        env: the environment that it is built for; empty for the shim.
-
-    Raises:
-        UserError: there is no such stack, or the configuration is wrong.
-    """
-    if target:
-        deploy_config.require_stack(target)
-    platform: Platform = "local" if env in ("", "local") else "aws"
-    if platform == "aws":
-        deploy_config.read(env)
-    if target == "ecr":
-        from tools import deploy
-
-        return deploy.push(env or "local")
-    for artifact in build_for(target, platform):
-        print(artifact.describe())
-    return 0
-
-
 def build_for(stack: str, platform: Platform) -> list[Artifact]:
     """Build what a stack needs, or everything; return the zips.
 

@@ -1,4 +1,4 @@
-"""Plans, deploys and destroys targets with the project's IaC tool."""
+"""Builds, plans, deploys and destroys targets with the project's IaC tool."""
 
 import sys
 from contextlib import redirect_stdout
@@ -9,6 +9,28 @@ from tools.deployer import step, stop_at
 from tools.errors import UserError
 
 CHANGES = 2  # exit code of a plan that would change something
+
+
+def build_stacks(target: str, env: str) -> int:
+    """Build what the targets deploy; for `ecr` alone, push the images too; return 0.
+
+    Args:
+        target: one target, or empty for all.
+        env: an environment of `config/deploy.yml`; empty for the shim.
+
+    Raises:
+        UserError: there is no such target or environment, or a build failed.
+    """
+    if target:
+        deploy_config.require_stack(target)
+    if target == "ecr":
+        return push(env or "local")
+    is_local = env in ("", "local")
+    if not is_local:
+        deploy_config.read(env)
+    for artifact in build.build_for(target, "local" if is_local else "aws"):
+        print(artifact.describe())
+    return 0
 
 
 def plan(target: str, env: str, report: str) -> int:

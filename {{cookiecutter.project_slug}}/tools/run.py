@@ -88,7 +88,8 @@ def watch() -> int:
     from pytest_watch.watcher import watch as watch_files
 
     directories = [str(ROOT / name) for name in ("src", "tests", "config")]
-    watch_files(directories, extensions=WATCHED, runner="make --no-print-directory test")
+    runner = "make --no-print-directory test"
+    watch_files(directories, extensions=WATCHED, runner=runner)
     return 0
 
 
