@@ -1,5 +1,7 @@
 """Faults of settings: unknown, missing or wrong ones, and secrets in logs."""
 
+import json
+
 from baking import DEADLINE, Project
 from shim_helpers import (
     clicks,
@@ -46,7 +48,8 @@ MISTAKES: list[tuple[str, dict[str, str], str, str]] = [
 @fault(
     "an unknown, missing or wrongly typed setting, in the settings file, the "
     "environment or on the command line",
-    "one sentence and exit code 2; no message is received",
+    "one sentence, as JSON where the log is JSON, and exit code 2; no message is "
+    "received",
 )
 def test_wrong_setting_gets_one_sentence(shimmed: Project) -> None:
     key = drop(shimmed, "waits.csv", clicks(1, first=190_000))
@@ -59,9 +62,9 @@ def test_wrong_setting_gets_one_sentence(shimmed: Project) -> None:
                 shimmed, "--drain", *words.split(), **environment
             ) as wrong:
                 assert wrong.process.wait(DEADLINE) == 2, wrong.output
-            assert wrong.output.startswith("error: "), wrong.output
-            assert wrong.output.count("\n") == 1, wrong.output
-            assert expected in wrong.output
+            line = json.loads(wrong.output)
+            assert line["level"] == "ERROR"
+            assert expected in line["message"]
     finally:
         config.write_text(kept, encoding="utf-8")
     assert count_messages(shimmed) == [1, 0]

@@ -170,8 +170,8 @@ MISTAKES: dict[Callable[[Project, ExitStack], Situation], dict[str, str]] = {
         "parity": SILENT,
     },
     with_shim: {
-        "invoke FUNC=worker EVENT=empty.json": "message of an unknown form",
-        "invoke FUNC=worker EVENT=array.json": "message of an unknown form",
+        "invoke FUNC=worker EVENT=empty.json": "in a known form: it is empty",
+        "invoke FUNC=worker EVENT=array.json": "it is an array instead of an object",
         "sql SQL=selec": "The database refuses: ",
         "logs FUNC=worker": "No Lambda worker has logged in the shim: 'make run' and",
         "logs FUNC=worker ENV=local": (

@@ -12,11 +12,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Self
 
 import log
+from errors import UnreachableError
 
 if TYPE_CHECKING:
     from box import Box
 
 CHECKABLE = {"rds", "s3"}
+CONNECT_TIMEOUT = 5  # seconds
+READ_TIMEOUT = 30  # seconds without a byte of the response
 
 
 class CustomContext:
@@ -49,6 +52,8 @@ class CustomContext:
 
         self.parent = parent
         self.var: Box = settings.read(args or (), needs)
+        # the log masks them
+        self.secrets = [v for v in self.var.values() if isinstance(v, settings.Secret)]
         self._boto3 = boto3
         self._rds = rds
 
@@ -66,6 +71,20 @@ class CustomContext:
     def sqs(self) -> Any:
         """Boto3 client for SQS."""
         return self._make_client("sqs", self.var.sqs_endpoint)
+
+    @cached_property
+    def polling_sqs(self) -> Any:
+        """Boto3 client for SQS that fits long polling, for the poller.
+
+        It stops waiting soon after a long poll should have been answered, and it does
+        not retry: the poller does.
+        """
+        return self._make_client(
+            "sqs",
+            self.var.sqs_endpoint,
+            read_timeout=self.var.poll_interval + CONNECT_TIMEOUT,
+            retries={"total_max_attempts": 1},
+        )
 
     @cached_property
     def rds(self) -> Any:
@@ -100,7 +119,7 @@ class CustomContext:
             services: some of "rds" and "s3". Defaults to those in use so far.
 
         Raises:
-            ConnectionError: the database cannot be reached.
+            UnreachableError: the database cannot be reached.
             HTTPClientError: S3 cannot be reached (an error of botocore).
         """
         if services is None:
@@ -127,7 +146,7 @@ class CustomContext:
         """Return the database's current user and password.
 
         Raises:
-            ConnectionError: the secret cannot be read.
+            UnreachableError: the secret cannot be read.
         """
         secret = self.var.db_secret
         if not secret:
@@ -135,7 +154,7 @@ class CustomContext:
         try:
             response = self._secrets.get_secret_value(SecretId=secret)
         except Exception as error:
-            raise ConnectionError(
+            raise UnreachableError(
                 f"cannot read the secret {secret}: {error}"
             ) from error
         credentials = json.loads(response["SecretString"])
@@ -146,8 +165,25 @@ class CustomContext:
     def _secrets(self) -> Any:
         return self._make_client("secretsmanager", None)
 
-    def _make_client(self, service: str, endpoint: str | None) -> Any:
-        module = self._boto3 or import_module("boto3")
-        return module.client(
-            service, region_name=self.var.region, endpoint_url=endpoint
-        )
+    def _make_client(self, service: str, endpoint: str | None, **options: Any) -> Any:
+        """Return a new client.
+
+        Raises:
+            SettingsError: boto3 refuses the endpoint.
+        """
+        arguments = {"region_name": self.var.region, "endpoint_url": endpoint}
+        if self._boto3:  # a test double
+            return self._boto3.client(service, **arguments)
+        timeouts = {"connect_timeout": CONNECT_TIMEOUT, "read_timeout": READ_TIMEOUT}
+        config = import_module("botocore.config").Config(**(timeouts | options))
+        try:
+            return import_module("boto3").client(service, config=config, **arguments)
+        except ValueError as error:
+            if type(error) is not ValueError:  # botocore's own errors are subclasses
+                raise
+            from settings import SettingsError
+
+            raise SettingsError(
+                f"boto3 refuses the endpoint of {service} ({error}): correct "
+                "AWS_ENDPOINT_URL or the setting for this service"
+            ) from None

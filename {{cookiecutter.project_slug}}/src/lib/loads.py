@@ -10,12 +10,13 @@ from datetime import datetime
 from io import BytesIO
 from typing import Any, NamedTuple, Protocol
 
+from errors import UnreachableError
 from lib.blocks import Stream
 from lib.events import S3Object
 from lib.rows import Chunk, Reject
 
 
-class DatabaseUnreachableError(ConnectionError):
+class DatabaseUnreachableError(UnreachableError):
     """The database cannot be reached. A later attempt may succeed."""
 
     def __str__(self) -> str:

@@ -3,12 +3,18 @@
 import io
 import json
 import logging
+import sys
+import threading
+import time
+from datetime import date
 from time import monotonic
+from typing import Any
 
 import pytest
 
 import log
 import settings
+from errors import UnreachableError
 from tests.context import bare_context
 
 SECRET = 'correct "horse" battery'
@@ -50,6 +56,205 @@ def test_failed_message_is_json_line_with_cause(stream: io.StringIO) -> None:
         1,
     )
     assert "no such column" in line["traceback"]
+
+
+def test_failed_message_names_its_object(stream: io.StringIO) -> None:
+    error = KeyError("price")
+    error.add_note("s3://raw/worker/a.csv")
+    log.outcome("m1", "worker", "abc", monotonic(), error=error)
+    assert json.loads(stream.getvalue())["objects"] == ["s3://raw/worker/a.csv"]
+
+
+def test_outage_is_logged_without_traceback(stream: io.StringIO) -> None:
+    log.outcome("m1", "worker", "abc", monotonic(), error=UnreachableError("away"))
+    line = json.loads(stream.getvalue())
+    assert (line["error"], "traceback" in line) == ("UnreachableError", False)
+
+
+def test_error_that_counts_as_false_fails(stream: io.StringIO) -> None:
+    class EmptyError(Exception):
+        def __len__(self) -> int:
+            return 0
+
+    log.outcome("m1", "worker", "abc", monotonic(), error=EmptyError())
+    assert json.loads(stream.getvalue())["outcome"] == "failed"
+
+
+class Mute:
+    """An object that cannot be printed."""
+
+    def __repr__(self) -> str:
+        raise RuntimeError("no text")
+
+
+class Broken(dict[str, int]):
+    """A dictionary that cannot be read."""
+
+    def items(self) -> Any:
+        raise RuntimeError("no items")
+
+
+def circle() -> list[Any]:
+    """Return a list that contains itself."""
+    result: list[Any] = []
+    result.append(result)
+    return result
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        {date(2026, 1, 5): 3},
+        {"at": date(2026, 1, 5), "seen": {1, 2}},
+        {"mean": float("nan"), "most": float("inf"), "huge": 10**5000},
+        circle(),
+        Broken(loaded=1),
+        [{"rows": Mute()}, Mute()],
+        {"text": "x" * 10**6},
+        dict.fromkeys(map(str, range(1000)), 1),
+    ],
+)
+def test_any_report_is_logged(stream: io.StringIO, report: Any) -> None:
+    log.outcome("m1", "worker", "abc", monotonic(), report)
+    line = json.loads(stream.getvalue(), parse_constant=pytest.fail)
+    assert (line["messageId"], line["outcome"], line["failures"]) == ("m1", "done", 0)
+    [directive] = line["_aws"]["CloudWatchMetrics"]
+    assert len(directive["Metrics"]) <= 100
+    assert stream.getvalue().count("\n") == 1
+
+
+def test_report_does_not_replace_fields(stream: io.StringIO) -> None:
+    report = {"failures": 9, "version": 9, "function": 9, "level": 9, "loaded": 9}
+    log.outcome("m1", "worker", "abc", monotonic(), report)
+    line = json.loads(stream.getvalue())
+    assert (line["failures"], line["version"], line["loaded"]) == (0, "abc", 9)
+    assert (line["function"], line["level"]) == ("worker", "INFO")
+
+
+@pytest.mark.parametrize("character", ["x", "é", "😀", "\0"])
+def test_line_fits_into_cloudwatch(stream: io.StringIO, character: str) -> None:
+    try:
+        raise ValueError(character * 10**6)
+    except ValueError as error:
+        log.outcome("m1", "worker", "abc", monotonic(), [character] * 10**5, error)
+    text = stream.getvalue()
+    assert len(text.encode()) <= 256 * 1024
+    line = json.loads(text)
+    assert (line["truncated"], line["messageId"]) == (True, "m1")
+    assert "characters cut" in line["traceback"]
+
+
+def test_text_line_fits_into_cloudwatch(stream: io.StringIO) -> None:
+    log.configure(False, stream=stream)
+    log.logger.info("😀" * 10**6)
+    assert len(stream.getvalue().encode()) <= 256 * 1024
+    assert "characters cut" in stream.getvalue()
+
+
+def test_lines_about_message_have_its_fields(
+    stream: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("_X_AMZN_TRACE_ID", raising=False)
+    attributes = {
+        "ApproximateReceiveCount": "2",
+        "SentTimestamp": str(int((time.time() - 60) * 1000)),
+        "AWSTraceHeader": "Root=1-5759e988-bd862e3f;Parent=53995c3f42cd8ad8;Sampled=1",
+    }
+    log.logger.info("before")
+    with log.about_message("m1", attributes, requestId="r1", coldStart=None):
+        logging.getLogger("library").warning("trying again")
+        log.outcome("m1", "worker", "abc", monotonic())
+    log.logger.info("after")
+    before, *lines, after = map(json.loads, stream.getvalue().splitlines())
+    for line in lines:
+        assert 60 <= line.pop("timeInQueue") < 120
+        assert (line["messageId"], line["receiveCount"]) == ("m1", 2)
+        assert (line["requestId"], line["traceId"]) == ("r1", "1-5759e988-bd862e3f")
+        assert "coldStart" not in line
+    assert "messageId" not in before | after
+
+
+@pytest.mark.parametrize("value", ["", "soon", None, 7, "-1"])
+def test_odd_attributes_do_no_harm(stream: io.StringIO, value: Any) -> None:
+    names = ("ApproximateReceiveCount", "SentTimestamp", "AWSTraceHeader")
+    with log.about_message("m1", dict.fromkeys(names, value)):
+        log.logger.info("fine")
+    assert json.loads(stream.getvalue())["messageId"] == "m1"
+
+
+def test_text_line_has_id_of_message(stream: io.StringIO) -> None:
+    log.configure(False, stream=stream)
+    with log.about_message("m1", {}):
+        log.logger.info("trying again")
+        log.logger.info("message m1 done")
+    first, second = stream.getvalue().splitlines()
+    assert first.endswith("trying again (message m1)")
+    assert second.endswith("message m1 done")
+
+
+@pytest.mark.parametrize(("as_json", "lines"), [(True, 1), (False, 0)])
+def test_level_keeps_metrics(stream: io.StringIO, as_json: bool, lines: int) -> None:
+    log.configure(as_json, "WARNING", stream=stream)
+    log.logger.info("polling")
+    log.outcome("m1", "worker", "abc", monotonic(), REPORT)
+    assert len(stream.getvalue().splitlines()) == lines
+
+
+@pytest.mark.parametrize(
+    ("message", "argument"), [("%d rows", "many"), ("%s", Mute()), ("100 %", 1)]
+)
+def test_arguments_that_do_not_fit_are_logged(message: str, argument: Any) -> None:
+    record = log.logger.makeRecord("f", logging.INFO, "", 0, message, (argument,), None)
+    assert json.loads(log.JsonFormatter().format(record))["message"] == message
+
+
+def test_uncaught_error_is_json_line(
+    stream: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+    log.log_uncaught_errors()
+    error = ModuleNotFoundError("No module named 'pandas'")
+    sys.excepthook(type(error), error, None)
+    line = json.loads(stream.getvalue())
+    assert line["message"] == "ModuleNotFoundError: No module named 'pandas'"
+    assert (line["level"], "traceback" in line) == ("CRITICAL", True)
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_mistake_fits_the_format(
+    stream: io.StringIO, as_json: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log.configure(as_json, stream=stream)
+    log.mistake(ValueError("'http://me:s3cret@sqs/' is no queue"))
+    masked = "'http://me:***@sqs/' is no queue"
+    if as_json:
+        assert json.loads(stream.getvalue())["message"] == masked
+    else:
+        assert capsys.readouterr().err == f"error: {masked}\n"
+
+
+@pytest.mark.parametrize("password", ["function", "messageId", "e", "1"])
+def test_common_word_as_password_keeps_json(stream: io.StringIO, password: str) -> None:
+    log.configure(True, secrets=[password], stream=stream)
+    log.outcome("m-2", "worker", "abc", monotonic(), {"loaded": 1})
+    line = json.loads(stream.getvalue())
+    assert line["loaded"] == 1
+    assert "_aws" in line
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("mysql://worker:pa55@db:3306/main", "mysql://worker:***@db:3306/main"),
+        ("https://me:pa55@api.example.com/", "https://me:***@api.example.com/"),
+        ("http://db:80/?mail=a@b", "http://db:80/?mail=a@b"),
+        ("pa%2F55%40 in a URL", "*** in a URL"),
+        ("pa/55@ in clear", "*** in clear"),
+    ],
+)
+def test_password_in_url_is_masked(text: str, masked: str) -> None:
+    assert log.TextFormatter(["pa/55@"]).mask(text) == masked
 
 
 def test_password_is_never_logged(

@@ -1,6 +1,8 @@
 """Messages that name objects, in the forms that AWS sends."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +17,11 @@ CLICKS = S3Object(
 )
 
 
+def read(file: str) -> str:
+    """Return a saved event."""
+    return (DATA / file).read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     ("file", "expected"),
     [
@@ -22,18 +29,136 @@ CLICKS = S3Object(
         ("event-s3.json", CLICKS),
         ("event-sns.json", CLICKS),
         ("event-eventbridge.json", CLICKS),
+        ("event-sns-eventbridge.json", CLICKS),
     ],
 )
 def test_event_names_object(file: str, expected: S3Object) -> None:
-    assert objects((DATA / file).read_text(encoding="utf-8")) == [expected]
+    assert objects(read(file)) == [expected]
+
+
+def test_sns_inside_sns_names_object() -> None:
+    outer = {"Type": "Notification", "Message": read("event-sns.json")}
+    assert objects(json.dumps(outer)) == [CLICKS]
+
+
+def test_eventbridge_detail_alone_names_object() -> None:
+    detail = json.loads(read("event-eventbridge.json"))["detail"]
+    assert objects(json.dumps(detail)) == [CLICKS]
+    deleted = detail | {"deletion-type": "Delete Marker Created"}
+    assert objects(json.dumps(deleted)) == []
+
+
+def test_s3_notification_in_eventbridge_names_object() -> None:
+    event = {"detail-type": "files", "detail": json.loads(read("event-s3.json"))}
+    sns = {"Type": "Notification", "Message": json.dumps(event)}
+    assert objects(json.dumps(sns)) == [CLICKS]
 
 
 @pytest.mark.parametrize(
-    "event", ["", "no JSON", "[]", "7", "{}", '{"Records": [{}]}', '{"detail": 1}']
+    "event",
+    [
+        '\ufeff{"bucket": "raw", "key": "a"}',
+        ' \r\n{"bucket": "raw", "key": "a"}\n',
+        '{"bucket": "raw", "key": "a", "size": 7, "detail": "by hand", "Records": []}',
+        '{"bucket": "raw", "key": "a", "version": null, "etag": ""}',
+        '{"bucket": "raw", "key": "a", "size": ' + "9" * 5000 + "}",
+    ],
 )
-def test_unknown_message_is_an_error(event: str) -> None:
-    with pytest.raises(EventError):
+def test_plain_form_is_read_leniently(event: str) -> None:
+    assert objects(event) == [S3Object("raw", "a")]
+
+
+@pytest.mark.parametrize(
+    "file", ["event-s3-removed.json", "event-eventbridge-deleted.json"]
+)
+def test_deletion_names_no_object(file: str) -> None:
+    assert objects(read(file)) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("ObjectRemoved:Delete", "ObjectRestore:Post", "ObjectRestore:Completed"),
+        *("ObjectTagging:Put", "ObjectAcl:Put", "LifecycleExpiration:Delete"),
+        *("s3:Replication:OperationMissedThreshold", "LifecycleTransition"),
+        *("IntelligentTiering", "ReducedRedundancyLostObject"),
+    ],
+)
+def test_event_without_new_content_is_ignored(name: str) -> None:
+    message = json.loads(read("event-s3.json"))
+    ignored = message["Records"][0] | {"eventName": name}
+    assert objects(json.dumps({"Records": [ignored]})) == []
+    assert objects(json.dumps({"Records": [ignored, *message["Records"]]})) == [CLICKS]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("Object Restore Initiated", "Object Restore Completed", "Object Tags Added"),
+        *("Object ACL Updated", "Object Storage Class Changed"),
+        "Async Copy Completion",
+    ],
+)
+def test_eventbridge_without_new_content_is_ignored(kind: str) -> None:
+    message = json.loads(read("event-eventbridge.json")) | {"detail-type": kind}
+    assert objects(json.dumps(message)) == []
+
+
+def test_s3_test_message_names_no_object() -> None:
+    test = '{"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "raw"}'
+    assert objects(test) == []
+    assert objects(json.dumps({"Type": "Notification", "Message": test})) == []
+
+
+def record(**changes: Any) -> str:
+    """Return S3's notification with a changed record."""
+    [first] = json.loads(read("event-s3.json"))["Records"]
+    return json.dumps({"Records": [first | changes]})
+
+
+@pytest.mark.parametrize(
+    ("event", "reason"),
+    [
+        ("", "it is empty"),
+        (" \ufeff\n", "it is empty"),
+        ("{s3cret", "it is not JSON (line 1, column 2)"),
+        ("[" * 100_000, "its JSON is nested too deeply"),
+        ('{"a":' * 100_000, "its JSON is nested too deeply"),
+        ("[]", "it is an array instead of an object"),
+        ('"s3cret"', "it is text instead of an object"),
+        ("9" * 5000, "it is a number instead of an object"),
+        ("true", "it is true or false instead of an object"),
+        ("null", "it is null instead of an object"),
+        ("{}", '"bucket" and "key" are missing'),
+        ('{"bucket": "raw"}', '"bucket" and "key" are missing'),
+        ('{"key": "a"}', '"bucket" is missing'),
+        ('{"bucket": "raw", "key": ""}', '"key" is empty'),
+        ('{"bucket": "", "key": "s3cret"}', '"bucket" is empty'),
+        ('{"bucket": "raw", "key": 7}', '"key" is a number instead of text'),
+        ('{"bucket": ["raw"], "key": "a"}', '"bucket" is an array instead of text'),
+        ('{"bucket": "r", "key": "a", "etag": 7}', '"etag" is a number'),
+        ('{"bucket": "r", "key": "a", "key": "s3cret"}', "a field occurs twice"),
+        ('{"bucket": "raw", "key": "\\ud800"}', '"key" is not valid Unicode'),
+        ('{"Records": []}', '"Records" is empty'),
+        ('{"Records": {}}', '"Records" is an object instead of an array'),
+        ('{"Records": [7]}', "an item of Records is a number"),
+        ('{"Records": [{}]}', '"s3" is missing'),
+        (record(eventName="s3cret"), "the eventName of a record is unknown"),
+        (record(eventName=7), "the eventName of a record is unknown"),
+        (record(s3={"bucket": {"name": "raw"}}), '"object" is missing'),
+        ('{"detail": 1}', '"detail" is a number instead of an object'),
+        ('{"detail": {"object": {"key": "a"}}}', '"bucket" is missing'),
+        ('{"Type": "Notification"}', '"Message" is missing'),
+        ('{"Type": "Notification", "Message": "s3cret"}', "it is not JSON"),
+        ('{"Type": "SubscriptionConfirmation"}', '"bucket" and "key" are missing'),
+    ],
+)
+def test_unknown_message_is_refused(event: str, reason: str) -> None:
+    with pytest.raises(EventError) as raised:
         objects(event)
+    text = str(raised.value)
+    assert text.startswith(f"the message names no object in a known form: {reason}")
+    assert "s3cret" not in text
 
 
 def test_request_pins_version_or_etag() -> None:
