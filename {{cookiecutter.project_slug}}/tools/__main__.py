@@ -61,9 +61,7 @@ COMMANDS = (
         "install",
         "install:install",
         "Create a virtual environment from its lock file.",
-        (
-            Option("venv", "name of the environment", default=".venv"),
-        ),
+        (Option("venv", "name of the environment", default=".venv"),),
     ),
     Command("new", "new:create", "Create a function from tools/starter/.", (FUNC,)),
     Command(
