@@ -101,7 +101,7 @@ def find_conflict(answers: dict[str, str], record: Path) -> str | None:
         if is_choice and answer != answers[name]:
             return (
                 f"{name} is {answers[name]!r}, but the existing project was generated "
-                f"with {answer!r}: see its docs/upgrading.md for how to change an answer"
+                f"with {answer!r}: its docs/upgrading.md says how to change an answer"
             )
     return None
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from http.client import HTTPConnection, HTTPResponse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from baking import free_port, wait_until
 
@@ -40,9 +40,13 @@ class Pause(NamedTuple):
     after: int
 
 
+class RefuseFirst(NamedTuple):
+    """Pass a batch request without its first entry, which the answer says failed."""
+
+
 CONNECTION_HEADERS = ("transfer-encoding", "connection", "content-length")
 HOLD = "hold"  # pass the request only after `release`
-Fault = Answer | Cut | Pause | str | None
+Fault = Answer | Cut | Pause | RefuseFirst | str | None
 Rule = Callable[[Call], Fault]
 
 
@@ -145,6 +149,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(text)))
             self.end_headers()
             self.wfile.write(text.encode())
+        elif isinstance(fault, RefuseFirst):
+            self._refuse_first(json.loads(body))
         else:
             connection = HTTPConnection(self.proxy.upstream)
             connection.request(self.command, self.path, body, dict(self.headers))
@@ -170,6 +176,24 @@ class _Handler(BaseHTTPRequestHandler):
             body = body[fault.after :]
         if self.command != "HEAD":
             self.wfile.write(body)
+
+    def _refuse_first(self, request: dict[str, Any]) -> None:
+        refused, *others = request["Entries"]
+        answer: dict[str, Any] = {"Successful": []}
+        if others:
+            connection = HTTPConnection(self.proxy.upstream)
+            body = json.dumps(request | {"Entries": others})
+            headers = dict(self.headers) | {"Content-Length": str(len(body))}
+            connection.request(self.command, self.path, body, headers)
+            answer = json.loads(connection.getresponse().read())
+            connection.close()
+        failure = {"Id": refused["Id"], "SenderFault": False, "Code": "InternalError"}
+        text = json.dumps(answer | {"Failed": [failure]})
+        self.send_response(200)
+        self.send_header("Content-Type", "application/x-amz-json-1.0")
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text.encode())
 
     def log_message(self, *words: object) -> None:
         """Log nothing."""

@@ -31,7 +31,7 @@ CA_BUNDLE_URL = "https://truststore.pki.rds.amazonaws.com/global/global-bundle.p
 WRAPPERS = {
     "local": (
         *("local_wrapper.py", "poller.py", "message_queue.py"),
-        *("in_flight.py", "heartbeat.py"),
+        *("in_flight.py", "slow_start.py", "heartbeat.py"),
     ),
     "lambda": ("lambda_wrapper.py",),
 }

@@ -26,6 +26,8 @@ TOP_LEVEL: dict[str, tuple[Any, str]] = {
     "functions": (dict | None, "a mapping of function names to settings"),
     "environments": (dict, "a mapping of environment names to settings"),
 }
+# Seconds that a Lambda needs for a message: RESERVE_SECONDS of its wrapper.
+RESERVE = 5
 REQUIRED_ON_AWS = ("cidr", "zones", "nat", "database")  # keys of an environment
 
 Config = dict[str, Any]
@@ -79,6 +81,10 @@ def read(environment: str, file: str = CONFIG) -> Config:
     known = tuple(config["defaults"])
     for owner, settings in _settings_by_owner(config, environment):
         _check_settings(owner, settings, known, file)
+    for function in project.functions():
+        settings = _merge_settings(config, environment, function)
+        if settings.get("runtime") == "lambda":
+            _check_batch(function, settings, file)
     return config
 
 
@@ -92,15 +98,8 @@ def function_settings(environment: str, file: str = CONFIG) -> dict[str, Config]
         UserError: see `read`.
     """
     config = read(environment, file)
-    own = config["environments"][environment] or {}
     return {
-        name: {
-            **config["defaults"],
-            **(own.get("defaults") or {}),
-            **((config["functions"] or {}).get(name) or {}),
-            **((own.get("functions") or {}).get(name) or {}),
-        }
-        for name in project.functions()
+        name: _merge_settings(config, environment, name) for name in project.functions()
     }
 
 
@@ -216,6 +215,50 @@ def _settings_by_owner(
             yield f"function {name}", settings or {}
     for defaults in (config["defaults"], own.get("defaults") or {}):
         yield "the defaults", defaults
+
+
+def _merge_settings(config: Config, environment: str, function: str) -> Config:
+    own = config["environments"][environment] or {}
+    return {
+        **config["defaults"],
+        **(own.get("defaults") or {}),
+        **((config["functions"] or {}).get(function) or {}),
+        **((own.get("functions") or {}).get(function) or {}),
+    }
+
+
+def _check_batch(function: str, settings: Config, file: str) -> None:
+    """Check that a Lambda can start all messages of a batch before they are dead.
+
+    An invocation starts messages while `RESERVE` seconds are left. The others return to
+    the queue, and each time they spend one of their receives.
+    """
+    names = ("timeout", "batch_size", "batch_window", "max_receives")
+    for name in names:
+        if type(settings.get(name)) is not int:
+            raise UserError(
+                f"the setting {name} is {settings.get(name)!r} for function {function} "
+                f"in {file}; use a whole number"
+            )
+    timeout, size, window, receives = (settings[name] for name in names)
+    if not 2 * RESERVE <= timeout <= 900:
+        raise UserError(
+            f"the timeout is {timeout} for function {function} in {file}; use "
+            f"{2 * RESERVE} to 900, because a Lambda starts no message with less than "
+            f"{RESERVE} s left"
+        )
+    if size > 10 and window < 1:
+        raise UserError(
+            f"batch_size is {size} for function {function} in {file}, and batch_window "
+            f"is {window}; for more than 10 messages, use a batch_window of 1 or more"
+        )
+    startable = receives * (timeout // RESERVE)
+    if size > startable:
+        raise UserError(
+            f"batch_size is {size} for function {function} in {file}; with timeout "
+            f"{timeout} and max_receives {receives}, use {startable} or less, because "
+            "further messages would become dead letters without being started"
+        )
 
 
 def _check_settings(

@@ -90,8 +90,7 @@ def compare() -> int:
         UserError: the shim is not running, or an environment failed.
     """
     environment.enter("")
-    for _ in build.build_for("", "local"):
-        pass
+    build.build_for("", "local")
     has_engine = images.engine_answers()
     environments: dict[str, Callable[[InShim], str]] = {
         "command line": run_command_line,

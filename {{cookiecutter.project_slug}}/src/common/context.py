@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from box import Box
 
 CHECKABLE = {"rds", "s3"}
+CONNECT_TIMEOUT = 5  # seconds
+READ_TIMEOUT = 30  # seconds without a byte of the response
 
 
 class CustomContext:
@@ -69,6 +71,20 @@ class CustomContext:
     def sqs(self) -> Any:
         """Boto3 client for SQS."""
         return self._make_client("sqs", self.var.sqs_endpoint)
+
+    @cached_property
+    def polling_sqs(self) -> Any:
+        """Boto3 client for SQS that fits long polling, for the poller.
+
+        It stops waiting soon after a long poll should have been answered, and it does
+        not retry: the poller does.
+        """
+        return self._make_client(
+            "sqs",
+            self.var.sqs_endpoint,
+            read_timeout=self.var.poll_interval + CONNECT_TIMEOUT,
+            retries={"total_max_attempts": 1},
+        )
 
     @cached_property
     def rds(self) -> Any:
@@ -149,8 +165,25 @@ class CustomContext:
     def _secrets(self) -> Any:
         return self._make_client("secretsmanager", None)
 
-    def _make_client(self, service: str, endpoint: str | None) -> Any:
-        module = self._boto3 or import_module("boto3")
-        return module.client(
-            service, region_name=self.var.region, endpoint_url=endpoint
-        )
+    def _make_client(self, service: str, endpoint: str | None, **options: Any) -> Any:
+        """Return a new client.
+
+        Raises:
+            SettingsError: boto3 refuses the endpoint.
+        """
+        arguments = {"region_name": self.var.region, "endpoint_url": endpoint}
+        if self._boto3:  # a test double
+            return self._boto3.client(service, **arguments)
+        timeouts = {"connect_timeout": CONNECT_TIMEOUT, "read_timeout": READ_TIMEOUT}
+        config = import_module("botocore.config").Config(**(timeouts | options))
+        try:
+            return import_module("boto3").client(service, config=config, **arguments)
+        except ValueError as error:
+            if type(error) is not ValueError:  # botocore's own errors are subclasses
+                raise
+            from settings import SettingsError
+
+            raise SettingsError(
+                f"boto3 refuses the endpoint of {service} ({error}): correct "
+                "AWS_ENDPOINT_URL or the setting for this service"
+            ) from None

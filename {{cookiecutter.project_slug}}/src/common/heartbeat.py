@@ -1,4 +1,4 @@
-"""A heartbeat file, for the container's health check."""
+"""Logs what is stuck, and touches a file for the container's health check."""
 
 import logging
 import threading
@@ -18,10 +18,10 @@ MAX_SILENCE = 900
 
 
 class Heartbeat:
-    """Touches a file every few seconds, for as long as nothing is stuck.
+    """Logs stuck messages and threads, and touches a file while nothing is stuck.
 
     Args:
-        path: the file, or nothing for no heartbeat.
+        path: the file, or nothing to touch no file.
         find_stuck: returns the names of stuck messages and threads.
 
     Raises:
@@ -42,19 +42,19 @@ class Heartbeat:
                     f"the heartbeat file {self._file} cannot be written "
                     f"({error.strerror}): set --heartbeat to another path"
                 ) from None
-            threading.Thread(target=self._beat, args=[self._file], daemon=True).start()
+        threading.Thread(target=self._beat, name="heartbeat", daemon=True).start()
         return self
 
     def __exit__(self, *exception: object) -> None:
         self._stop.set()
 
-    def _beat(self, file: Path) -> None:
+    def _beat(self) -> None:
         logged: list[str] = []
         while not self._stop.wait(INTERVAL):
             stuck = self._find_stuck()
-            if not stuck:
-                with suppress(OSError):  # the health check sees that the file is old
-                    file.touch()
-            elif stuck != logged:
+            if stuck and stuck != logged:
                 logger.error("stuck: %s", ", ".join(stuck))
+            if self._file and not stuck:
+                with suppress(OSError):  # the health check sees that the file is old
+                    self._file.touch()
             logged = stuck

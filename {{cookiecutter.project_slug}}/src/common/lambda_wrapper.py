@@ -1,8 +1,7 @@
-"""Runs the function in AWS Lambda, behind an SQS event source mapping."""
+"""Runs a function as an AWS Lambda, behind an SQS event source mapping."""
 
 import os
 import sys
-from collections import deque
 from contextlib import suppress
 from functools import cache
 from itertools import count
@@ -16,10 +15,11 @@ from func import NEEDS, __version__, run
 
 # A message is not started with less time left than this.
 RESERVE_SECONDS = 5
+MAX_REMEMBERED = 10_000  # messages that are done
 
-# Messages done recently, as (message ID, receipt handle): Lambda may repeat an
-# invocation that succeeded.
-_done: deque[tuple[str, str]] = deque(maxlen=1000)
+# IDs of the messages that this process has done, the oldest first. Lambda may repeat an
+# invocation that succeeded, and SQS delivers a message again if its delete failed.
+_done: dict[str, None] = {}
 _invocations = count()
 
 
@@ -44,7 +44,8 @@ def handler(event: dict[str, Any], aws_context: Any) -> dict[str, Any]:
     """Run the function on each message of a batch.
 
     Messages that cannot be started in time return to the queue. In a FIFO queue, a
-    failed message also returns the later messages of its group.
+    failed message also returns the later messages of its group: each of them has spent
+    a receive. The default of `batch_size` is 1 for both reasons.
 
     Args:
         event: `{"Records": [{"messageId": …, "body": …}, …]}`.
@@ -66,14 +67,18 @@ def handler(event: dict[str, Any], aws_context: Any) -> dict[str, Any]:
     failures = []
     failed_groups: set[str] = set()
     for record in _records_of(event):
-        group = record.get("attributes", {}).get("MessageGroupId", "")
+        group = _ordered_group(record)
         with log.about_message(
             record["messageId"],
             record.get("attributes", {}),
             requestId=getattr(aws_context, "aws_request_id", None),
             coldStart=is_cold_start,
         ):
-            is_done = group not in failed_groups and _process(record, context)
+            if group in failed_groups:
+                _log_not_started(record, "an earlier message of its group failed")
+                is_done = False
+            else:
+                is_done = _process(record, context)
         if not is_done:
             failures.append({"itemIdentifier": record["messageId"]})
             if group:
@@ -94,23 +99,76 @@ def _records_of(event: Any) -> list[dict[str, Any]]:
     raise error
 
 
+def _ordered_group(record: dict[str, Any]) -> str:
+    """Return the group whose messages must stay in order: only FIFO queues have one.
+
+    In standard queues, a group is a tenant of a fair queue.
+    """
+    if not record.get("eventSourceARN", "").endswith(".fifo"):
+        return ""
+    return str(record.get("attributes", {}).get("MessageGroupId", ""))
+
+
 def _process(record: dict[str, Any], context: CustomContext) -> bool:
-    """Run the function on one message, and return whether the message is done."""
+    """Run the function on one message, and return whether the message is done.
+
+    Whatever the function raises, the batch gets its response: also `SystemExit`,
+    `asyncio.CancelledError` or a panic in an extension module.
+    """
     message_id = record["messageId"]
-    receipt = record.get("receiptHandle", "")  # new with each delivery
-    if (message_id, receipt) in _done:
+    if message_id in _done:
+        log.logger.info("message %s was done before: deleted", message_id)
         return True
     if context.time_remaining() < RESERVE_SECONDS:
-        log.logger.warning("message %s not started: too little time left", message_id)
+        _log_not_started(record, "too little time left")
         return False
-    function = os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "")
     started = monotonic()
     try:
         report = run(record["body"], context)
-    except Exception as error:
-        log.outcome(message_id, function, __version__, started, error=error)
+    except BaseException as error:
+        _log_outcome(message_id, started, error=error)
         return False
-    if receipt:
-        _done.append((message_id, receipt))
-    log.outcome(message_id, function, __version__, started, report)
+    _remember(record)
+    _log_outcome(message_id, started, report)
     return True
+
+
+def _remember(record: dict[str, Any]) -> None:
+    if "receiptHandle" in record:  # it is from SQS, which never uses an ID twice
+        _done[record["messageId"]] = None
+    if len(_done) > MAX_REMEMBERED:
+        del _done[next(iter(_done))]
+
+
+def _function_name() -> str:
+    return os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "")
+
+
+def _log_not_started(record: dict[str, Any], reason: str) -> None:
+    """Log a message that returns untried, and count it in the metric `notStarted`."""
+    fields = {
+        "messageId": record["messageId"],
+        "outcome": "not started",
+        "function": _function_name(),
+        "version": __version__,
+    }
+    log.outcomes.warning(
+        "message %s not started: %s",
+        record["messageId"],
+        reason,
+        extra={"fields": fields, "metrics": {"notStarted": 1}},
+    )
+
+
+def _log_outcome(
+    message_id: str,
+    started: float,
+    report: Any = None,
+    error: BaseException | None = None,
+) -> None:
+    """Log the outcome, which a report that cannot be logged does not change."""
+    function = _function_name()
+    try:
+        log.outcome(message_id, function, __version__, started, report, error)
+    except Exception:
+        log.logger.exception("the outcome of message %s cannot be logged", message_id)

@@ -16,7 +16,7 @@ import sys
 import threading
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, NoReturn
 
 import log
 
@@ -27,16 +27,19 @@ if __name__ == "__main__" and log.prefers_json():
 from context import CustomContext
 from errors import describe
 from func import NEEDS, __version__, run
-from message_queue import QueueError
+from log_values import LogValues
+from message_queue import QueueError, ReceivedMessage
 from poller import Poller
 from settings import SettingsError
+
+MAX_REPORT = 1_000_000  # characters that are printed of a report
 
 
 def main(args: list[str]) -> int:
     """Poll a queue, or run the function once on a file's event (`--event`).
 
-    The first SIGTERM or SIGINT stops polling: running messages have a grace period to
-    finish, all others return to the queue at once. A second signal exits at once.
+    The first SIGTERM or SIGINT stops polling: messages in flight have a grace period
+    to finish. A second signal exits at once.
 
     Args:
         args: command-line arguments, see `settings`.
@@ -66,34 +69,52 @@ def main(args: list[str]) -> int:
 
 
 def run_once(context: CustomContext) -> None:
-    """Run the function on the event in a file, and print its report as JSON."""
+    """Run the function on the event in a file, and print its report as JSON.
+
+    Raises:
+        RuntimeError: the function called `sys.exit`.
+    """
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     event = Path(context.var.event).read_text(encoding="utf-8")
-    print(json.dumps(run(event, context), indent=2, default=str))
+    try:
+        report = run(event, context)
+    except SystemExit as error:
+        raise RuntimeError(f"the function called sys.exit({error.code!r})") from error
+    print(json.dumps(LogValues(str, MAX_REPORT).convert(report), indent=2))
 
 
 def poll(args: list[str]) -> None:
     """Run the function on the messages of a queue, until a signal stops it."""
-    poller = Poller(lambda: CustomContext(args=args), handle, _stop_on_signal())
-    if not poller.poll():
-        logging.shutdown()
-        os._exit(0)  # a normal exit would wait for threads past their grace period
+    Poller(lambda: CustomContext(args=args), handle, _stop_on_signal()).poll()
 
 
-def handle(message_id: str, body: str, context: CustomContext) -> None:
+def handle(message: ReceivedMessage, context: CustomContext) -> None:
     """Run the function on a message, and log the outcome.
 
     Raises:
-        Exception: the function failed.
+        BaseException: the function failed.
     """
-    function = run.__module__.rpartition(".")[2]
     started = monotonic()
     try:
-        report = run(body, context)
-    except Exception as error:
-        log.outcome(message_id, function, __version__, started, error=error)
+        report = run(message.body, context)
+    except BaseException as error:
+        _log_outcome(message, started, error=error)
         raise
-    log.outcome(message_id, function, __version__, started, report)
+    _log_outcome(message, started, report)
+
+
+def _log_outcome(
+    message: ReceivedMessage,
+    started: float,
+    report: Any = None,
+    error: BaseException | None = None,
+) -> None:
+    """Log the outcome, which a report that cannot be logged does not change."""
+    function = run.__module__.rpartition(".")[2]
+    try:
+        log.outcome(message.id, function, __version__, started, report, error)
+    except Exception:
+        log.logger.exception("the outcome of message %s cannot be logged", message.id)
 
 
 def _stop_on_signal() -> threading.Event:
@@ -110,5 +131,12 @@ def _stop_on_signal() -> threading.Event:
     return stop
 
 
+def _exit_now(code: int) -> NoReturn:
+    """Exit without waiting for threads, since a function or a request may hang."""
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    _exit_now(main(sys.argv[1:]))

@@ -1,18 +1,19 @@
 """An SQS queue: its messages, and the requests that a poller sends."""
 
 import logging
-from time import monotonic
+from time import monotonic, time
 from typing import Any
 
 from context import CustomContext
-from errors import is_clock_skew
+from errors import describe, is_clock_skew
 
 logger = logging.getLogger("function")
 
 MAX_BATCH = 10  # messages in one request, a limit of SQS
 MIN_VISIBILITY = 1.0  # seconds
 ATTRIBUTES = [
-    *("ApproximateReceiveCount", "MessageGroupId", "SentTimestamp", "AWSTraceHeader")
+    *("ApproximateReceiveCount", "ApproximateFirstReceiveTimestamp"),
+    *("MessageGroupId", "SentTimestamp", "AWSTraceHeader"),
 ]
 
 KMS_REMEDY = (
@@ -81,22 +82,41 @@ class ReceivedMessage:
         self.receipt_handle: str = message["ReceiptHandle"]
         self.attributes: dict[str, str] = message.get("Attributes", {})
         self.receive_count = int(self.attributes.get("ApproximateReceiveCount", 1))
-        self.group: str = self.attributes.get("MessageGroupId", "")
         self.received_at = monotonic()
+        self.started_at = self.received_at
         self.lease = Lease(visibility_timeout)
         self.is_started = False
         self.is_finished = False
         self.return_after: int | None = None
+        self.may_follow_crash = self._is_older_than(visibility_timeout)
 
     def start(self) -> None:
         """Note that the function is called now."""
-        self.lease.last_asked = monotonic()
+        self.started_at = self.lease.last_asked = monotonic()
         self.is_started = True
+
+    def seconds_running(self) -> float:
+        """Return for how long the function has been running."""
+        return monotonic() - self.started_at if self.is_started else 0
 
     def finish(self, return_after: int | None) -> None:
         """Note the outcome: return the message after some seconds, or delete it."""
         self.return_after = return_after
         self.is_finished = True
+
+    def renew(self, redelivered: "ReceivedMessage") -> None:
+        """Take over the receipt handle and the lease of a redelivery."""
+        self.receipt_handle = redelivered.receipt_handle
+        self.lease.extend(redelivered.lease.time_left())
+
+    def _is_older_than(self, visibility_timeout: float) -> bool:
+        """Whether it was received before, so long ago that its lease may have ended.
+
+        A worker that fails returns the message sooner. One that dies does not.
+        """
+        first = self.attributes.get("ApproximateFirstReceiveTimestamp", "0")  # ms
+        age = time() - int(first) / 1000
+        return self.receive_count > 1 and age >= visibility_timeout
 
 
 class MessageQueue:
@@ -114,7 +134,7 @@ class MessageQueue:
         if "://" in self._name:
             self.url = self._name
         else:
-            response = self._context.sqs.get_queue_url(QueueName=self._name)
+            response = self._sqs.get_queue_url(QueueName=self._name)
             self.url = response["QueueUrl"]
         [timeout] = self._read_numbers("VisibilityTimeout")
         self.visibility_timeout = max(MIN_VISIBILITY, timeout)
@@ -122,7 +142,7 @@ class MessageQueue:
 
     def receive(self, limit: int, wait: int) -> list[ReceivedMessage]:
         """Receive up to `limit` messages; wait up to `wait` seconds for the first."""
-        response = self._context.sqs.receive_message(
+        response = self._sqs.receive_message(
             QueueUrl=self.url,
             MaxNumberOfMessages=limit,
             WaitTimeSeconds=wait,
@@ -141,13 +161,15 @@ class MessageQueue:
             )
         )
 
-    def delete(self, messages: list[ReceivedMessage]) -> bool:
-        """Delete up to `MAX_BATCH` messages; return whether all were deleted."""
-        return self._send_batch("delete_message_batch", messages)
+    def delete(self, messages: list[ReceivedMessage]) -> list[ReceivedMessage]:
+        """Delete messages; return those that could not be deleted."""
+        return self._send_batches("delete_message_batch", messages)
 
-    def change_visibility(self, messages: list[ReceivedMessage], seconds: int) -> bool:
-        """Hide up to `MAX_BATCH` messages from now on; return whether all were."""
-        return self._send_batch(
+    def change_visibility(
+        self, messages: list[ReceivedMessage], seconds: int
+    ) -> list[ReceivedMessage]:
+        """Hide messages from now on; return those for which that failed."""
+        return self._send_batches(
             "change_message_visibility_batch", messages, VisibilityTimeout=seconds
         )
 
@@ -166,30 +188,47 @@ class MessageQueue:
             name = self.url or self._name
             raise QueueError(REMEDIES[code].format(queue=name)) from error
 
-    def _send_batch(
-        self, action: str, messages: list[ReceivedMessage], **fields: Any
-    ) -> bool:
-        """Send one batch request; return whether it succeeded for all messages.
+    @property
+    def _sqs(self) -> Any:
+        return self._context.polling_sqs
 
-        A failure is logged and does no harm: the messages become visible again.
+    def _send_batches(
+        self, action: str, messages: list[ReceivedMessage], **fields: Any
+    ) -> list[ReceivedMessage]:
+        """Send requests of up to `MAX_BATCH` entries; return the messages that failed.
+
+        SQS answers each entry on its own, so one that fails leaves the others alone.
         """
-        if not messages:
-            return True
+        failed = []
+        for start in range(0, len(messages), MAX_BATCH):
+            batch = messages[start : start + MAX_BATCH]
+            done = self._send_batch(action, batch, fields)
+            failed += [each for each in batch if each.id not in done]
+        return failed
+
+    def _send_batch(
+        self, action: str, batch: list[ReceivedMessage], fields: dict[str, Any]
+    ) -> set[str]:
+        """Send one request; return the IDs of the messages for which it succeeded."""
         entries = [
             {"Id": str(number), "ReceiptHandle": message.receipt_handle, **fields}
-            for number, message in enumerate(messages)
+            for number, message in enumerate(batch)
         ]
         try:
-            send = getattr(self._context.sqs, action)
-            failed = send(QueueUrl=self.url, Entries=entries).get("Failed", [])
+            send = getattr(self._sqs, action)
+            response = send(QueueUrl=self.url, Entries=entries)
         except Exception as error:
-            failed = [{"Message": f"{type(error).__name__}: {error}"}]
-        for entry in failed:
-            logger.warning("%s failed: %s", action, entry.get("Message"))
-        return not failed
+            ids = ", ".join(message.id for message in batch)
+            logger.warning("%s failed for %s: %s", action, ids, describe(error))
+            return set()
+        for entry in response.get("Failed", []):
+            message_id = batch[int(entry["Id"])].id
+            reason = entry.get("Message") or entry.get("Code")
+            logger.warning("%s failed for %s: %s", action, message_id, reason)
+        return {batch[int(entry["Id"])].id for entry in response.get("Successful", [])}
 
     def _read_numbers(self, *attributes: str) -> list[int]:
-        response = self._context.sqs.get_queue_attributes(
+        response = self._sqs.get_queue_attributes(
             QueueUrl=self.url, AttributeNames=list(attributes)
         )
         return [int(response["Attributes"][name]) for name in attributes]

@@ -4,7 +4,8 @@ import logging
 import random
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from math import inf
 from time import monotonic
 from typing import TypeVar
@@ -17,6 +18,7 @@ from heartbeat import Heartbeat
 from in_flight import InFlight
 from message_queue import MessageQueue, ReceivedMessage
 from settings import SettingsError
+from slow_start import START_WITHIN
 
 logger = logging.getLogger("function")
 
@@ -24,6 +26,7 @@ T = TypeVar("T")
 
 MAX_PAUSE = 20  # seconds
 MAX_RETRY_DELAY = 900  # seconds
+LAST_REQUESTS = 1.0  # seconds for the last requests to SQS, after the grace period
 OUTAGE_RETRY_DELAY = 1  # seconds; the poller itself waits for the outage to end
 
 
@@ -51,7 +54,7 @@ class Poller:
 
     Args:
         make_context: creates a context. Each thread has its own.
-        handle: processes a message, given its ID, its body and a context.
+        handle: processes a message, given the message and a context.
         stop: set it to stop polling.
 
     Raises:
@@ -61,7 +64,7 @@ class Poller:
     def __init__(
         self,
         make_context: Callable[[], CustomContext],
-        handle: Callable[[str, str, CustomContext], None],
+        handle: Callable[[ReceivedMessage, CustomContext], None],
         stop: threading.Event,
     ) -> None:
         self._make_context = make_context
@@ -72,13 +75,18 @@ class Poller:
         if not self._var.read_queue:
             raise SettingsError("no queue to poll: set --read_queue or READ_QUEUE")
         self._queue = MessageQueue(self._context)
-        # the messages of a group must be processed in their order
-        self._workers = 1 if self._queue.is_fifo else self._var.workers
-        self._in_flight = InFlight(self._queue, self._workers)
+        # One at a time: SQS keeps a group's next message until the last one is deleted.
+        workers, batch_size = (
+            (1, 1)
+            if self._queue.is_fifo
+            else (self._var.workers, self._var.poll_batch_size)
+        )
+        self._batch_size = batch_size
+        self._in_flight = InFlight(self._queue, workers, batch_size)
+        self._pool = ThreadPoolExecutor(workers, "worker")
         self._thread = threading.local()
         self._worker_contexts: list[CustomContext] = []
         self._client_lock = threading.Lock()
-        self._failed_groups: set[str] = set()
         self._outage = threading.Event()
         self._unreachable: set[str] = set()
         self._backoff = Backoff()
@@ -87,73 +95,108 @@ class Poller:
     def poll(self) -> bool:
         """Process messages until stopped; return whether all started ones finished.
 
+        The calling thread waits for nothing but conditions with a deadline, so it
+        ends within the grace period and two seconds, even if a function or SQS hangs.
+
         Raises:
             QueueError: the queue cannot be polled, and retries will not help.
-            SettingsError: the heartbeat file cannot be written.
+            SettingsError: the heartbeat file cannot be written, or boto3 refuses the
+                endpoint of SQS.
         """
         with Heartbeat(self._var.heartbeat, self._find_stuck):
-            if not self._request(self._queue.connect):
-                return True
-            logger.info("polling %s", self._queue.url)
-            pool = ThreadPoolExecutor(self._workers, "worker")
-            self._in_flight.start()
-            try:
-                self._receive_until_stopped(pool)
-            finally:
-                has_finished = self._shut_down(pool)
-                self._in_flight.stop()
-                if has_finished:
-                    for context in (self._context, *self._worker_contexts):
-                        context.close()
+            receiver = ThreadPoolExecutor(1, "receiver").submit(self._receive_messages)
+            receiver.add_done_callback(self._on_receiver_end)
+            has_finished = self._shut_down(receiver)
+            if has_finished:
+                self._pool.shutdown(wait=False)
+                for context in (self._context, *self._worker_contexts):
+                    context.close()
+            if receiver.done():
+                receiver.result()  # raises the receiver's error
             return has_finished
 
-    def _receive_until_stopped(self, pool: ThreadPoolExecutor) -> None:
-        while self._wait_for_capacity() and self._wait_for_services():
-            messages = self._request(self._receive)
+    def _receive_messages(self) -> None:
+        """Receive messages and pass them to the workers, until stopped."""
+        if not self._request(self._queue.connect):
+            return
+        self._in_flight.start()
+        logger.info("polling %s", self._queue.url)
+        while (limit := self._wait_for_capacity()) and self._wait_for_services():
+            messages = self._request(partial(self._receive, limit))
             if messages is None:
                 return
             for message in messages:
-                self._in_flight.add(message)
-                pool.submit(self._process, message)
+                if self._in_flight.add(message):
+                    self._pool.submit(self._process, message)
+            if not messages:
+                self._in_flight.record_empty_queue()
             if self._var.once or (not messages and self._request(self._is_drained)):
                 return
 
-    def _receive(self) -> list[ReceivedMessage]:
+    def _on_receiver_end(self, receiver: Future[None]) -> None:
+        if receiver.exception():
+            self._stop.set()  # running messages have the grace period
+        with self._in_flight.changed:
+            self._in_flight.changed.notify_all()
+
+    def _receive(self, limit: int) -> list[ReceivedMessage]:
         wait = self._var.poll_interval
         if self._var.drain:
             wait = min(wait, 1)
-        messages = self._queue.receive(self._var.poll_batch_size, wait)
-        self._failed_groups.clear()
-        return messages
+        if self._var.once:
+            limit = self._batch_size
+        return self._queue.receive(limit, wait)
 
     def _is_drained(self) -> bool:
         return self._var.drain and self._in_flight.is_empty() and self._queue.is_empty()
 
     def _process(self, message: ReceivedMessage) -> None:
-        """Call the function for a message, in a worker thread."""
+        """Call the function for a message, in a worker thread.
+
+        Whatever the function raises, the message fails and the worker goes on: also
+        `SystemExit`, `asyncio.CancelledError` or a panic in an extension module.
+        """
         with self._in_flight.changed:
             if message.is_finished:  # `_shut_down` has returned it
                 return
-            if self._stop.is_set() or message.group in self._failed_groups:
-                self._in_flight.finish(message, return_after=0)
-                return
             message.start()
-        context = self._thread_context()
+        with log.about_message(message.id, message.attributes):
+            self._call_function(message)
+
+    def _call_function(self, message: ReceivedMessage) -> None:
+        """Call the function with the thread's own context, and note the outcome."""
+        try:
+            context = self._thread_context()
+        except BaseException as error:
+            self._log_not_started(message, error)
+            self._fail(message, error, services=set())
+            return
         context.parent = message.lease
         try:
-            with log.about_message(message.id, message.attributes):
-                self._handle(message.id, message.body, context)
-        except Exception as error:
-            if message.group:
-                self._failed_groups.add(message.group)
-            delay = self._var.retry_delay * 2 ** (message.receive_count - 1)
-            if is_outage(error):
-                self._unreachable |= context.used_services
-                self._outage.set()
-                delay = OUTAGE_RETRY_DELAY
-            self._in_flight.finish(message, min(MAX_RETRY_DELAY, delay))
+            self._handle(message, context)
+        except BaseException as error:
+            self._fail(message, error, context.used_services)
         else:
             self._in_flight.finish(message, return_after=None)
+
+    def _log_not_started(self, message: ReceivedMessage, error: BaseException) -> None:
+        logger.error(
+            "message %s failed before the function started: %s",
+            message.id,
+            describe(error),
+            exc_info=error,
+            extra={"fields": {"messageId": message.id, "outcome": "failed"}},
+        )
+
+    def _fail(
+        self, message: ReceivedMessage, error: BaseException, services: set[str]
+    ) -> None:
+        delay = self._var.retry_delay * 2 ** (message.receive_count - 1)
+        if is_outage(error):
+            self._unreachable |= services
+            self._outage.set()
+            delay = OUTAGE_RETRY_DELAY
+        self._in_flight.finish(message, min(MAX_RETRY_DELAY, delay))
 
     def _thread_context(self) -> CustomContext:
         """Return the current thread's own context."""
@@ -166,12 +209,18 @@ class Poller:
         thread_context: CustomContext = self._thread.context
         return thread_context
 
-    def _wait_for_capacity(self) -> bool:
-        """Wait until a worker is idle; return False if stopped."""
+    def _wait_for_capacity(self) -> int:
+        """Wait until a worker is idle; return how many messages to receive.
+
+        Returns:
+            0 if stopped.
+        """
         with self._in_flight.changed:
-            while not self._stop.is_set() and not self._in_flight.has_capacity():
+            while not self._stop.is_set():
+                if limit := self._in_flight.capacity():
+                    return limit
                 self._in_flight.changed.wait(0.2)
-        return not self._stop.is_set()
+        return 0
 
     def _wait_for_services(self) -> bool:
         """After an outage, wait until all services respond; return False if stopped."""
@@ -191,11 +240,14 @@ class Poller:
 
         Raises:
             QueueError: it fails, and retries will not help.
+            SettingsError: boto3 refuses the endpoint.
         """
         while not self._stop.is_set():
             self._request_started = monotonic()
             try:
                 response = send()
+            except SettingsError:
+                raise
             except Exception as error:
                 self._queue.raise_if_permanent(error)
                 logger.warning("waiting for SQS: %s", describe(error))
@@ -213,29 +265,41 @@ class Poller:
             stuck.append("receiver")
         return stuck
 
-    def _shut_down(self, pool: ThreadPoolExecutor) -> bool:
-        """Wait for started messages; return whether all of them finished.
+    def _shut_down(self, receiver: Future[None]) -> bool:
+        """Wait for the end, and return whether all messages finished.
 
-        Once stopped, messages that have not been started return to the queue at once,
-        and those that are still running after the grace period return, too.
+        Once stopped, messages in flight have the grace period. Those that no worker
+        starts within a second, and those still running at the end of the grace period,
+        return to the queue.
         """
-        pool.shutdown(wait=False)
-        deadline = inf
-        with self._in_flight.changed:
-            while (messages := self._in_flight.unfinished()) and monotonic() < deadline:
-                if self._stop.is_set():
-                    deadline = min(deadline, monotonic() + self._var.grace)
-                    self._return_not_started(messages)
-                self._in_flight.changed.wait(min(0.1, deadline - monotonic()))
-            for message in messages:
-                logger.warning(
-                    "message %s returned to the queue: the grace period ended",
-                    message.id,
-                )
-                self._in_flight.finish(message, return_after=0)
-        return not messages
 
-    def _return_not_started(self, messages: list[ReceivedMessage]) -> None:
-        for message in messages:
-            if not message.is_started:
+        def is_idle() -> bool:
+            return receiver.done() and not self._in_flight.unfinished()
+
+        self._wait_for(lambda: is_idle() or self._stop.is_set())
+        soon = min(self._var.grace, START_WITHIN)
+        self._wait_for(is_idle, soon)
+        self._return_to_queue("no worker was idle", lambda each: not each.is_started)
+        self._wait_for(is_idle, self._var.grace - soon)
+        has_finished = is_idle()
+        self._return_to_queue("the grace period ended", lambda _: True)
+        self._in_flight.stop()
+        self._wait_for(lambda: self._in_flight.is_stopped() or self._stop.is_set())
+        self._wait_for(self._in_flight.is_stopped, LAST_REQUESTS)
+        return has_finished and self._in_flight.is_stopped()
+
+    def _wait_for(self, is_true: Callable[[], bool], seconds: float = inf) -> None:
+        deadline = monotonic() + seconds
+        with self._in_flight.changed:
+            while not is_true() and (left := deadline - monotonic()) > 0:
+                self._in_flight.changed.wait(min(0.1, left))
+
+    def _return_to_queue(
+        self, reason: str, is_wanted: Callable[[ReceivedMessage], bool]
+    ) -> None:
+        with self._in_flight.changed:
+            for message in filter(is_wanted, self._in_flight.unfinished()):
+                logger.warning(
+                    "message %s returned to the queue: %s", message.id, reason
+                )
                 self._in_flight.finish(message, return_after=0)

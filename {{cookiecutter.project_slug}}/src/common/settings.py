@@ -6,6 +6,7 @@ which overrides the defaults. `--help` lists all settings.
 
 import codecs
 import os
+import re
 from argparse import SUPPRESS, ArgumentTypeError
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -21,6 +22,9 @@ from configargparse import (
 )
 
 CONFIG_FILE = Path(__file__).with_name("config.yml")
+# Host names that botocore accepts (`botocore.utils.is_valid_endpoint_url`), or IPv6.
+LABEL = r"(?!-)[a-z0-9-]{1,63}(?<!-)"
+HOST = re.compile(rf"{LABEL}(\.{LABEL})*\.?|[0-9a-f:.%]+", re.IGNORECASE)
 
 
 class SettingsError(ValueError):
@@ -78,9 +82,19 @@ def encoding(text: str) -> str:
 
 def url(text: str) -> str:
     """Parse the URL of a service."""
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
+    try:
+        parts = urlsplit(text)
+        is_url = parts.scheme in ("http", "https") and bool(parts.hostname)
+        _ = parts.port  # raises if it is no port
+    except ValueError:
+        is_url = False
+    if not is_url:
         raise ArgumentTypeError(f"{text!r} is not a URL such as http://127.0.0.1:4566")
+    if not HOST.fullmatch(parts.hostname or ""):
+        raise ArgumentTypeError(
+            f"{text!r} has a host name that boto3 refuses: use only letters, digits, "
+            "hyphens and dots"
+        )
     return text
 
 
@@ -113,7 +127,8 @@ SETTINGS: dict[str, list[Setting]] = {
             "poll_batch_size",
             number_between(1, 10),
             10,
-            "most messages to receive in one request",
+            "most messages to receive in one request, once messages are done quickly; "
+            "always 1 for a FIFO queue",
         ),
         Setting(
             "poll_interval",
@@ -144,7 +159,8 @@ SETTINGS: dict[str, list[Setting]] = {
             "heartbeat",
             str,
             None,
-            "file to touch every 5 seconds while nothing is stuck, for health checks",
+            "file to touch every 5 seconds while nothing is stuck, for health checks; "
+            "what is stuck is logged without it, too",
         ),
         Setting(
             "stuck_after",

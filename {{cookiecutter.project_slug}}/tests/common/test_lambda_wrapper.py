@@ -4,7 +4,8 @@ import logging
 import os
 import subprocess
 import sys
-from collections import deque
+from asyncio import CancelledError
+from datetime import date
 from functools import cache, partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 import lambda_wrapper
+import log
 from context import CustomContext
 from tests.context import bare_context
 from tests.mock.aws import MockBoto3
@@ -33,6 +35,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             raise ValueError("bad message")
 
     context = bare_context()
+    monkeypatch.setattr(lambda_wrapper, "_done", {})
     monkeypatch.setattr(lambda_wrapper, "run", run)
     monkeypatch.setattr(lambda_wrapper, "warm_context", lambda: context)
     return bodies
@@ -43,7 +46,9 @@ def aws_context(milliseconds: int) -> SimpleNamespace:
     return SimpleNamespace(get_remaining_time_in_millis=lambda: milliseconds)
 
 
-def handle(*bodies: str, groups: dict[str, str] | None = None) -> dict[str, Any]:
+def handle(
+    *bodies: str, groups: dict[str, str] | None = None, queue: str = "pending"
+) -> dict[str, Any]:
     """Invoke the handler with a batch of messages."""
     records = [
         {
@@ -51,10 +56,15 @@ def handle(*bodies: str, groups: dict[str, str] | None = None) -> dict[str, Any]
             "body": body,
             "attributes": {"MessageGroupId": groups[body]} if groups else {},
             "eventSource": "aws:sqs",
+            "eventSourceARN": f"arn:aws:sqs:eu-west-1:111122223333:{queue}",
         }
         for body in bodies
     ]
     return lambda_wrapper.handler({"Records": records}, aws_context(7500))
+
+
+class Panic(BaseException):
+    """An error like the `PanicException` of extension modules in Rust."""
 
 
 def test_batch_is_processed(seen: list[str]) -> None:
@@ -71,9 +81,28 @@ def test_only_failed_message_returns(seen: list[str]) -> None:
 
 def test_fifo_group_stops_at_first_failure(seen: list[str]) -> None:
     groups = {"a": "1", "bad": "1", "c": "1", "d": "2"}
-    failed = handle(*groups, groups=groups)["batchItemFailures"]
+    failed = handle(*groups, groups=groups, queue="q.fifo")["batchItemFailures"]
     assert [each["itemIdentifier"] for each in failed] == ["id of bad", "id of c"]
     assert seen == ["a", "bad", "d"]
+
+
+def test_group_of_standard_queue_goes_on(seen: list[str]) -> None:
+    groups = {"a": "1", "bad": "1", "c": "1", "d": "2"}
+    failed = handle(*groups, groups=groups)["batchItemFailures"]
+    assert failed == [{"itemIdentifier": "id of bad"}]
+    assert seen == ["a", "bad", "c", "d"]
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), CancelledError(), Panic("oops")])
+def test_any_error_fails_only_its_message(
+    seen: list[str], monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    def run(event: str, context: CustomContext) -> None:
+        if event == "b":
+            raise error
+
+    monkeypatch.setattr(lambda_wrapper, "run", run)
+    assert handle(*"abc") == {"batchItemFailures": [{"itemIdentifier": "id of b"}]}
 
 
 def test_malformed_record_fails_alone(seen: list[str]) -> None:
@@ -82,7 +111,9 @@ def test_malformed_record_fails_alone(seen: list[str]) -> None:
     assert response == {"batchItemFailures": [{"itemIdentifier": "m"}]}
 
 
-def test_message_without_time_to_start_returns(seen: list[str]) -> None:
+def test_message_without_time_is_not_started(
+    seen: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
     times = iter([7500, 7500, 4999, 4999])
     clock = SimpleNamespace(get_remaining_time_in_millis=lambda: next(times))
     event = {"Records": [{"messageId": each, "body": each} for each in "abc"]}
@@ -90,40 +121,49 @@ def test_message_without_time_to_start_returns(seen: list[str]) -> None:
         "batchItemFailures": [{"itemIdentifier": "b"}, {"itemIdentifier": "c"}]
     }
     assert seen == ["a"]
+    lines = [record for record in caplog.records if "not started" in record.msg]
+    assert [line.__dict__["fields"]["messageId"] for line in lines] == ["b", "c"]
+    assert [line.__dict__["metrics"] for line in lines] == [{"notStarted": 1}] * 2
 
 
-def test_repeated_invocation_processes_once(seen: list[str]) -> None:
-    """Lambda may repeat an invocation: message and receipt handle are the same."""
-    record = {"messageId": "m", "receiptHandle": "r1", "body": "a"}
-    for _ in range(2):
+def test_done_message_delivered_again_is_deleted(seen: list[str]) -> None:
+    """Lambda may repeat an invocation, or fail to delete a message."""
+    for receipt in ("r1", "r1", "r2"):
+        record = {"messageId": "m", "receiptHandle": receipt, "body": "a"}
         response = lambda_wrapper.handler({"Records": [record]}, aws_context(7500))
         assert response == {"batchItemFailures": []}
     assert seen == ["a"]
 
 
-def test_redelivered_message_is_processed_again(seen: list[str]) -> None:
-    """A redelivered message has another receipt handle."""
-    for receipt in ("r2", "r3"):
-        record = {"messageId": "m", "receiptHandle": receipt, "body": "a"}
+def test_failed_message_is_processed_again(seen: list[str]) -> None:
+    for receipt in ("r1", "r2"):
+        record = {"messageId": "m", "receiptHandle": receipt, "body": "bad"}
         lambda_wrapper.handler({"Records": [record]}, aws_context(7500))
-    assert seen == ["a", "a"]
+    assert seen == ["bad", "bad"]
 
 
 def test_memory_of_done_messages_is_bounded(
     seen: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert lambda_wrapper._done.maxlen
-    monkeypatch.setattr(lambda_wrapper, "_done", deque(maxlen=3))
+    monkeypatch.setattr(lambda_wrapper, "MAX_REMEMBERED", 3)
     for number in range(9):
-        record = {"messageId": "m", "receiptHandle": str(number), "body": "a"}
+        record = {"messageId": str(number), "receiptHandle": "r", "body": "a"}
         lambda_wrapper.handler({"Records": [record]}, aws_context(7500))
-    assert len(lambda_wrapper._done) == 3
+    assert list(lambda_wrapper._done) == ["6", "7", "8"]
 
 
+@pytest.mark.parametrize("report", [{"at": object()}, {date(2026, 1, 5): 1}])
 def test_report_not_json_does_not_fail_message(
+    monkeypatch: pytest.MonkeyPatch, seen: list[str], report: Any
+) -> None:
+    monkeypatch.setattr(lambda_wrapper, "run", lambda event, context: report)
+    assert handle("a") == {"batchItemFailures": []}
+
+
+def test_error_of_the_log_does_not_fail_message(
     monkeypatch: pytest.MonkeyPatch, seen: list[str]
 ) -> None:
-    monkeypatch.setattr(lambda_wrapper, "run", lambda event, context: {"at": object()})
+    monkeypatch.setattr(log, "outcome", lambda *_: 1 / 0)
     assert handle("a") == {"batchItemFailures": []}
 
 

@@ -1,8 +1,11 @@
 """The local wrapper: one event, or messages of a queue."""
 
 import json
+import sys
+from datetime import date
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,12 +40,33 @@ def test_event_file_prints_report(
     assert json.loads(capsys.readouterr().out) == {"event": "{}"}
 
 
+@pytest.mark.parametrize("report", [{"at": object()}, {date(2026, 1, 5): 1}])
+def test_report_not_json_does_not_fail_message(
+    doubles: MockBoto3, monkeypatch: pytest.MonkeyPatch, report: Any
+) -> None:
+    monkeypatch.setattr(local_wrapper, "run", lambda event, context: report)
+    doubles.clients["sqs"].send("a")
+    assert local_wrapper.main(["--read_queue=q", "--drain", "--poll_interval=0"]) == 0
+    assert not doubles.clients["sqs"].return_delays
+
+
+def test_exit_of_the_function_is_a_failure(
+    doubles: MockBoto3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = tmp_path / "event.json"
+    event.write_text("{}", encoding="utf-8")
+    monkeypatch.setattr(local_wrapper, "run", lambda event, context: sys.exit(0))
+    assert local_wrapper.main([f"--event={event}"]) == 1
+
+
 @pytest.mark.parametrize(
     ("args", "code", "message"),
     [
         (["--drain"], 2, "set --read_queue or READ_QUEUE"),
         (["--poll_batch_size=0"], 2, "'0' is not a whole number from 1 to 10"),
         (["--event=nowhere.json"], 1, "nowhere.json"),
+        (["--s3_endpoint=http://my_minio:9000"], 2, "a host name that boto3 refuses"),
+        (["--sqs_endpoint=http://a:b"], 2, "is not a URL"),
     ],
 )
 def test_mistake_is_reported_in_one_line(

@@ -1,6 +1,7 @@
 """The poller: messages, visibility, heartbeat, outages, shutdown."""
 
 import threading
+from asyncio import CancelledError
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
@@ -15,13 +16,13 @@ import message_queue
 import poller
 from context import CustomContext
 from errors import UnreachableError
-from message_queue import Lease, QueueError
+from message_queue import Lease, QueueError, ReceivedMessage
 from poller import Poller
 from settings import SettingsError
 from tests.context import bare_context
 from tests.mock.aws import MockSqs
 
-Handle = Callable[[str, str, CustomContext], None]
+Handle = Callable[[ReceivedMessage, CustomContext], None]
 
 
 class Work:
@@ -30,11 +31,11 @@ class Work:
     def __init__(self) -> None:
         self.seen: list[str] = []
 
-    def __call__(self, message: str, body: str, context: CustomContext) -> None:
+    def __call__(self, message: ReceivedMessage, context: CustomContext) -> None:
         """Process a message."""
         assert 0 < context.time_remaining() <= 30
-        self.seen.append(body)
-        if body == "bad" and self.seen.count("bad") == 1:
+        self.seen.append(message.body)
+        if message.body == "bad" and self.seen.count("bad") == 1:
             raise ValueError("bad message")
 
 
@@ -48,6 +49,7 @@ def context() -> CustomContext:
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(poller, "MAX_PAUSE", 0.001)
     monkeypatch.setattr(in_flight, "BATCH_DELAY", 0.001)
+    monkeypatch.setattr(in_flight, "RETRY_DELAY", 0.001)
     monkeypatch.setattr(heartbeat, "INTERVAL", 0.001)
 
 
@@ -61,6 +63,25 @@ def _short_visibility(context: CustomContext, monkeypatch: pytest.MonkeyPatch) -
 def poll(context: CustomContext, handle: Handle, stop: threading.Event) -> bool:
     """Poll the context's queue; return whether all started messages finished."""
     return Poller(lambda: context, handle, stop).poll()
+
+
+def eventually(condition: Callable[[], bool]) -> bool:
+    """Whether a condition holds within 10 seconds."""
+    deadline = monotonic() + 10
+    while not (value := condition()) and monotonic() < deadline:
+        threading.Event().wait(0.001)
+    return value
+
+
+class ClientError(Exception):
+    """An error as botocore raises it."""
+
+    def __init__(self, code: str) -> None:
+        self.response = {"Error": {"Code": code}}
+
+
+class Panic(BaseException):
+    """An error like the `PanicException` of extension modules in Rust."""
 
 
 def test_done_messages_are_deleted(context: CustomContext) -> None:
@@ -83,8 +104,7 @@ def test_only_failed_message_returns(context: CustomContext) -> None:
 
 
 def test_retry_delay_doubles_with_each_receive(context: CustomContext) -> None:
-    context.sqs.send("bad")
-    context.sqs.visible[0]["Attributes"] = {"ApproximateReceiveCount": "3"}
+    context.sqs.send("bad", ApproximateReceiveCount="2")
     poll(context, Work(), threading.Event())
     assert context.sqs.return_delays == [40]
 
@@ -111,21 +131,24 @@ def test_message_past_grace_period_returns() -> None:
     end.set()
 
 
-def test_stop_returns_queued_messages() -> None:
-    """They return at once, while a running message still has its grace period."""
+def test_stop_starts_no_message_of_a_busy_worker(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its queued messages return, while the running one has its grace period."""
     context = bare_context("--read_queue=worker-pending", "--grace=10")
-    stop = threading.Event()
-    visible_at_end: list[str] = []
+    monkeypatch.setattr(poller, "START_WITHIN", 0.001)
+    stop, work = threading.Event(), Work()
 
-    def handle(*_: object) -> None:
-        stop.set()
-        assert context.sqs.returned.wait(10)
-        visible_at_end.extend(each["Body"] for each in context.sqs.visible)
+    def handle(message: ReceivedMessage, context: CustomContext) -> None:
+        work(message, context)
+        if message.body == "b":
+            stop.set()
+            assert context.sqs.returned.wait(10)
 
-    context.sqs.send("a", "b", "c")
+    context.sqs.send(*"abcdefgh")
     assert poll(context, handle, stop)
-    assert "b" in visible_at_end
-    assert sorted(each["Body"] for each in context.sqs.visible) == ["b", "c"]
+    assert work.seen == ["a", "b"]
+    assert not context.sqs.in_flight
 
 
 def test_once_stops_after_one_batch() -> None:
@@ -137,25 +160,188 @@ def test_once_stops_after_one_batch() -> None:
     assert len(context.sqs.visible) == 6
 
 
+def test_poller_asks_for_more_after_each_success(context: CustomContext) -> None:
+    context.sqs.send(*map(str, range(40)))
+    assert poll(context, Work(), threading.Event())
+    assert context.sqs.limits[0] == 1
+    assert context.sqs.limits == sorted(context.sqs.limits)
+    assert context.sqs.limits[-1] == 10
+
+
+def test_poller_asks_for_one_after_a_failure(context: CustomContext) -> None:
+    context.sqs.send("a", "b", "bad", "c", "d", "e")
+    assert poll(context, Work(), threading.Event())
+    assert context.sqs.limits[:4] == [1, 2, 1, 2]
+
+
+def test_poller_asks_for_one_message_per_worker() -> None:
+    """Without successes, a poller never holds a message that no worker has started."""
+    args = ("--read_queue=worker-pending", "--workers=3")
+    context, stop = bare_context(*args, "--grace=0"), threading.Event()
+    started = threading.Semaphore(0)
+
+    def handle(message: ReceivedMessage, context: CustomContext) -> None:
+        started.release()
+        stop.wait(10)
+
+    context.sqs.send(*"abcdefgh")
+    polling = threading.Thread(target=poll, args=(context, handle, stop))
+    polling.start()
+    assert started.acquire(timeout=10)
+    assert eventually(lambda: len(context.sqs.in_flight) == 1)
+    stop.set()
+    polling.join(10)
+    assert sum(context.sqs.limits) == 1
+
+
+def test_failed_delete_is_sent_again(context: CustomContext) -> None:
+    context.sqs.refused = [("delete", "b"), ("delete", "b")]
+    context.sqs.send("a", "b", "c")
+    work = Work()
+    assert poll(context, work, threading.Event())
+    assert work.seen == ["a", "b", "c"]
+    assert not context.sqs.in_flight
+    assert not context.sqs.refused
+
+
+def test_failed_return_is_sent_again(context: CustomContext) -> None:
+    context.sqs.refused = [("return", "bad")]
+    context.sqs.send("bad")
+    work = Work()
+    assert poll(context, work, threading.Event())
+    assert work.seen == ["bad", "bad"]
+    assert context.sqs.return_delays == [10]
+
+
+def test_done_message_delivered_again_is_deleted(context: CustomContext) -> None:
+    work, delete = Work(), context.sqs.delete_message_batch
+
+    def lose_first_request(**arguments: Any) -> dict[str, Any]:
+        context.sqs.redeliver()
+        context.sqs.delete_message_batch = delete
+        return {}
+
+    context.sqs.delete_message_batch = lose_first_request
+    context.sqs.send("a")
+    assert poll(context, work, threading.Event())
+    assert work.seen == ["a"]
+    assert not context.sqs.in_flight
+
+
+def test_running_message_is_not_run_twice(context: CustomContext) -> None:
+    context.var = Box(context.var, workers=2)
+    work = Work()
+
+    def handle(message: ReceivedMessage, context: CustomContext) -> None:
+        work(message, context)
+        if message.body == "b":
+            assert eventually(lambda: len(context.sqs.in_flight) == 1)
+            context.sqs.redeliver()
+            assert eventually(lambda: not context.sqs.visible)
+
+    context.sqs.send("a", "b")
+    assert poll(context, handle, threading.Event())
+    assert sorted(work.seen) == ["a", "b"]
+    assert not context.sqs.in_flight
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), CancelledError(), Panic("oops")])
+def test_any_error_fails_only_its_message(
+    context: CustomContext, error: BaseException
+) -> None:
+    """Errors like `SystemExit` are no subclasses of `Exception`."""
+    errors, work = [error], Work()
+
+    def handle(message: ReceivedMessage, context: CustomContext) -> None:
+        work(message, context)
+        if message.body == "a" and errors:
+            raise errors.pop()
+
+    context.sqs.send("a", "b")
+    assert poll(context, handle, threading.Event())
+    assert sorted(work.seen) == ["a", "a", "b"]
+    assert not context.sqs.in_flight
+
+
+def test_error_before_the_function_fails_message(
+    context: CustomContext, caplog: pytest.LogCaptureFixture
+) -> None:
+    errors = [OSError(24, "Too many open files")]
+    contexts = iter([context])
+
+    def make_context() -> CustomContext:
+        if (first := next(contexts, None)) is None and errors:
+            raise errors.pop()
+        return first or context
+
+    context.sqs.send("a")
+    work = Work()
+    assert Poller(make_context, work, threading.Event()).poll()
+    assert work.seen == ["a"]
+    assert context.sqs.return_delays == [10]
+    assert "message-1 failed before the function started: OSError" in caplog.text
+
+
+def test_message_done_at_grace_end_is_deleted() -> None:
+    context = bare_context("--read_queue=worker-pending", "--grace=0")
+    stop, delete = threading.Event(), context.sqs.delete_message_batch
+
+    def delete_after_stop(**arguments: Any) -> dict[str, Any]:
+        assert stop.wait(10)
+        response: dict[str, Any] = delete(**arguments)
+        return response
+
+    def handle(message: ReceivedMessage, context: CustomContext) -> None:
+        if message.body == "l":
+            stop.set()
+
+    context.sqs.delete_message_batch = delete_after_stop
+    context.sqs.send(*"abcdefghijklmnopqrst")
+    poll(context, handle, stop)
+    assert len(context.sqs.visible) <= 20 - 12 + 1
+    assert not {each["Body"] for each in context.sqs.visible} & set("abcdefghijk")
+
+
+def test_hung_function_and_deleted_queue_end() -> None:
+    args = ("--read_queue=worker-pending", "--grace=0", "--workers=2")
+    context, end = bare_context(*args), threading.Event()
+
+    def handle(message: ReceivedMessage, context: CustomContext) -> None:
+        if message.body == "b":
+            context.sqs.failures = [ClientError("QueueDoesNotExist")]
+            end.wait(10)
+
+    context.sqs.send("a", "b")
+    with pytest.raises(QueueError, match="there is no queue"):
+        poll(context, handle, threading.Event())
+    end.set()
+
+
+def test_sqs_that_never_answers_is_left() -> None:
+    context = bare_context("--read_queue=worker-pending", "--grace=0")
+    stop, end = threading.Event(), threading.Event()
+
+    def never_answer(**_: object) -> dict[str, object]:
+        stop.set()
+        end.wait(10)
+        return {}
+
+    context.sqs.receive_message = never_answer
+    assert not poll(context, Work(), stop)
+    end.set()
+
+
 @pytest.mark.usefixtures("_short_visibility")
 def test_visibility_is_extended_while_running(context: CustomContext) -> None:
     context.sqs.send("a")
     seen = []
 
-    def handle(message: str, body: str, context: CustomContext) -> None:
+    def handle(message: ReceivedMessage, context: CustomContext) -> None:
         sqs: MockSqs = context.sqs
         seen.append(sqs.extended.wait(10))
 
     assert poll(context, handle, threading.Event())
     assert seen == [True]
-
-
-def eventually(condition: Callable[[], bool]) -> bool:
-    """Whether a condition holds within 10 seconds."""
-    deadline = monotonic() + 10
-    while not (value := condition()) and monotonic() < deadline:
-        threading.Event().wait(0.001)
-    return value
 
 
 @pytest.mark.usefixtures("_short_visibility")
@@ -173,7 +359,7 @@ def test_heartbeat_stops_when_function_is_stuck(
         threading.Event().wait(0.003)
         return file.exists()
 
-    def handle(message: str, body: str, context: CustomContext) -> None:
+    def handle(message: ReceivedMessage, context: CustomContext) -> None:
         busy_until = monotonic() + 0.02
         while monotonic() < busy_until:
             context.time_remaining()
@@ -183,6 +369,20 @@ def test_heartbeat_stops_when_function_is_stuck(
 
     assert poll(context, handle, threading.Event())
     assert seen == [True, True, True]
+
+
+@pytest.mark.usefixtures("_short_visibility")
+def test_stuck_function_is_logged_without_file(
+    context: CustomContext, caplog: pytest.LogCaptureFixture
+) -> None:
+    context.var = Box(context.var, stuck_after=0.01)
+    context.sqs.send("a")
+
+    def handle(message: ReceivedMessage, context: CustomContext) -> None:
+        assert eventually(lambda: "stuck: message message-1" in caplog.text)
+
+    assert poll(context, handle, threading.Event())
+    assert not context.sqs.return_delays
 
 
 def test_next_message_runs_during_delete(context: CustomContext) -> None:
@@ -207,12 +407,13 @@ def test_heartbeat_stops_when_sqs_hangs(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(heartbeat, "MAX_SILENCE", 0.01)
-    stop = threading.Event()
+    stop, delete = threading.Event(), context.sqs.delete_message_batch
 
-    def delete_message_batch(**_: object) -> dict[str, object]:
+    def delete_message_batch(**arguments: Any) -> dict[str, Any]:
         assert eventually(lambda: "stuck: acknowledger" in caplog.text)
         stop.set()
-        return {}
+        response: dict[str, Any] = delete(**arguments)
+        return response
 
     context.var = Box(context.var, heartbeat=str(tmp_path / "heartbeat"))
     context.sqs.delete_message_batch = delete_message_batch
@@ -227,22 +428,31 @@ def test_unwritable_heartbeat_is_an_error(tmp_path: Path) -> None:
         poll(bare_context(*args), Work(), threading.Event())
 
 
-def test_fifo_group_stops_at_first_failure() -> None:
-    context = bare_context("--read_queue=https://sqs.example/q.fifo", "--once")
-    context.sqs.send("a", "bad", "c", "d")
-    for message, group in zip(context.sqs.visible, "1112", strict=True):
-        message["Attributes"] = {"MessageGroupId": group}
+def test_fifo_queue_is_asked_for_one_message() -> None:
+    """A second message of the group would spend a receive if the first one fails."""
+    args = ("--drain", "--poll_interval=0", "--workers=4")
+    context = bare_context("--read_queue=https://sqs.example/q.fifo", *args)
+    context.sqs.send(*"abcdefgh", MessageGroupId="1")
     work = Work()
-    poll(context, work, threading.Event())
-    assert work.seen == ["a", "bad", "d"]
+    assert poll(context, work, threading.Event())
+    assert work.seen == list("abcdefgh")
+    assert set(context.sqs.limits) == {1}
+
+
+def test_groups_of_standard_queue_are_independent(context: CustomContext) -> None:
+    context.sqs.send("a", "bad", "c", "d", "e", MessageGroupId="tenant")
+    work = Work()
+    assert poll(context, work, threading.Event())
+    assert sorted(work.seen) == ["a", "bad", "bad", "c", "d", "e"]
+    assert context.sqs.return_delays == [10]
 
 
 def test_polling_resumes_after_outage(context: CustomContext) -> None:
     context.sqs.send("a")
     seen: list[str] = []
 
-    def handle(message: str, body: str, context: CustomContext) -> None:
-        seen.append(body)
+    def handle(message: ReceivedMessage, context: CustomContext) -> None:
+        seen.append(message.body)
         if len(seen) == 1:
             raise UnreachableError("the database cannot be reached")
 
@@ -263,13 +473,6 @@ def test_failed_sqs_request_is_retried(context: CustomContext) -> None:
     work = Work()
     assert poll(context, work, threading.Event())
     assert work.seen == ["a"]
-
-
-class ClientError(Exception):
-    """An error as botocore raises it."""
-
-    def __init__(self, code: str) -> None:
-        self.response = {"Error": {"Code": code}}
 
 
 @pytest.mark.parametrize(

@@ -106,9 +106,11 @@ class MockSqs:
 
     Attributes:
         visible: messages that can be received.
-        in_flight: messages by their receipt handle.
+        in_flight: messages by their receipt handle, which is new with each delivery.
         failures: errors that the next requests raise.
+        refused: operation and body of entries that fail once in a batch request.
         requests: number of requests, by name.
+        limits: most messages asked for, in each request that returned some.
         visibility: the queue's visibility timeout, in seconds.
         return_delays: delay in seconds of each message returned to the queue.
         extended: set when a message's visibility was extended.
@@ -120,20 +122,26 @@ class MockSqs:
         self.visible: list[dict[str, Any]] = []
         self.in_flight: dict[str, dict[str, Any]] = {}
         self.failures: list[Exception] = []
+        self.refused: list[tuple[str, str]] = []
         self.requests: Counter[str] = Counter()
+        self.limits: list[int] = []
         self.visibility = 30
         self.return_delays: list[int] = []
         self.extended = threading.Event()
         self.returned = threading.Event()
         self._never = threading.Event()
 
-    def send(self, *bodies: str) -> None:
-        """Send messages to the queue."""
+    def send(self, *bodies: str, **attributes: str) -> None:
+        """Send messages to the queue, with SQS's own attributes."""
         for body in bodies:
             name = f"message-{next(self._numbers)}"
-            self.visible.append(
-                {"MessageId": name, "ReceiptHandle": f"receipt of {name}", "Body": body}
-            )
+            message = {"MessageId": name, "Body": body, "Attributes": attributes}
+            self.visible.append(message)
+
+    def redeliver(self) -> None:
+        """Let the visibility timeouts of all messages in flight end."""
+        self.visible += self.in_flight.values()
+        self.in_flight.clear()
 
     def get_queue_url(self, QueueName: str) -> dict[str, str]:  # noqa: N803
         """Return a URL for any name."""
@@ -161,17 +169,27 @@ class MockSqs:
             raise self.failures.pop(0)
         if not self.visible:
             self._never.wait(0.001)
-        received = self.visible[:MaxNumberOfMessages]
+            return {}
+        self.limits.append(MaxNumberOfMessages)
+        received = [self._deliver(each) for each in self.visible[:MaxNumberOfMessages]]
         del self.visible[:MaxNumberOfMessages]
         self.in_flight |= {message["ReceiptHandle"]: message for message in received}
-        return {"Messages": received} if received else {}
+        return {"Messages": received}
+
+    def _deliver(self, message: dict[str, Any]) -> dict[str, Any]:
+        attributes = dict(message["Attributes"])
+        receives = int(attributes.get("ApproximateReceiveCount", 0)) + 1
+        attributes["ApproximateReceiveCount"] = str(receives)
+        receipt = f"receipt {next(self._numbers)}"
+        return {**message, "ReceiptHandle": receipt, "Attributes": attributes}
 
     def delete_message_batch(self, Entries: list[Any], **_: Any) -> dict[str, Any]:  # noqa: N803
-        """Delete messages."""
+        """Delete messages. Like SQS, ignore those deleted before."""
         self.requests["delete_message_batch"] += 1
-        for entry in Entries:
-            del self.in_flight[entry["ReceiptHandle"]]
-        return {"Successful": Entries}
+        response = self._answer("delete", Entries)
+        for entry in response["Successful"]:
+            self.in_flight.pop(entry["ReceiptHandle"], None)
+        return response
 
     def change_message_visibility_batch(
         self,
@@ -179,11 +197,26 @@ class MockSqs:
         **_: Any,
     ) -> dict[str, Any]:
         """Extend the visibility of messages by the full timeout, or return them."""
-        for entry in Entries:
-            if entry["VisibilityTimeout"] == self.visibility:
+        is_extension = Entries[0]["VisibilityTimeout"] == self.visibility
+        response = self._answer("extend" if is_extension else "return", Entries)
+        for entry in response["Successful"]:
+            if is_extension:
                 self.extended.set()
             else:
                 self.return_delays.append(entry["VisibilityTimeout"])
                 self.visible.append(self.in_flight.pop(entry["ReceiptHandle"]))
                 self.returned.set()
-        return {"Successful": Entries}
+        return response
+
+    def _answer(self, operation: str, entries: list[Any]) -> dict[str, Any]:
+        """Return a response in which the refused entries fail."""
+        response: dict[str, Any] = {"Successful": [], "Failed": []}
+        for entry in entries:
+            message = self.in_flight.get(entry["ReceiptHandle"], {"Body": ""})
+            refused = (operation, message["Body"])
+            if refused in self.refused:
+                self.refused.remove(refused)
+                response["Failed"].append({**entry, "Code": "InternalError"})
+            else:
+                response["Successful"].append(entry)
+        return response

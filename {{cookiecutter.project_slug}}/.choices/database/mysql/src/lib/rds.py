@@ -33,17 +33,17 @@ SQL_MODE = ",".join(
         "STRICT_ALL_TABLES",
     )
 )
-MAX_WARNINGS = 65535
 SESSION = (
     "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
     f"SET SESSION sql_mode = '{SQL_MODE}', time_zone = '+00:00', "
     "innodb_lock_wait_timeout = 5, lock_wait_timeout = 5, foreign_key_checks = 1, "
-    "unique_checks = 1, sql_auto_is_null = 0, sql_notes = 0, "
-    f"max_error_count = {MAX_WARNINGS}",
+    "unique_checks = 1, sql_auto_is_null = 0, sql_notes = 0",
 )
 LIMIT_MARIADB = "SET SESSION max_statement_time = %s"  # seconds
 LIMIT_MYSQL = "SET SESSION max_execution_time = %s000"  # ms, of queries only
 HAS_EXPLICIT_TIMESTAMPS = "SELECT @@explicit_defaults_for_timestamp"
+# LOAD DATA reports as many bad rows at once. MySQL lets privileged users set it only.
+REPORT_ALL_ROWS = "SET SESSION max_error_count = 65535"
 SET_EXPLICIT_TIMESTAMPS = "SET SESSION explicit_defaults_for_timestamp = 1"
 IS_RUNNING = """
 SELECT 1 FROM information_schema.processlist WHERE id = %s AND command <> 'Sleep'
@@ -144,6 +144,8 @@ class Rds(Database):
         is_mariadb = "MariaDB" in connection.get_server_info()
         limit = LIMIT_MARIADB if is_mariadb else LIMIT_MYSQL
         connection.query(limit % timeout)
+        with suppress(self.driver.OperationalError):
+            connection.query(REPORT_ALL_ROWS)
         self._set_explicit_timestamps(connection)
         return connection
 
