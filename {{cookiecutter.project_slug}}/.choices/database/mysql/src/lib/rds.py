@@ -99,6 +99,7 @@ DELETE_REJECTS = "DELETE FROM rejects WHERE number = %s"
 REJECT = """
 INSERT INTO rejects (number, line, content, reason) VALUES (%s, %s, %s, %s)
 """
+SLICE = 2000  # rows to load again after a refusal
 WORTH_LOAD_DATA = 50  # rows; fewer are faster by INSERT
 SAVEPOINT = "SAVEPOINT batch"  # replaces the one before
 ROLL_BACK = "ROLLBACK TO SAVEPOINT batch"
@@ -343,29 +344,20 @@ class MysqlStore:
     def insert_acceptable(
         self, number: int, chunk: Chunk, limit: int, check: Callable[[], None]
     ) -> dict[int, Refusal]:
-        """See `lib.loads.Store`.
-
-        LOAD DATA reports the numbers of most bad rows. The others are searched for.
-        """
+        """See `lib.loads.Store`."""
         text = self._add_number(number, chunk.text)
         rows = text.splitlines(keepends=True)
+        if not self._is_bulk:
+            return insert_acceptable(self._try_insert, rows, limit, check)
         refused: dict[int, Refusal] = {}
-        rest = list(range(len(rows)))
-        reported = self._load([rows[index] for index in rest]) if self._is_bulk else {}
-        while reported and len(refused) <= limit:
-            check()
-            refused |= {rest[index]: reported[index] for index in reported}
-            rest = [index for index in rest if index not in refused]
-            reported = self._load([rows[index] for index in rest])
-        if reported is None:
-            return refused
-        found = insert_acceptable(
-            self._try_insert,
-            [rows[index] for index in rest],
-            limit - len(refused),
-            check,
-        )
-        return refused | {rest[index]: found[index] for index in found}
+        for first in range(0, len(rows), SLICE):
+            if len(refused) > limit:
+                break
+            found = self._load_acceptable(
+                rows[first : first + SLICE], limit - len(refused), check
+            )
+            refused |= {first + index: found[index] for index in found}
+        return refused
 
     def reject(self, number: int, rejects: list[Reject]) -> None:
         """See `lib.loads.Store`."""
@@ -395,6 +387,29 @@ class MysqlStore:
         With LOCAL, it cuts values that do not fit, and only warns.
         """
         return bool(self._cursor.warning_count) or self._cursor.rowcount != sent
+
+    def _load_acceptable(
+        self, rows: Sequence[bytes], limit: int, check: Callable[[], None]
+    ) -> dict[int, Refusal]:
+        """Leave out the bad rows that LOAD DATA reports; search for the others."""
+        refused: dict[int, Refusal] = {}
+        rest = list(range(len(rows)))
+        while True:
+            check()
+            reported = self._load([rows[index] for index in rest])
+            if reported is None or len(refused) > limit:
+                return refused
+            if not reported:
+                break
+            refused |= {rest[index]: reported[index] for index in reported}
+            rest = [index for index in rest if index not in refused]
+        found = insert_acceptable(
+            self._try_insert,
+            [rows[index] for index in rest],
+            limit - len(refused),
+            check,
+        )
+        return refused | {rest[index]: found[index] for index in found}
 
     def _load(self, rows: Sequence[bytes]) -> dict[int, Refusal] | None:
         """Load rows (None), or return the bad ones whose numbers are reported."""
