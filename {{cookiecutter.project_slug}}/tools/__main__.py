@@ -5,6 +5,7 @@ absent, so that make can pass on variables that you did not set. The exit code i
 success, 1 for an error and 64 for wrong usage; `plan` returns 2 if there are changes.
 """
 
+import errno
 import os
 import re
 import sys
@@ -19,6 +20,9 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from tools.errors import UserError
+
+# A file that is not writable, or a full disk.
+NOT_A_BUG = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 
 
 class Option(NamedTuple):
@@ -39,6 +43,28 @@ class Command(NamedTuple):
     function: str
     help: str
     options: tuple[Option, ...] = ()
+
+
+def parse_flag(text: str) -> bool:
+    """Return whether a flag is set.
+
+    Raises:
+        ArgumentTypeError: its value is neither 1 nor 0.
+    """
+    if text not in ("0", "1"):
+        raise ArgumentTypeError(f"{text!r} is neither 1 nor 0")
+    return text == "1"
+
+
+def parse_minutes(text: str) -> int:
+    """Return a positive number of minutes.
+
+    Raises:
+        ArgumentTypeError: it is none.
+    """
+    if not (text.isascii() and text.isdecimal() and 0 < int(text) < 10**7):
+        raise ArgumentTypeError(f"{text!r} is not a number of minutes, such as 60")
+    return int(text)
 
 
 FUNC = Option("func", "name of a function in src/func/")
@@ -128,7 +154,7 @@ COMMANDS = (
         (
             FUNC,
             ENV,
-            Option("since", "how many minutes to go back", int, 60),
+            Option("since", "how many minutes to go back", parse_minutes, 60),
             Option("follow", "go on until Ctrl-C", is_flag=True),
         ),
     ),
@@ -197,7 +223,7 @@ COMMANDS = (
 
 
 class Parser(ArgumentParser):
-    """A parser whose errors are one line: who typed `make` needs no usage page."""
+    """A parser whose errors are one line, without the usage."""
 
     def error(self, message: str) -> NoReturn:
         """Print the message and exit with `EX_USAGE` of sysexits.h."""
@@ -241,17 +267,6 @@ def add_option(parser: ArgumentParser, option: Option) -> None:
     )
 
 
-def parse_flag(text: str) -> bool:
-    """Return whether a flag is set.
-
-    Raises:
-        ArgumentTypeError: its value is neither 1 nor 0.
-    """
-    if text not in ("0", "1"):
-        raise ArgumentTypeError(f"{text!r} is neither 1 nor 0")
-    return text == "1"
-
-
 def main(arguments: Sequence[str]) -> int:
     """Run a command; return the exit code.
 
@@ -273,14 +288,24 @@ def main(arguments: Sequence[str]) -> int:
         sentence = explain(error, options.get("env", ""))
         if not sentence:
             raise
-        print(f"{sentence[0].upper()}{sentence[1:]}.", file=sys.stderr)
+        print(f"{capitalize(sentence)}.", file=sys.stderr)
         return 1
+
+
+def capitalize(sentence: str) -> str:
+    """Return a sentence with a capital letter, unless it starts with a path or name."""
+    first_word = sentence.partition(" ")[0]
+    if not first_word.isalpha():
+        return sentence
+    return f"{sentence[0].upper()}{sentence[1:]}"
 
 
 def explain(error: Exception, env: str) -> str | None:
     """Return the sentence that a user needs, or None where the error is a bug."""
     if isinstance(error, UserError):
         return str(error)
+    if isinstance(error, OSError) and error.errno in NOT_A_BUG:
+        return f"{error.filename or 'a file'} cannot be used: {error.strerror}"
     if "botocore" in sys.modules:
         from tools import environment
 

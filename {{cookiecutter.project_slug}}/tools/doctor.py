@@ -49,7 +49,7 @@ def check(env: str) -> int:
     for each in findings:
         print(
             f"{colour(each.status)} {each.name:14} {each.found[:24]:24} "
-            f"{each.needed:14} {each.purpose}"
+            f"{each.needed:16} {each.purpose}"
         )
         if not each.is_met:
             print(f"        {each.remedy}")
@@ -186,7 +186,8 @@ def find_deploy(env: str) -> list[Finding]:
 
 def deploys_containers() -> bool:
     """Return whether some environment runs a function as a container."""
-    text = (ROOT / "config" / "deploy.yml").read_text(encoding="utf-8")
+    file = ROOT / "config" / "deploy.yml"
+    text = file.read_text(encoding="utf-8") if file.exists() else ""
     return re.search(r"(?m)^[^#\n]*runtime: *container", text) is not None
 
 

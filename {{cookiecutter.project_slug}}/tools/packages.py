@@ -47,6 +47,9 @@ def sync(venv: Path, lock: Path) -> None:
     Raises:
         UserError: a package cannot be installed.
     """
+    # without it, uv takes the environment for the Python that it links to
+    if not (venv / "pyvenv.cfg").exists():
+        raise UserError(f"{venv} is damaged: delete it and run 'make install'")
     python = venv / "bin" / "python"
     command: list[str | Path]
     if uv := find_uv():

@@ -71,6 +71,8 @@ def require_file(variable: str, path: Path, example: str) -> None:
     Raises:
         UserError: it does not.
     """
+    if path == Path():
+        raise UserError(f"{variable}= is missing: try {variable}={example}")
     if not path.is_file():
         raise UserError(f"{variable}={path} is not a file: try {variable}={example}")
 

@@ -58,7 +58,10 @@ def invoke(func: str, event: Path, args: str) -> int:
 def start_wrapper(func: str, settings: list[str]) -> int:
     """Replace this process by a function's local wrapper."""
     wrapper = build.build_local(func) / "local_wrapper.py"
-    os.execv(sys.executable, [sys.executable, str(wrapper), *settings])  # noqa: S606 - no shell
+    # your own file rather than its copy in the build, so that errors name it
+    const_path = f"--const_path={ROOT / 'config' / func}.yml"
+    command = [sys.executable, str(wrapper), const_path, *settings]
+    os.execv(sys.executable, command)  # noqa: S606 - no shell
 
 
 def test(target: str, args: str) -> int:

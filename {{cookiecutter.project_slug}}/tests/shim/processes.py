@@ -154,11 +154,13 @@ def kill_leftovers() -> None:
     """
     try:
         left: dict[str, list[str]] = json.loads(PIDS.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+        shim = next(iter(left))  # it lists itself first
+    except (FileNotFoundError, ValueError, StopIteration):
         return
-    shim = next(iter(left))  # it lists itself first
     if _is_running(shim, left[shim]):
-        raise ShimError(f"this checkout's shim runs already, as process {shim}")
+        raise ShimError(
+            f"this checkout's shim runs already, as process {shim}: use it, or stop it"
+        )
     servers = [int(pid) for pid, command in left.items() if _is_running(pid, command)]
     for server in servers:
         _kill_group(server)
@@ -176,18 +178,34 @@ def check_free(name: str, port: int) -> None:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
+        except PermissionError:
+            raise ShimError(
+                f"port {port} is reserved for root: choose another, as in make shim "
+                f"{name}={port + 4000}"
+            ) from None
         except OSError:
             raise ShimError(
-                f"port {port} of 127.0.0.1 is in use; stop the program that uses it, "
+                f"port {port} of 127.0.0.1 is in use: stop the program that uses it, "
                 f"or choose another port: make shim {name}={port + 1}"
             ) from None
 
 
 def _is_running(pid: str, command: list[str]) -> bool:
     """Return whether a process still runs the command it was started with."""
-    words = ["ps", "-o", "args=", "-ww", "-p", pid]
-    found = subprocess.run(words, capture_output=True, text=True).stdout.strip()
+    found = _command_line(pid)
     return bool(found) and " ".join(command).endswith(found)
+
+
+def _command_line(pid: str) -> str:
+    """Return the command of a process, empty if it does not run."""
+    if Path("/proc/self/cmdline").exists():  # slim images have no ps
+        try:
+            arguments = Path("/proc", pid, "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            return ""
+        return b" ".join(arguments).decode(errors="replace").strip()
+    command = ["ps", "-o", "args=", "-ww", "-p", pid]
+    return subprocess.run(command, capture_output=True, text=True).stdout.strip()
 
 
 def _kill_group(leader: int) -> None:
