@@ -113,7 +113,7 @@ MISTAKES: dict[Callable[[Project, ExitStack], Situation], dict[str, str]] = {
         "invoke": NO_FUNCTION,
         "invoke FUNC=worker": STOPPED,
         "invoke FUNC=worker EVENT=no.json": "EVENT=no.json is not a file: try EVENT=te",
-        "event": "FILE=. is not a file: try FILE=tests/data/large.csv",
+        "event": "FILE= is missing: try FILE=tests/data/large.csv",
         "event FILE=no.csv": "FILE=no.csv is not a file: try FILE=tests/data/large.csv",
         f"event {FILE} FUNC=absent": UNKNOWN_FUNCTION,
         f"event {FILE}": STOPPED,
@@ -177,7 +177,7 @@ MISTAKES: dict[Callable[[Project, ExitStack], Situation], dict[str, str]] = {
         "logs FUNC=worker ENV=local": (
             "There is no log of click-loader-local-worker: create it with 'make deploy"
         ),
-        "logs FUNC=worker SINCE=x": "invalid int value: 'x'",
+        "logs FUNC=worker SINCE=x": "'x' is not a number of minutes, such as 60",
         "redrive FUNC=worker ENV=local": "create it with 'make deploy ENV=local'",
         "purge FUNC=worker": "Without a terminal, confirm with CONFIRM=worker.",
         "purge FUNC=worker CONFIRM=other": "'other' is not worker: nothing was dele",

@@ -165,7 +165,7 @@ def kill_leftovers() -> None:
     for server in servers:
         _kill_group(server)
     deadline = monotonic() + 10
-    while any(_is_running(str(pid), left[str(pid)]) for pid in servers):
+    while not all(map(_has_ended, servers)):
         if monotonic() > deadline:
             raise ShimError(f"servers of a killed shim do not end: processes {servers}")
         threading.Event().wait(0.1)
@@ -194,6 +194,18 @@ def _is_running(pid: str, command: list[str]) -> bool:
     """Return whether a process still runs the command it was started with."""
     found = _command_line(pid)
     return bool(found) and " ".join(command).endswith(found)
+
+
+def _has_ended(pid: int) -> bool:
+    """Return whether a process is gone, or a zombie that its parent does not reap."""
+    try:
+        os.kill(pid, 0)
+        stat = Path("/proc", str(pid), "stat").read_text(encoding="utf-8")
+    except ProcessLookupError:
+        return True
+    except FileNotFoundError:  # a system without /proc, where the process still runs
+        return False
+    return stat.rpartition(")")[2].split()[0] == "Z"
 
 
 def _command_line(pid: str) -> str:
