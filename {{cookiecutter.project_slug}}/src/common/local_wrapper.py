@@ -32,7 +32,6 @@ from message_queue import QueueError, ReceivedMessage
 from poller import Poller
 from settings import SettingsError
 
-
 MAX_REPORT = 1_000_000  # characters that are printed of a report
 
 
