@@ -67,14 +67,11 @@ def is_working(python: Path) -> bool:
     return subprocess.run([python, "-V"], capture_output=True).returncode == 0
 
 
-@pytest.mark.parametrize("version", PYTHONS)
+@pytest.mark.parametrize("version", [*filter(find_python, PYTHONS)])
 def test_project_passes_on_each_python(version: str, tmp_path: Path) -> None:
-    python = find_python(version)
-    if not python:
-        # never refused: no machine has to have all versions
-        pytest.skip(f"this machine has no Python {version}")
+    """Each supported version that this machine has."""
     project = bake(tmp_path)
-    assert "passed" in project.make("test", f"PYTHON={python}").stdout
+    assert "passed" in project.make("test", f"PYTHON={find_python(version)}").stdout
     used = project.run(".venv/bin/python", "-V").stdout
     assert used.startswith(f"Python {version}.")
 

@@ -16,6 +16,7 @@ from locks import ANSWERS, OWN
 
 sys.path.insert(0, str(TEMPLATE))
 
+from tools import audit
 from tools.errors import UserError
 from tools.lock import LOCKS, check_locks, read_input, read_lock
 
@@ -174,6 +175,26 @@ def test_killed_install_is_incomplete(project: Project) -> None:
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert stamp.stat().st_mtime == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_interrupted_install_is_repeated(project: Project, number: int) -> None:
+    """Make deletes the time stamp of an environment whose install it interrupts."""
+    stamp = project.path / ".venv" / "pyvenv.cfg"
+    with project.start("install") as install:
+        install.wait_until(stamp.exists)
+        os.killpg(install.process.pid, number)
+        install.process.wait()
+    project.make("install")
+    assert (project.path / ".venv" / "bin" / "pytest").exists()
+
+
+def test_simultaneous_installs_both_succeed(project: Project) -> None:
+    with project.start("install") as first, project.start("install") as second:
+        assert [each.process.wait(120) for each in (first, second)] == [0, 0]
+        output = first.output + second.output
+    assert output.count("Installing .venv") == 1, output
+    assert "Waiting: another process installs packages" in output
 
 
 def test_install_updates_in_place(installed: Project) -> None:
@@ -570,3 +591,26 @@ def test_sbom_lists_what_ships(installed: Project) -> None:
     assert {"psycopg", "psycopg-binary", "pyyaml"} < layer < image
     assert "tzdata" not in image  # only Windows installs it
     assert "boto3" in image - layer
+
+
+def test_vulnerability_outweighs_unreachable_index(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One lock that cannot be checked does not hide what another one contains."""
+    flaw = {"id": "CVE-1", "fix_versions": ["1.1"]}
+    found = {"name": "box", "version": "1.0", "vulns": [flaw]}
+    answers = {LOCKS[0].path: [found]}
+    monkeypatch.setattr(audit.install, "ensure", lambda _: None)
+    monkeypatch.setattr(audit, "ask_pypi", answers.get)
+    with pytest.raises(UserError, match=r"box 1\.0: CVE-1, fixed in 1\.1"):
+        audit.audit()
+    assert f"PyPI is unreachable: {LOCKS[1].path}" in capsys.readouterr().out
+
+
+def test_unreachable_index_is_no_audit_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(audit.install, "ensure", lambda _: None)
+    monkeypatch.setattr(audit, "ask_pypi", lambda _: None)
+    audit.audit()
+    assert "0 packages were checked" in capsys.readouterr().out

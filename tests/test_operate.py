@@ -295,7 +295,7 @@ def test_cockpit_opens_four_working_panes(baked: Project, tmp_path: Path) -> Non
         skip("this machine has no tmux")
     private = {"TMUX_TMPDIR": str(tmp_path), "TMUX": "", "SHELL": "/bin/sh"}
     ports = (f"AWS_PORT={free_port()}", f"DB_PORT={free_port()}")
-    name = baked.path.name
+    name = str(baked.path).replace(".", "_")
 
     def shown(pane: int) -> str:
         words = ("tmux", "capture-pane", "-p", "-S", "-", "-t", f"{name}:0.{pane}")

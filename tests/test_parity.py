@@ -38,7 +38,7 @@ def test_environments_end_in_equal_states(shimmed: Project) -> None:
     assert table[""] == ["unit context", "command line", "Lambda", "container"]
     for name, fact in EXPECTED.items():
         assert table[name] == [fact] * 4
-    left = "SELECT count(*) FROM loads WHERE target LIKE 'parity%'"
+    left = "SELECT count(*) FROM loads WHERE target LIKE '%.parity%'"
     assert shimmed.query(left) == [[0]]
     assert (
         not client(shimmed, "sqs")

@@ -7,7 +7,7 @@ import pytest
 
 from context import CustomContext
 from func.worker import run
-from lib.rows import Reject
+from lib.rejects import Reject
 from tests.context import (
     broken_database_context,
     broken_stream_context,
@@ -109,3 +109,28 @@ def test_failed_commit_loads_nothing() -> None:
 def test_s3_test_message_does_nothing() -> None:
     with void_context() as context:
         assert run('{"Event": "s3:TestEvent"}', context) == []
+
+
+def test_other_objects_are_loaded_if_one_is_missing() -> None:
+    with void_context() as context:
+        for key in "abc":
+            put(context, LINE, key)
+        names = ("a", "missing", "b", "c")
+        records = [
+            {"s3": {"bucket": {"name": "raw"}, "object": {"key": key}}} for key in names
+        ]
+        event = json.dumps({"Records": records})
+        for _ in range(2):
+            with pytest.raises(NotFoundError) as raised:
+                run(event, context)
+            assert raised.value.__notes__ == ["s3://raw/missing"]
+        assert context.rds.tables["clicks"] == [ROW] * 3
+
+
+def test_null_version_is_no_version() -> None:
+    first = '{"bucket": "raw", "key": "worker/clicks.csv", "version": "null"'
+    with void_context() as context:
+        for etag in ("a", "b"):
+            put(context, LINE)
+            run(f'{first}, "etag": "{etag}"}}', context)
+        assert context.rds.tables["clicks"] == [ROW, ROW]

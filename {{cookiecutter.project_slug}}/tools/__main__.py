@@ -1,14 +1,18 @@
 """The command line: `.venv/bin/python -m tools COMMAND [OPTIONS]`.
 
-Each make target is one of these commands. An option with an empty value counts as
+Most make targets are one of these commands. An option with an empty value counts as
 absent, so that make can pass on variables that you did not set. The exit code is 0 for
-success, 1 for an error and 2 for wrong usage; `plan` returns 2 if there are changes.
+success, 1 for an error and 64 for wrong usage; `plan` returns 2 if there are changes.
 """
 
 import os
 import re
 import sys
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from argparse import (
+    ArgumentParser,
+    ArgumentTypeError,
+    RawDescriptionHelpFormatter,
+)
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -57,13 +61,7 @@ COMMANDS = (
         "install",
         "install:install",
         "Create a virtual environment from its lock file.",
-        (
-            Option(
-                "venv",
-                "which one",
-                default=".venv",
-            ),
-        ),
+        (Option("venv", "name of the environment", default=".venv"),),
     ),
     Command("new", "new:create", "Create a function from tools/starter/.", (FUNC,)),
     Command(
@@ -145,7 +143,10 @@ COMMANDS = (
             FUNC,
             ENV,
             Option(
-                "queue", "which one", str, "pending", choices=("pending", "dead-letter")
+                "queue",
+                "kind of the queue",
+                default="pending",
+                choices=("pending", "dead-letter"),
             ),
             Option("confirm", "the function's name, instead of asking"),
         ),
@@ -199,8 +200,8 @@ class Parser(ArgumentParser):
     """A parser whose errors are one line: who typed `make` needs no usage page."""
 
     def error(self, message: str) -> NoReturn:
-        """Print the message and exit with 2."""
-        self.exit(2, f"{self.prog}: {message}\n")
+        """Print the message and exit with `EX_USAGE` of sysexits.h."""
+        self.exit(os.EX_USAGE, f"{self.prog}: {message}\n")
 
 
 def make_parser() -> ArgumentParser:
@@ -223,7 +224,12 @@ def add_option(parser: ArgumentParser, option: Option) -> None:
     """Add an option to the parser of a command."""
     if option.is_flag:
         parser.add_argument(
-            f"--{option.name}", help=option.help, nargs="?", const=True, default=False
+            f"--{option.name}",
+            help=option.help,
+            nargs="?",
+            type=parse_flag,
+            const=True,
+            default=False,
         )
         return
     parser.add_argument(
@@ -233,6 +239,17 @@ def add_option(parser: ArgumentParser, option: Option) -> None:
         default=option.default,
         choices=option.choices,
     )
+
+
+def parse_flag(text: str) -> bool:
+    """Return whether a flag is set.
+
+    Raises:
+        ArgumentTypeError: its value is neither 1 nor 0.
+    """
+    if text not in ("0", "1"):
+        raise ArgumentTypeError(f"{text!r} is neither 1 nor 0")
+    return text == "1"
 
 
 def main(arguments: Sequence[str]) -> int:

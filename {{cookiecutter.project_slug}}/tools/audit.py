@@ -3,13 +3,12 @@
 import json
 import re
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 from packaging.markers import Marker
 
-from tools import install
+from tools import deploy_config, install
 from tools.errors import UserError
 from tools.lock import BLOCK, LOCKS
 from tools.project import BUILD, ROOT
@@ -33,22 +32,21 @@ def audit() -> None:
         UserError: a package has known vulnerabilities.
     """
     install.ensure(VENV)
-    answers = [ask(lock.path) for lock in LOCKS]
-    packages = [each for answer in answers for each in answer or ()]
+    answers = {lock.path: ask_pypi(lock.path) for lock in LOCKS}
+    packages = [each for answer in answers.values() for each in answer or ()]
     unknown = {each["name"] for each in packages if "skip_reason" in each}
-    checked = {each["name"] for each in packages} - unknown
-    if None in answers or not checked:
-        print("The locks are not checked: PyPI cannot be reached", file=sys.stderr)
-        return
+    unchecked = [path for path, answer in answers.items() if answer is None]
+    if unchecked:
+        print(f"Not checked, PyPI is unreachable: {', '.join(unchecked)}")
     if unknown:
-        names = ", ".join(sorted(unknown))
-        print(f"Not checked, unknown to PyPI: {names}", file=sys.stderr)
-    if vulnerable := {line for each in packages for line in findings(each)}:
-        raise UserError("\n".join(["Known vulnerabilities:", *sorted(vulnerable)]))
-    print(f"{len(checked)} packages have no known vulnerabilities")
+        print(f"Not checked, unknown to PyPI: {', '.join(sorted(unknown))}")
+    if vulnerable := {line for each in packages for line in describe(each)}:
+        raise UserError("\n".join(["known vulnerabilities:", *sorted(vulnerable)]))
+    checked = {each["name"] for each in packages} - unknown
+    print(f"{len(checked)} packages were checked: no known vulnerabilities")
 
 
-def ask(lock: str) -> list[dict[str, Any]] | None:
+def ask_pypi(lock: str) -> list[dict[str, Any]] | None:
     """Return what PyPI knows about a lock's packages, or None if it cannot be reached.
 
     Raises:
@@ -64,7 +62,7 @@ def ask(lock: str) -> list[dict[str, Any]] | None:
     raise UserError(f"pip-audit cannot check {lock}:\n{done.stderr.strip()}")
 
 
-def findings(package: dict[str, Any]) -> list[str]:
+def describe(package: dict[str, Any]) -> list[str]:
     """Return a line for each vulnerability of a package."""
     return [
         f"{package['name']} {package['version']}: {each['id']}, fixed in "
@@ -73,15 +71,16 @@ def findings(package: dict[str, Any]) -> list[str]:
     ]
 
 
-def sbom(python: str = "3.13") -> None:
+def sbom() -> None:
     """Write a software bill of materials for the layer and for the image.
 
     They are CycloneDX files in JSON, below `.build/sbom/`. The same locks give the same
     bytes.
 
-    Args:
-        python: version of the Python that runs them, such as "3.13".
+    Raises:
+        UserError: `config/deploy.yml` is wrong, or a file cannot be written.
     """
+    python = str(deploy_config.load()["python"])
     install.ensure(VENV)
     directory = BUILD / "sbom"
     directory.mkdir(parents=True, exist_ok=True)
@@ -90,18 +89,20 @@ def sbom(python: str = "3.13") -> None:
         command: list[str | Path] = [PYTHON, "-W", "ignore", "-m", "cyclonedx_py"]
         command += ["requirements", "--output-reproducible"]
         command += ["--pyproject", "pyproject.toml", "--output-file", path, "-"]
-        text = shipped((ROOT / lock).read_text(encoding="utf-8"), python)
-        subprocess.run(command, cwd=ROOT, input=text, text=True, check=True)
+        text = select_shipped((ROOT / lock).read_text(encoding="utf-8"), python)
+        if subprocess.run(command, cwd=ROOT, input=text, text=True).returncode != 0:
+            raise UserError(f"the SBOM of the {name} could not be written, see above")
         print(path.relative_to(ROOT))
 
 
-def shipped(lock: str, python: str) -> str:
+def select_shipped(lock: str, python: str) -> str:
     """Return the parts of a lock that Linux and a version of Python install."""
     environment = {
         "implementation_name": "cpython",
         "python_full_version": f"{python}.0",
         "python_version": python,
         "sys_platform": "linux",
+        "platform_system": "Linux",
     }
     return "".join(
         block[0]

@@ -3,7 +3,6 @@
 It needs nothing but Python itself, so that it works before anything is installed.
 """
 
-import importlib.util
 import os
 import re
 import shutil
@@ -12,7 +11,7 @@ import subprocess
 import sys
 from typing import NamedTuple
 
-from tests.shim import database
+from tools import install
 from tools.project import ROOT, answers
 
 SHIM_FILE = ROOT / ".shim" / "shim.env"
@@ -83,7 +82,7 @@ def find_python() -> Finding:
 
 def find_ensurepip() -> Finding:
     """Check for the part of Python that Debian packages separately."""
-    is_met = importlib.util.find_spec("ensurepip") is not None
+    is_met = install.can_create_environments()
     return Finding(
         "venv",
         is_met,
@@ -193,6 +192,9 @@ def deploys_containers() -> bool:
 
 def find_database_server(is_required: bool) -> Finding:
     """Check for the server of the shim's database."""
+    answers()  # without them, the module of the chosen database is missing
+    from tests.shim import database
+
     found = database.server()
     return Finding(
         "database",

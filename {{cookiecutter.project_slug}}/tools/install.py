@@ -14,9 +14,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from tools.errors import UserError
+from tools.file_lock import locked
 from tools.git_hook import install_hook
 from tools.packages import VENV, bundled_pip, install_uv, run, sync
-from tools.project import ROOT
+from tools.project import BUILD, ROOT
 
 LOCKS = {
     ".venv": "tests/requirements.txt",
@@ -44,19 +45,26 @@ def install(venv: str = ".venv") -> None:
         known = ", ".join(LOCKS)
         raise UserError(f"{venv!r} is not a virtual environment: choose one of {known}")
     check_machine()
-    folder = ROOT / venv
-    if folder != VENV and not is_usable(VENV):
-        install(VENV.name)
+    with locked(BUILD / "install.lock", "installs packages") as has_waited:
+        if not (has_waited and is_current(venv)):
+            install_alone(venv)
+
+
+def install_alone(venv: str) -> None:
+    """Create or update a virtual environment while no other process installs."""
+    directory = ROOT / venv
+    if directory != VENV and not is_usable(VENV):
+        install_alone(VENV.name)
     print(f"Installing {venv}", file=sys.stderr)
-    prepare(folder)
-    if folder == VENV:
+    prepare(directory)
+    if directory == VENV:
         install_uv(UV_LOCK)
-    sync(folder, ROOT / LOCKS[venv])
+    sync(directory, ROOT / LOCKS[venv])
     if venv == ".venv-infra" and (ROOT / "infra" / "package-lock.json").exists():
-        install_node_packages(folder)
-    if folder == VENV:
+        install_node_packages(directory)
+    if directory == VENV:
         install_hook()
-    (folder / "pyvenv.cfg").touch()
+    (directory / "pyvenv.cfg").touch()
 
 
 def ensure(venv: str) -> None:
@@ -65,9 +73,14 @@ def ensure(venv: str) -> None:
     Raises:
         UserError: see `install`.
     """
-    stamp, lock = ROOT / venv / "pyvenv.cfg", ROOT / LOCKS[venv]
-    if not stamp.exists() or stamp.stat().st_mtime < lock.stat().st_mtime:
+    if not is_current(venv):
         install(venv)
+
+
+def is_current(venv: str) -> bool:
+    """Return whether a virtual environment is complete and newer than its lock."""
+    stamp, lock = ROOT / venv / "pyvenv.cfg", ROOT / LOCKS[venv]
+    return stamp.exists() and stamp.stat().st_mtime >= lock.stat().st_mtime
 
 
 def check_machine() -> None:
@@ -81,7 +94,7 @@ def check_machine() -> None:
             f"Python {sys.version.split()[0]} is too old: name 3.11 or later, as in "
             "make install PYTHON=python3.13"
         )
-    if bundled_pip() is None and importlib.util.find_spec("ensurepip") is None:
+    if not can_create_environments():
         raise UserError(
             f"{sys.executable} lacks venv, which Debian and Ubuntu package separately: "
             "apt-get install python3-venv"
@@ -93,37 +106,45 @@ def check_machine() -> None:
         )
 
 
-def is_usable(folder: Path) -> bool:
+def can_create_environments() -> bool:
+    """Return whether this Python has pip; Debian and Ubuntu package it separately."""
+    has_ensurepip = importlib.util.find_spec("ensurepip") is not None
+    return has_ensurepip or bundled_pip() is not None
+
+
+def is_usable(directory: Path) -> bool:
     """Return whether an environment has a Python that runs and is new enough."""
+    if not (directory / "pyvenv.cfg").exists():
+        return False
     program = f"import sys; sys.exit(sys.version_info < {OLDEST_PYTHON})"
     try:
-        done = subprocess.run([folder / "bin" / "python", "-c", program])
+        done = subprocess.run([directory / "bin" / "python", "-c", program])
     except OSError:
         return False
     return done.returncode == 0
 
 
-def prepare(folder: Path) -> None:
+def prepare(directory: Path) -> None:
     """Make sure that an environment exists, and mark it as incomplete.
 
     An environment whose Python is gone or too old is created anew.
 
     Args:
-        folder: the environment, or a link to a directory that projects share.
+        directory: the environment, or a link to a directory that projects share.
 
     Raises:
         UserError: Python cannot create it.
     """
-    if is_usable(folder):
-        mark_incomplete(folder / "pyvenv.cfg")
+    if is_usable(directory):
+        mark_incomplete(directory / "pyvenv.cfg")
         return
-    needs_pip = folder == VENV and bundled_pip() is None
+    needs_pip = directory == VENV and bundled_pip() is None
     builder = Builder(clear=True, symlinks=True, with_pip=needs_pip)
     try:
-        builder.create(folder.resolve())
+        builder.create(directory.resolve())
     except subprocess.CalledProcessError as error:
         output = (error.output or b"").decode(errors="replace").strip()
-        raise UserError(f"Python cannot create {folder}:\n{output}") from error
+        raise UserError(f"Python cannot create {directory}:\n{output}") from error
 
 
 class Builder(stdlib_venv.EnvBuilder):
@@ -140,14 +161,14 @@ def mark_incomplete(configuration: Path) -> None:
     os.utime(configuration, (0, 0))
 
 
-def install_node_packages(folder: Path) -> None:
+def install_node_packages(directory: Path) -> None:
     """Install CDK's command line with the Node of an environment.
 
     Raises:
         UserError: npm failed.
     """
     for name in ("package.json", "package-lock.json"):
-        shutil.copyfile(ROOT / "infra" / name, folder / name)
-    path = f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
+        shutil.copyfile(ROOT / "infra" / name, directory / name)
+    path = f"{directory / 'bin'}{os.pathsep}{os.environ['PATH']}"
     command = ["npm", "ci", "--silent", "--no-audit", "--no-fund"]
-    run(command, os.environ | {"PATH": path}, cwd=folder)
+    run("npm", command, os.environ | {"PATH": path}, cwd=directory)

@@ -110,7 +110,8 @@ def write_locks(
         command: list[str | Path] = [uv, "pip", "compile", "--quiet", *OPTIONS]
         command += ["--upgrade"] if upgrade else []
         command += [f"--constraints={constraint}"] if constraint else []
-        run([*command, f"--output-file={path}", *inputs], environment, cwd=root)
+        command += [f"--output-file={path}", *inputs]
+        run(f"Locking {path}", command, environment, cwd=root)
 
 
 def lock_node_packages(root: Path) -> None:
@@ -123,7 +124,8 @@ def lock_node_packages(root: Path) -> None:
     npm = shutil.which("npm", path=directories)
     if npm is None:
         raise UserError("npm is in .venv-infra, which does not exist: run make lint")
-    run([npm, "install", "--silent", *NODE_OPTIONS], os.environ, root / "infra")
+    command = [npm, "install", "--silent", *NODE_OPTIONS]
+    run("npm", command, os.environ, root / "infra")
 
 
 def check_locks(root: Path, locks: Sequence[Lock]) -> None:

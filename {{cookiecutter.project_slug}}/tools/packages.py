@@ -54,7 +54,7 @@ def sync(venv: Path, lock: Path) -> None:
         command += ["--python", python, lock]
     else:
         command = [*pip(), "--python", python, "install", *locked(lock)]
-    run(command, variables())
+    run("The installation", command, variables())
 
 
 def install_packages(
@@ -90,7 +90,7 @@ def install_packages(
                 command += [f"--platform=manylinux{tag}_{MACHINES[machine]}"]
     if machine:
         command += ["--only-binary=:all:", f"--python-version={python}"]
-    run(command, variables())
+    run("The installation", command, variables())
 
 
 def install_uv(lock: Path) -> None:
@@ -99,9 +99,10 @@ def install_uv(lock: Path) -> None:
         print(f"Using pip, which is configured with {settings}", file=sys.stderr)
         return
     command = [*pip(), "install", "--only-binary=:all:", *locked(lock)]
-    done = subprocess.run(command, env=variables(), capture_output=True)
+    done = subprocess.run(command, env=variables(), capture_output=True, text=True)
     if done.returncode != 0 or find_uv() is None:
-        print("Using pip, because uv has no wheel for this machine", file=sys.stderr)
+        reason = done.stderr.strip().rpartition("\n")[2] or "it does not run here"
+        print(f"Using pip instead of uv: {reason}", file=sys.stderr)
 
 
 def find_uv() -> Path | None:
@@ -141,16 +142,24 @@ def locked(lock: Path) -> list[str | Path]:
 
 
 def run(
-    command: Sequence[str | Path], environment: Mapping[str, str], cwd: Path = ROOT
+    name: str,
+    command: Sequence[str | Path],
+    environment: Mapping[str, str],
+    cwd: Path = ROOT,
 ) -> None:
     """Run an installer, which reports its own errors.
+
+    Args:
+        name: what it does, for the error.
+        command: program and arguments.
+        environment: of the program.
+        cwd: directory to run it in.
 
     Raises:
         UserError: it failed.
     """
     done = subprocess.run(command, cwd=cwd, env=environment)
     if done.returncode != 0:
-        name = Path(command[0]).name.replace("python", "pip")
         raise UserError(f"{name} failed with exit code {done.returncode}, see above")
 
 

@@ -90,8 +90,7 @@ def compare() -> int:
         UserError: the shim is not running, or an environment failed.
     """
     environment.enter("")
-    for _ in build.build_for("", "local"):
-        pass
+    build.build_for("", "local")
     has_engine = images.engine_answers()
     environments: dict[str, Callable[[InShim], str]] = {
         "command line": run_command_line,
@@ -237,7 +236,7 @@ class InShim:
     def __exit__(self, *exception: object) -> None:
         for name in (self.name, f"{self.name}-dead"):
             self.context.sqs.delete_queue(QueueUrl=self._queue_url(name))
-        loads = f"loads WHERE target = '{self.table}'"
+        loads = f"loads WHERE target LIKE '%.{self.table}'"
         self._execute(
             f"DELETE FROM rejects WHERE number IN (SELECT number FROM {loads})"
         )
@@ -251,7 +250,7 @@ class InShim:
             log: what the environment logged, to count the failures.
         """
         query = self.context.rds.query
-        loads = f"FROM loads WHERE target = '{self.table}'"
+        loads = f"FROM loads WHERE target LIKE '%.{self.table}'"
         ledger = query(f"SELECT object_key, loaded, rejected {loads}")
         columns = ", ".join(self.context.var.columns)
         return make_end_state(

@@ -26,13 +26,21 @@ def answers() -> Answers:
     """Return the answers that the project was generated with.
 
     Raises:
-        UserError: it was generated without the template's hooks.
+        UserError: they are missing or damaged.
     """
     record = ROOT / ".portable.json"
-    if not record.exists():
-        raise UserError("the project is incomplete: see .choices/README.md")
-    found = json.loads(record.read_text(encoding="utf-8"))
-    return Answers(**{name: found[name] for name in Answers._fields})
+    try:
+        found = json.loads(record.read_text(encoding="utf-8"))
+        return Answers(**{name: str(found[name]) for name in Answers._fields})
+    except FileNotFoundError:
+        hint = "restore it from git"
+        if (ROOT / ".choices").exists():
+            hint = "see .choices/README.md"
+        raise UserError(f".portable.json is missing: {hint}") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f".portable.json is damaged ({error!r}): restore it from git"
+        ) from None
 
 
 def functions() -> list[str]:

@@ -71,6 +71,8 @@ def test(target: str, args: str) -> int:
     Raises:
         UserError: there is no such stack.
     """
+    if target and args:
+        raise UserError("TEST_ARGS cannot be used with TARGET: leave one of them out")
     if target:
         from tools import deploy_config, iac
 
@@ -105,7 +107,7 @@ def cockpit(func: str) -> int:
             "tmux is missing, see 'make doctor'; or open terminals yourself for "
             f"make shim, make run FUNC={func}, make watch and make event FILE=…"
         )
-    session = ROOT.name.replace(".", "_").replace(":", "_")
+    session = str(ROOT).replace(".", "_").replace(":", "_")
     variables = {name: os.environ.get(name, "") for name in PANE_VARIABLES}
     variables |= {"SESSION": session, "FUNC": func, "PROJECT": str(ROOT)}
     for name in MAKE_VARIABLES:

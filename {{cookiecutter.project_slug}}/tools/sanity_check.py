@@ -30,8 +30,7 @@ def check() -> int:
         found = put_file(context)
         drain_queue(directory / "local_wrapper.py")
         ledger = context.rds.query(
-            "SELECT loaded, rejected FROM loads WHERE object_id = %s AND target = %s",
-            (found.id, table),
+            "SELECT loaded, rejected FROM loads WHERE object_id = %s", (found.id,)
         )
         added = count_rows(context, table) - before
     if ledger != [(expected, 0)] or added < expected:

@@ -8,6 +8,8 @@ from typing import Any
 
 import boto3
 
+from tools import deploy_config
+
 PASSED_ON = ("DB_HOST", "DB_PORT", "DB_NAME", "DB_USER", "DB_PASS", "DB_TLS")
 TIMEOUT_SECONDS = 30
 
@@ -57,7 +59,7 @@ def create(
     database = {variable: os.environ[variable] for variable in PASSED_ON}
     client.create_function(
         FunctionName=name,
-        Runtime="python3.13",
+        Runtime=f"python{deploy_config.load()['python']}",
         Role=f"arn:aws:iam::000000000000:role/{name}",
         Handler="lambda_wrapper.handler",
         Code={"ZipFile": function_zip.read_bytes()},

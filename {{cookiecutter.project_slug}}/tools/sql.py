@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from botocore.exceptions import ClientError
 
 from context import CustomContext
-from lib.loads import DatabaseUnreachableError
+from lib.database_errors import DatabaseError, DatabaseUnreachableError
 from tools import environment
 from tools.environment import Environment
 from tools.errors import UserError
@@ -110,18 +110,24 @@ def driver(context: CustomContext) -> Execute:
     def execute(statement: str) -> Result:
         try:
             with context.rds.transaction() as cursor:
-                cursor.execute(statement)
-                if cursor.description is None:
-                    return Result([], [], cursor.rowcount)
-                names = [each[0] for each in cursor.description]
-                return Result(names, list(cursor.fetchall()), 0)
+                return fetch(cursor, statement)
         except DatabaseUnreachableError as error:
             raise UserError(f"{error}: restart the shim with 'make shim'") from None
-        except context.rds.driver.Error as error:
+        except DatabaseError as error:
+            raise UserError(f"the database refuses: {error}") from None
+
+    def fetch(cursor: Any, statement: str) -> Result:
+        try:
+            cursor.execute(statement)
+        except context.rds.driver.Error as error:  # its message may show values
             message = str(error.args[-1] if error.args else error)
             raise UserError(
                 f"the database refuses: {message.splitlines()[0]}"
             ) from None
+        if cursor.description is None:
+            return Result([], [], cursor.rowcount)
+        names = [each[0] for each in cursor.description]
+        return Result(names, list(cursor.fetchall()), 0)
 
     return execute
 

@@ -244,6 +244,13 @@ SETTINGS: dict[str, list[Setting]] = {
             options={"choices": ["verify", "prefer"]},
         ),
         Setting("db_ca", str, None, "CA bundle file, if not the system's"),
+        Setting(
+            "db_statement_timeout",
+            number_between(1, 3600),
+            60,
+            "seconds that a statement may take; rows are sent and deleted in many "
+            "statements",
+        ),
     ],
     "rows": [
         Setting("delimiter", one_character, ",", "character between two fields"),

@@ -4,6 +4,7 @@ from typing import Any
 
 from context import CustomContext
 from lib import events, rows
+from lib.attempts import try_each
 from lib.loads import Load
 
 NEEDS = ("table", "columns")
@@ -11,6 +12,9 @@ NEEDS = ("table", "columns")
 
 def run(event: str, context: CustomContext) -> list[dict[str, Any]]:
     """Load all objects that the event names, each in its own transaction.
+
+    If some of them fail, the others are loaded, and the message fails. When it comes
+    back, those are found loaded.
 
     Args:
         event: body of a message, see `lib.events.objects`.
@@ -20,8 +24,11 @@ def run(event: str, context: CustomContext) -> list[dict[str, Any]]:
         A report for each object: `{"object": "s3://raw/worker/clicks.csv",
         "outcome": "loaded", "loaded": 1000, "rejected": 0}`.
     """
-    objects = events.objects(event)
-    return [context.rds.retry(load_object, each, context) for each in objects]
+
+    def load(s3_object: events.S3Object) -> Any:
+        return context.rds.retry(load_object, s3_object, context)
+
+    return try_each(load, events.objects(event))
 
 
 def load_object(s3_object: events.S3Object, context: CustomContext) -> dict[str, Any]:
@@ -33,9 +40,10 @@ def load_object(s3_object: events.S3Object, context: CustomContext) -> dict[str,
     var = context.var
     s3_object = events.pin_version(s3_object, context.s3)
     load: Load
-    with context.rds.load(s3_object, var.table, var.columns, __name__) as load:
+    with context.rds.load(
+        s3_object, var.table, var.columns, __name__, context.require_time
+    ) as load:
         body = load.open(context.s3)
         for chunk in rows.read_chunks(body, rows.Format.from_settings(var)):
-            context.require_time()
             load.add(chunk)
     return load.report

@@ -22,6 +22,25 @@ class Stream(Protocol):
         """Return up to `size` bytes, none at the end."""
 
 
+class CountedStream:
+    """A stream that counts the bytes that are still unread.
+
+    Args:
+        stream: the stream.
+        size: its length in bytes.
+    """
+
+    def __init__(self, stream: Stream, size: int) -> None:
+        self._stream = stream
+        self.unread = size
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to `size` bytes, none at the end."""
+        data = self._stream.read(size)
+        self.unread -= len(data)
+        return data
+
+
 class Block(NamedTuple):
     """Whole lines, or the start of a single line above `LINE_LIMIT` (`is_cut`)."""
 

@@ -9,11 +9,16 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from enum import Enum, auto
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ClassVar, ParamSpec, TypeVar
 
+from lib.database_errors import (
+    DatabaseError,
+    DatabaseUnreachableError,
+    RetryReason,
+    SlowStatementError,
+)
 from lib.events import S3Object
-from lib.loads import DatabaseUnreachableError, Load, Store
+from lib.loads import Load, Store
 
 logger = logging.getLogger("function")
 
@@ -22,15 +27,7 @@ R = TypeVar("R")
 
 ATTEMPTS = 3
 MAX_LOCK_WAIT = 900  # seconds, as long as a Lambda can run
-
-
-class RetryReason(Enum):
-    """Why a transaction failed that may succeed if it is retried."""
-
-    CONNECTION_LOST = auto()
-    READ_ONLY = auto()  # after a failover, the connection leads to a reader
-    DEADLOCK = auto()
-    LOCK_TIMEOUT = auto()
+FIRST_PIECE = 1000  # rows to delete at once
 
 
 class Database(ABC):
@@ -41,6 +38,9 @@ class Database(ABC):
         driver: module that connects (PEP 249). Defaults to the database's own.
         credentials: returns the current user and password. Defaults to the settings.
     """
+
+    # A transaction of this process has failed because the database is read-only.
+    _needs_writes: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -58,7 +58,12 @@ class Database(ABC):
 
     @contextmanager
     def load(
-        self, s3_object: S3Object, table: str, columns: Sequence[str], function: str
+        self,
+        s3_object: S3Object,
+        table: str,
+        columns: Sequence[str],
+        function: str,
+        check: Callable[[], None] = lambda: None,
     ) -> Iterator[Load]:
         """Open a transaction for rows, rejects and ledger entry: all or nothing.
 
@@ -67,19 +72,23 @@ class Database(ABC):
             table: table for the rows, optionally with its schema: `schema.table`.
             columns: columns of the table, in the order of the fields.
             function: name of the function, for the ledger.
+            check: is called before each step, and raises to stop, for example
+                `context.require_time`.
 
         Raises:
             DatabaseUnreachableError: there is no connection, or it was lost.
+            DatabaseError: a statement failed.
             TooManyRejectsError: the share of rejects exceeds `max_reject_share`.
         """
         var = self._var
         replaces = var.on_new_version == "replace"
+        share = var.max_reject_share
         try:
             with (
                 self.transaction() as cursor,
                 self._open_store(cursor, table, columns) as store,
             ):
-                load = Load(store, s3_object, function, replaces, var.max_reject_share)
+                load = Load(store, s3_object, function, replaces, share, check)
                 yield load
                 load.finish()
         except Exception as error:
@@ -90,23 +99,26 @@ class Database(ABC):
     def transaction(self) -> Iterator[Any]:
         """Open a transaction and yield its cursor (PEP 249): all or nothing.
 
+        Errors of the driver may show values of rows. They end here.
+
         Raises:
-            DatabaseUnreachableError: there is no connection, or it was lost.
+            DatabaseUnreachableError: there is no connection, or it was lost, or the
+                database is read-only.
+            DatabaseError: a statement failed.
         """
-        connection = self._connect()
+        connection = self._begin()
         try:
             with connection.cursor() as cursor:
                 yield cursor
             connection.commit()
         except BaseException as error:
-            reason = self._retry_reason(error)  # before `rollback` changes the state
-            try:
-                connection.rollback()
-            except (self.driver.Error, OSError):
-                self.close()
-            if reason is RetryReason.CONNECTION_LOST:
-                raise DatabaseUnreachableError(self._first_line(error)) from error
-            raise
+            failure = self._translate(error)  # before `rollback` changes the state
+            self._roll_back()
+            if failure is error:
+                raise
+            raise failure.with_traceback(error.__traceback__) from None
+        finally:
+            self._release_locks()
 
     def retry(self, action: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Call `action` and return its result; call it again after transient errors.
@@ -123,14 +135,14 @@ class Database(ABC):
         while True:
             try:
                 return action(*args, **kwargs)
-            except (DatabaseUnreachableError, self.driver.Error) as error:
-                reason = self._retry_reason(error)
+            except DatabaseError as error:
+                reason = error.retry_reason
                 if reason is not RetryReason.LOCK_TIMEOUT:
                     attempts_left -= 1
                 is_over = not attempts_left or time.monotonic() > deadline
                 if reason is None or is_over:
                     raise
-                logger.warning("retrying: %s", self._first_line(error))
+                logger.warning("retrying: %s", error)
                 if reason in (RetryReason.CONNECTION_LOST, RetryReason.READ_ONLY):
                     self.close()
                 time.sleep(random.uniform(0.1, 0.5))  # noqa: S311 - jitter
@@ -144,18 +156,22 @@ class Database(ABC):
 
         Raises:
             DatabaseUnreachableError: there is no connection, or it was lost.
+            DatabaseError: the statement failed.
         """
         with self.transaction() as cursor:
             cursor.execute(statement, values or None)
             return list(cursor.fetchall())
 
     def check(self) -> None:
-        """Check that the database responds.
+        """Check that the database responds, and accepts changes if any were tried.
 
         Raises:
             DatabaseUnreachableError: it does not.
         """
-        self.query("SELECT 1")
+        [(is_read_only,)] = self.query(self.read_only_query)
+        if is_read_only and self._needs_writes:
+            self.close()  # the next connection may lead to another server
+            raise DatabaseUnreachableError("it is read-only")
 
     def close(self) -> None:
         """Close the connection. The next use opens a new one."""
@@ -169,18 +185,23 @@ class Database(ABC):
         """The module that connects (PEP 249)."""
         return self._driver or self._import_driver()
 
-    def _connect(self) -> Any:
-        """Return the connection: the last one if it is alive, else a new one."""
+    def _begin(self) -> Any:
+        """Begin a transaction, on a new connection unless the last one is alive."""
         if self._connection is not None:
             try:
-                self._ping()
+                self._start_transaction()
             except self.driver.Error:
                 self.close()
-        if self._connection is None:
-            try:
-                self._connection = self._log_in()
-            except self.driver.OperationalError as error:
-                raise DatabaseUnreachableError(self._first_line(error)) from error
+            else:
+                return self._connection
+        try:
+            self._connection = self._log_in()
+            self._start_transaction()
+        except self.driver.OperationalError as error:
+            failure = self._describe(error)
+            self.close()
+            reason = RetryReason.CONNECTION_LOST
+            raise DatabaseUnreachableError(failure, "", reason) from None
         return self._connection
 
     def _log_in(self) -> Any:
@@ -196,10 +217,27 @@ class Database(ABC):
         self._credentials = credentials
         return connection
 
-    def _retry_reason(self, error: BaseException) -> RetryReason | None:
-        if isinstance(error, DatabaseUnreachableError):
-            return RetryReason.CONNECTION_LOST
-        return self._classify(error) if isinstance(error, self.driver.Error) else None
+    def _roll_back(self) -> None:
+        try:
+            self._connection.rollback()
+        except (self.driver.Error, OSError):
+            self.close()
+
+    def _translate(self, error: BaseException) -> BaseException:
+        """Return an error of the driver as a `DatabaseError`, others as they are."""
+        if not isinstance(error, self.driver.Error):
+            return error
+        text, code = self._describe(error), self._code(error)
+        if self._is_slow(error):
+            return SlowStatementError(text, code)
+        reason = self._classify(error)
+        if reason in (RetryReason.CONNECTION_LOST, RetryReason.READ_ONLY):
+            Database._needs_writes |= reason is RetryReason.READ_ONLY
+            return DatabaseUnreachableError(text, code, reason)
+        return DatabaseError(text, code, reason)
+
+    # The query whose only value says whether the database refuses changes.
+    read_only_query: ClassVar[str]
 
     @abstractmethod
     def _import_driver(self) -> Any:
@@ -210,8 +248,14 @@ class Database(ABC):
         """Open and return a connection."""
 
     @abstractmethod
-    def _ping(self) -> None:
-        """Raise an error of the driver if the connection is dead."""
+    def _start_transaction(self) -> None:
+        """Begin a transaction with the session's settings.
+
+        Raises an error of the driver if the connection is dead.
+        """
+
+    def _release_locks(self) -> None:  # noqa: B027 - most have none
+        """Release locks that the end of a transaction does not."""
 
     @abstractmethod
     def _open_store(
@@ -224,8 +268,36 @@ class Database(ABC):
         """Return why a transaction can be retried after an error of the driver."""
 
     @abstractmethod
-    def _first_line(self, error: BaseException) -> str:
-        """Return the first line of an error's message, which contains no values."""
+    def _is_slow(self, error: Any) -> bool:
+        """Return whether a statement was ended because it took too long."""
+
+    @abstractmethod
+    def _code(self, error: Any) -> str:
+        """Return the database's own code of an error."""
+
+    @abstractmethod
+    def _describe(self, error: Any) -> str:
+        """Describe an error of the driver without values of rows."""
+
+
+def delete_in_pieces(
+    delete: Callable[[int], int], timeout: float, check: Callable[[], None]
+) -> None:
+    """Delete rows piece by piece, so that no statement takes as long as its limit.
+
+    Args:
+        delete: deletes up to a number of rows, and returns how many it deleted.
+        timeout: limit of a statement in seconds.
+        check: is called before each piece, and may raise.
+    """
+    size = FIRST_PIECE
+    deleted = size
+    while deleted == size:
+        check()
+        started = time.monotonic()
+        deleted = delete(size)
+        if deleted == size and time.monotonic() - started < timeout / 10:
+            size = deleted = 2 * size
 
 
 def fill_in(
@@ -239,12 +311,17 @@ def fill_in(
         columns: names of its columns. Each has a `%s` among the values.
         quote: quotes a name.
     """
-    names = [quote(name).replace("%", "%%") for name in (table, *columns)]
+    names = [escape(quote(name)) for name in (table, *columns)]
     return (
         statement.replace("{table}", names[0])
         .replace("{columns}", ", ".join(names[1:]))
         .replace("{values}", ", ".join(["%s"] * len(columns)))
     )
+
+
+def escape(name: str) -> str:
+    """Return a name for a statement with `%s` in it."""
+    return name.replace("%", "%%")
 
 
 def quote_name(name: str, mark: str) -> str:

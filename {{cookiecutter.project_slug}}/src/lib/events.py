@@ -15,6 +15,7 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 from urllib.parse import unquote_plus
 
+NULL_VERSION = "null"
 CREATED = "ObjectCreated:"
 # Events of S3 that bring no new content. A restored object is not new either: the event
 # of its creation has named it, and archives are also restored just to look at them. See
@@ -121,6 +122,9 @@ def objects(event: str) -> list[S3Object]:
 def pin_version(s3_object: S3Object, s3: Any) -> S3Object:
     """Return the object with its current version, unless it has a version or ETag.
 
+    The version `null`, of buckets whose versioning is suspended, is overwritten by the
+    next one. It counts as none.
+
     Args:
         s3_object: the object, as a message names it.
         s3: client for S3.
@@ -128,15 +132,44 @@ def pin_version(s3_object: S3Object, s3: Any) -> S3Object:
     Raises:
         ClientError: there is no such object (an error of botocore).
     """
+    if s3_object.version == NULL_VERSION:
+        s3_object = s3_object._replace(version="")
     if s3_object.version or s3_object.etag:
         return s3_object
     try:
-        response = s3.head_object(Bucket=s3_object.bucket, Key=s3_object.key)
+        return _fetch_current(s3_object, s3)
     except Exception as error:
         error.add_note(str(s3_object))
         raise
-    etag = response["ETag"].strip('"')
-    return s3_object._replace(version=response.get("VersionId", ""), etag=etag)
+
+
+def is_current(s3_object: S3Object, s3: Any) -> bool:
+    """Return whether S3 has this version, or this ETag, as the current one.
+
+    Args:
+        s3_object: the object, with its version or ETag.
+        s3: client for S3.
+
+    Raises:
+        ClientError: S3 does not say (an error of botocore).
+    """
+    try:
+        current = _fetch_current(s3_object, s3)
+    except s3.exceptions.ClientError as error:
+        if error.response["Error"]["Code"] == "404":
+            return False
+        raise
+    if s3_object.version:
+        return s3_object.version == current.version
+    return s3_object.etag == current.etag
+
+
+def _fetch_current(s3_object: S3Object, s3: Any) -> S3Object:
+    response = s3.head_object(Bucket=s3_object.bucket, Key=s3_object.key)
+    version = response.get("VersionId", "")
+    if version == NULL_VERSION:
+        version = ""
+    return s3_object._replace(version=version, etag=response["ETag"].strip('"'))
 
 
 def _from_s3(records: list[Any]) -> list[S3Object]:

@@ -5,39 +5,41 @@ transaction. The ledger has at most one entry for each version of an object and 
 so a repeated message, even a concurrent one, changes nothing.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 from io import BytesIO
 from typing import Any, NamedTuple, Protocol
 
-from errors import UnreachableError
-from lib.blocks import Stream
-from lib.events import S3Object
-from lib.rows import Chunk, Reject
+from lib.blocks import BLOCK_SIZE, LINE_LIMIT, CountedStream, Stream
+from lib.events import S3Object, is_current
+from lib.rejects import Refusal, Reject, RejectSummary
+from lib.rows import Chunk
 
-
-class DatabaseUnreachableError(UnreachableError):
-    """The database cannot be reached. A later attempt may succeed."""
-
-    def __str__(self) -> str:
-        return f"the database cannot be reached: {super().__str__()}"
+# Bytes that may have been read of an object before they are lines of a chunk.
+READ_AHEAD = BLOCK_SIZE + LINE_LIMIT
+SHORTEST_LINE = 2  # bytes
 
 
 class TooManyRejectsError(ValueError):
     """A file has so many bad lines that none of it is loaded."""
 
 
-class RefusedRows(NamedTuple):
-    """Rows of a batch that the database refused.
+class Claim(NamedTuple):
+    """The number of an object's entry in the ledger, and whether the entry is new."""
 
-    `reasons` has the reason of each row that the database reports, by the row's index
-    in the batch. `is_complete` says that it reports all refused rows and not only the
-    first one. `reason` applies to the batch as a whole.
+    number: int
+    is_new: bool
+
+
+class OtherVersion(NamedTuple):
+    """An entry in the ledger for another version of an object.
+
+    `age` is negative if the version was modified before this one, zero if in the same
+    second, and positive if after it.
     """
 
-    reasons: dict[int, str]
-    is_complete: bool
-    reason: str
+    number: int
+    age: int
 
 
 class Store(Protocol):
@@ -49,20 +51,26 @@ class Store(Protocol):
 
     chunks_per_batch: int
 
-    def claim(self, s3_object: S3Object, function: str) -> int | None:
-        """Enter an object into the ledger; return its number, or None if it is there.
+    def claim(self, s3_object: S3Object, function: str) -> Claim:
+        """Enter an object into the ledger, unless it is there.
 
         Waits for other transactions that are loading the same object.
         """
 
+    def lock(self, number: int) -> None:
+        """Wait for other transactions that replace a version of the object."""
+
     def describe(self, number: int, size: int, modified: datetime) -> None:
         """Enter the object's size in bytes and its modification time."""
 
-    def supersede(self, number: int) -> bool:
-        """Delete the rows of other versions; return False if one of them is newer.
+    def other_versions(self, number: int) -> list[OtherVersion]:
+        """Return the ledger's entries for other versions of the object."""
 
-        Waits for other transactions that are loading a version of the object.
-        """
+    def delete_rows(self, numbers: list[int], check: Callable[[], None]) -> None:
+        """Delete the rows of loads, in pieces. Call `check` before each of them."""
+
+    def delete_rejects(self, number: int) -> None:
+        """Delete the rejects of a load."""
 
     def send(self, number: int, chunk: Chunk) -> None:
         """Send rows to the database. Nothing else may be called before `flush`.
@@ -70,8 +78,23 @@ class Store(Protocol):
         All chunks of a batch must have `csv`, or none of them.
         """
 
-    def flush(self) -> RefusedRows | None:
-        """Finish the batch. It is inserted as a whole (None), or not at all."""
+    def flush(self) -> bool:
+        """Finish the batch. It is inserted as a whole, or (False) not at all."""
+
+    def insert_acceptable(
+        self, number: int, chunk: Chunk, limit: int, check: Callable[[], None]
+    ) -> dict[int, Refusal]:
+        """Insert a chunk's rows, except those that the database refuses.
+
+        Args:
+            number: number of the load.
+            chunk: the rows.
+            limit: stop once more rows than this are refused.
+            check: is called before each attempt, and may raise.
+
+        Returns:
+            The refused rows, by their index.
+        """
 
     def reject(self, number: int, rejects: list[Reject]) -> None:
         """Write rejects to the table `rejects`."""
@@ -89,6 +112,7 @@ class Load:
         function: name of the function, for the ledger.
         replaces: delete the rows of the object's earlier versions.
         max_reject_share: share of rejects, from 0 to 1, above which the load fails.
+        check: is called before each step, and may raise.
     """
 
     def __init__(
@@ -98,16 +122,18 @@ class Load:
         function: str,
         replaces: bool = False,
         max_reject_share: float = 1,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
         self._object = s3_object
         self._replaces = replaces
         self._max_reject_share = max_reject_share
-        self._loaded = self._rejected = 0
+        self._check = check
+        self._body = CountedStream(BytesIO(), 0)
+        self._loaded = self._lines = 0
+        self._rejects = RejectSummary()
         self._batch: list[Chunk] = []
-        number = store.claim(s3_object, function)
-        self._is_new = number is not None
-        self._number = number or 0
+        self._number, self._is_new = store.claim(s3_object, function)
         self._outcome = "loaded" if self._is_new else "loaded before"
 
     def open(self, s3: Any) -> Stream:
@@ -122,26 +148,39 @@ class Load:
         Raises:
             ClientError: this version of the object is gone (an error of botocore).
         """
+        may_have_returned = self._replaces and not self._object.version
+        if not self._is_new and not may_have_returned:
+            return self._body
+        if self._replaces:
+            self._store.lock(self._number)
         if not self._is_new:
-            return BytesIO()
+            if not self._has_returned(s3):
+                return self._body
+            self._start_again()
         response = s3.get_object(**self._object.request)
         size, modified = response["ContentLength"], response["LastModified"]
         self._store.describe(self._number, size, modified)
-        if self._replaces and not self._store.supersede(self._number):
+        if self._replaces and not self._supersede(s3):
             self._outcome = "superseded"
-            return BytesIO()
-        body: Stream = response["Body"]
-        return body
+            return self._body
+        self._body = CountedStream(response["Body"], size)
+        return self._body
 
     def add(self, chunk: Chunk) -> None:
         """Insert a chunk's rows. Write its rejects, and the rows refused, as rejects.
 
         The database inserts a batch while the next chunk is being read.
+
+        Raises:
+            TooManyRejectsError: more lines are bad than `max_reject_share` can allow,
+                whatever follows.
         """
+        self._check()
         is_mixed = bool(self._batch) and bool(self._batch[0].csv) != bool(chunk.csv)
         if is_mixed or len(self._batch) == self._store.chunks_per_batch:
-            self._flush()
+            self._flush(self._lines + self._count_unread_lines())
         self._batch.append(chunk)
+        self._lines += len(chunk.origins) + len(chunk.rejects)
         if chunk.origins:
             self._store.send(self._number, chunk)
 
@@ -151,16 +190,10 @@ class Load:
         Raises:
             TooManyRejectsError: the share of rejects exceeds `max_reject_share`.
         """
-        if not self._is_new:
+        if self._outcome == "loaded before":
             return
-        self._flush()
-        lines = self._loaded + self._rejected
-        if self._rejected / max(1, lines) > self._max_reject_share:
-            raise TooManyRejectsError(
-                f"{self._rejected} of {lines} lines are bad, more than the share "
-                f"{self._max_reject_share:g} that max_reject_share allows"
-            )
-        self._store.record(self._number, self._loaded, self._rejected)
+        self._flush(self._lines)
+        self._store.record(self._number, self._loaded, self._rejects.number)
 
     @property
     def report(self) -> dict[str, Any]:
@@ -169,68 +202,73 @@ class Load:
             "object": str(self._object),
             "outcome": self._outcome,
             "loaded": self._loaded,
-            "rejected": self._rejected,
+            "rejected": self._rejects.number,
         }
 
-    def _flush(self) -> None:
+    def _has_returned(self, s3: Any) -> bool:
+        """Return whether an object has again the state that was loaded before.
+
+        Without versions, an object may change from one state to another and back.
+        """
+        others = self._store.other_versions(self._number)
+        was_replaced = any(other.age >= 0 for other in others)
+        return was_replaced and is_current(self._object, s3)
+
+    def _start_again(self) -> None:
+        self._store.delete_rows([self._number], self._check)
+        self._store.delete_rejects(self._number)
+        self._outcome = "loaded"
+
+    def _supersede(self, s3: Any) -> bool:
+        """Delete the rows of other versions; return False if one of them is newer.
+
+        S3 has just returned an object without a version: so this is its current state.
+        It counts times in seconds: within one of them, S3 knows which is the latest.
+        """
+        others = self._store.other_versions(self._number)
+        latest = max((other.age for other in others), default=-1)
+        if self._object.version and (
+            latest > 0 or (latest == 0 and not is_current(self._object, s3))
+        ):
+            return False
+        self._store.delete_rows([other.number for other in others], self._check)
+        return True
+
+    def _flush(self, most_lines: int) -> None:
+        """Insert the batch, except bad lines.
+
+        Args:
+            most_lines: the number of lines that the file may have at most.
+        """
         batch, self._batch = self._batch, []
-        is_refused = self._store.flush() is not None
+        is_inserted = self._store.flush()
         rejects = [reject for chunk in batch for reject in chunk.rejects]
+        self._rejects.add(rejects)
         for chunk in batch:
+            self._require_share(most_lines)
             self._loaded += len(chunk.origins)
-            if is_refused:
-                refused = self._insert_acceptable_rows(chunk)
-                self._loaded -= len(refused)
-                rejects += refused
+            if not is_inserted:
+                rejects += self._insert_acceptable(chunk, most_lines)
+        self._require_share(most_lines)
         if rejects:
             self._store.reject(self._number, rejects)
-            self._rejected += len(rejects)
 
-    def _insert_acceptable_rows(self, chunk: Chunk) -> list[Reject]:
-        refused = insert_acceptable(
-            self._try_insert, chunk.text.splitlines(keepends=True)
-        )
-        return [chunk.reject(index, reason) for index, reason in refused.items()]
+    def _insert_acceptable(self, chunk: Chunk, most_lines: int) -> list[Reject]:
+        limit = int(self._max_reject_share * most_lines) - self._rejects.number + 1
+        refused = self._store.insert_acceptable(self._number, chunk, limit, self._check)
+        rejects = [chunk.reject(index, refused[index]) for index in refused]
+        self._rejects.add(rejects)
+        self._loaded -= len(rejects)
+        return rejects
 
-    def _try_insert(self, rows: list[bytes]) -> RefusedRows | None:
-        self._store.send(self._number, Chunk(b"".join(rows)))
-        return self._store.flush()
+    def _require_share(self, most_lines: int) -> None:
+        if self._rejects.number / max(1, most_lines) > self._max_reject_share:
+            raise TooManyRejectsError(
+                f"{self._rejects.number} of {self._lines} lines are bad, more than the "
+                f"share {self._max_reject_share:g} that max_reject_share allows: "
+                f"{self._rejects}"
+            )
 
-
-def insert_acceptable(
-    try_insert: Callable[[list[bytes]], RefusedRows | None], rows: list[bytes]
-) -> dict[int, str]:
-    """Insert all rows that the database accepts.
-
-    Rows that the database reports are left out of the next attempt. If it reports
-    none, the batch is halved until the bad rows are found.
-
-    Args:
-        try_insert: inserts a batch of rows, or returns which of them are refused.
-        rows: the rows.
-
-    Returns:
-        The reasons of the refused rows, by their index in `rows`.
-    """
-    refused: dict[int, str] = {}
-    pending: list[Sequence[int]] = [range(len(rows))]
-    while pending:
-        batch = pending.pop()
-        refusal = try_insert([rows[index] for index in batch]) if batch else None
-        if refusal is None:
-            continue
-        if refusal.reasons and refusal.is_complete:
-            refused |= {batch[at]: reason for at, reason in refusal.reasons.items()}
-            pending.append([index for index in batch if index not in refused])
-        elif refusal.reasons:
-            first = min(refusal.reasons)
-            refused[batch[first]] = refusal.reasons[first]
-            # the rows before it are fine, those behind it are unknown
-            middle = (first + 1 + len(batch)) // 2
-            pending += [batch[middle:], batch[first + 1 : middle], batch[:first]]
-        elif len(batch) == 1:
-            refused[batch[0]] = refusal.reason
-        else:
-            middle = len(batch) // 2
-            pending += [batch[middle:], batch[:middle]]
-    return refused
+    def _count_unread_lines(self) -> int:
+        """Return how many more lines the file may have at most."""
+        return (self._body.unread + READ_AHEAD) // SHORTEST_LINE

@@ -15,6 +15,7 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from lib.blocks import LINE_LIMIT, Block, Stream, read_blocks
+from lib.rejects import Refusal, Reject
 from lib.row_pattern import RowPattern, is_utf8
 
 CHUNK_SIZE = 512 * 1024
@@ -28,14 +29,6 @@ ESCAPED = re.compile(r"\\(.)")
 UNESCAPES = {"\\": "\\", "t": "\t", "n": "\n", "r": "\r"}
 
 csv.field_size_limit(LINE_LIMIT)
-
-
-class Reject(NamedTuple):
-    """A bad line: its number (from 1), the start of its text, and the reason."""
-
-    line: int
-    text: str
-    reason: str
 
 
 class Format(NamedTuple):
@@ -93,10 +86,10 @@ class Chunk:
         """The rows as text for the bulk statement."""
         return self._text() if callable(self._text) else self._text
 
-    def reject(self, index: int, reason: str) -> Reject:
-        """Return the row with this index (from 0) as a reject."""
+    def reject(self, index: int, refusal: Refusal) -> Reject:
+        """Return the row with this index (from 0), which was refused, as a reject."""
         line, source = self.origins[index]
-        return Reject(line, make_readable(source), reason)
+        return Reject(line, make_readable(source), *refusal)
 
 
 def read_chunks(stream: Stream, file_format: Format) -> Iterator[Chunk]:

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 import errors
-from lib.loads import DatabaseUnreachableError
+from lib.database_errors import DatabaseUnreachableError
 
 
 class ConnectionError(Exception):  # noqa: A001 - like that of an HTTP client

@@ -1,18 +1,19 @@
 """The database client: retries, connections, passwords. The same for each database."""
 
+import traceback
 from contextlib import nullcontext
 from typing import Any
 
 import pytest
 
-from lib.database import ATTEMPTS, Database, RetryReason
-from lib.loads import DatabaseUnreachableError
+from lib.database import ATTEMPTS, Database, delete_in_pieces
+from lib.database_errors import DatabaseError, DatabaseUnreachableError, RetryReason
 
 
 class Driver:
     """A driver (PEP 249): module, connection and cursor in one.
 
-    `calls` lists all calls, `failures` are raised by the next pings.
+    `calls` lists all calls, `failures` are raised when transactions begin.
     """
 
     class Error(Exception):
@@ -30,12 +31,21 @@ class Driver:
         """Return the cursor as a context manager."""
         return nullcontext(self)
 
+    def execute(self, *_: Any) -> None:
+        """Do nothing."""
+
+    def fetchall(self) -> list[tuple[bool]]:
+        """Return that the database is read-only."""
+        return [(True,)]
+
     def __getattr__(self, name: str) -> Any:
         return lambda: self.calls.append(name)
 
 
 class Client(Database):
     """A client that uses this driver."""
+
+    read_only_query = "SELECT true"
 
     def _import_driver(self) -> Any:
         raise AssertionError
@@ -47,7 +57,7 @@ class Client(Database):
         self.driver.calls.append("open")
         return self.driver
 
-    def _ping(self) -> None:
+    def _start_transaction(self) -> None:
         if self.driver.failures:
             raise self.driver.failures.pop()
 
@@ -58,8 +68,14 @@ class Client(Database):
         reason: RetryReason | None = error.args[0]
         return reason
 
-    def _first_line(self, error: BaseException) -> str:
-        return str(error)
+    def _is_slow(self, error: Any) -> bool:
+        return False
+
+    def _code(self, error: Any) -> str:
+        return "1"
+
+    def _describe(self, error: Any) -> str:
+        return "access denied" if isinstance(error, Driver.OperationalError) else "?"
 
 
 @pytest.fixture
@@ -93,7 +109,7 @@ def test_lost_connection_is_replaced(client: Client, reason: RetryReason) -> Non
 
 
 def test_attempts_are_bounded(client: Client) -> None:
-    with pytest.raises(Driver.Error):
+    with pytest.raises(DatabaseError):
         retry(client, RetryReason.DEADLOCK, ATTEMPTS)
 
 
@@ -102,12 +118,12 @@ def test_lock_timeout_is_retried_until_deadline(
 ) -> None:
     retry(client, RetryReason.LOCK_TIMEOUT, 5 * ATTEMPTS)
     monkeypatch.setattr("lib.database.MAX_LOCK_WAIT", -1)
-    with pytest.raises(Driver.Error):
+    with pytest.raises(DatabaseError):
         retry(client, RetryReason.LOCK_TIMEOUT, 1)
 
 
 def test_other_error_is_not_retried(client: Client) -> None:
-    with pytest.raises(Driver.Error):
+    with pytest.raises(DatabaseError):
         retry(client, None, 1)
 
 
@@ -126,6 +142,47 @@ def test_dead_connection_is_replaced(client: Client) -> None:
 def test_lost_connection_raises_unreachable(client: Client) -> None:
     with pytest.raises(DatabaseUnreachableError), client.transaction():
         raise Driver.Error(RetryReason.CONNECTION_LOST)
+
+
+def test_read_only_database_is_unreachable(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Database, "_needs_writes", False)
+    client.check()  # readers are fine for functions that only read
+    with pytest.raises(DatabaseUnreachableError):
+        retry(client, RetryReason.READ_ONLY, ATTEMPTS)
+    with pytest.raises(DatabaseUnreachableError, match="read-only"):
+        client.check()
+
+
+def test_driver_error_is_hidden_with_its_values(client: Client) -> None:
+    value = "john.doe"
+    with pytest.raises(DatabaseError) as raised, client.transaction():
+        raise Driver.Error(None, value)
+    shown = "".join(traceback.format_exception(raised.value))
+    assert "raise Driver.Error(None, value)" in shown
+    assert shown.count(value) == 0
+
+
+def test_other_errors_pass_a_transaction(client: Client) -> None:
+    with pytest.raises(KeyError), client.transaction():
+        raise KeyError
+    assert client.driver.calls == ["open", "rollback"]
+
+
+@pytest.mark.parametrize("rows", [0, 999, 1000, 1001, 100_000])
+def test_rows_are_deleted_in_growing_pieces(rows: int) -> None:
+    pieces: list[int] = []
+
+    def delete(size: int) -> int:
+        deleted = min(size, rows - sum(pieces))
+        pieces.append(deleted)
+        return deleted
+
+    delete_in_pieces(delete, 60, lambda: None)
+    assert sum(pieces) == rows
+    assert max(pieces) <= rows
+    assert len(pieces) <= 8
 
 
 def test_rotated_password_is_read_again() -> None:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from lib import blocks, rows
-from lib.rows import Format, Reject, parse_row, read_chunks
+from lib.rejects import Refusal, Reject
+from lib.rows import Format, parse_row, read_chunks
 
 
 def read(
@@ -151,8 +152,9 @@ def test_long_line_in_quotes_is_not_loaded() -> None:
 def test_refused_row_becomes_reject() -> None:
     for text in (b"a,b\nc,d\n", b'"a",b\r\nc,d\r\n'):
         [chunk] = read_chunks(io.BytesIO(text), Format(2))
-        reject = chunk.reject(1, "too long")
-        assert reject._replace(text=reject.text.strip()) == Reject(2, "c,d", "too long")
+        reject = chunk.reject(1, Refusal("too long", "TooLong"))
+        assert reject == Reject(2, reject.text, "too long", "TooLong")
+        assert reject.text.strip() == "c,d"
 
 
 def test_pattern_and_csv_module_agree(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,8 +52,9 @@ class MockS3:
         Bucket: str,  # noqa: N803
         Key: str,  # noqa: N803
         VersionId: str = "",  # noqa: N803
+        IfMatch: str = "",  # noqa: N803
     ) -> dict[str, Any]:
-        """Return a version of an object as a stream."""
+        """Return a version of an object as a stream; `IfMatch` is ignored."""
         self.head_object(Bucket, Key)
         versions = self.versions[Bucket, Key]
         body = versions[int(VersionId or len(versions)) - 1]

@@ -6,8 +6,9 @@ from datetime import datetime
 from typing import Any
 
 from lib.events import S3Object
-from lib.loads import Load, RefusedRows
-from lib.rows import Chunk, Reject, parse_row
+from lib.loads import Claim, Load, OtherVersion
+from lib.rejects import Refusal, Reject
+from lib.rows import Chunk, parse_row
 
 Row = list[str | None]
 
@@ -31,11 +32,16 @@ class MockRds:
 
     @contextmanager
     def load(
-        self, s3_object: S3Object, table: str, columns: Sequence[str], function: str
+        self,
+        s3_object: S3Object,
+        table: str,
+        columns: Sequence[str],
+        function: str,
+        check: Callable[[], None],
     ) -> Iterator[Load]:
         """Open a transaction for rows, rejects and ledger entry: all or nothing."""
         store = MockStore(self, table)
-        load = Load(store, s3_object, function, max_reject_share=0.5)
+        load = Load(store, s3_object, function, max_reject_share=0.5, check=check)
         yield load
         load.finish()
         self.commit(store)
@@ -68,32 +74,51 @@ class MockStore:
         self.rejects: list[Reject] = []
         self.entry: dict[tuple[str, str], dict[str, Any]] = {}
 
-    def claim(self, s3_object: S3Object, function: str) -> int | None:
+    def claim(self, s3_object: S3Object, function: str) -> Claim:
         """See `lib.loads.Store`."""
         key = (s3_object.id, self.table)
         if key in self._rds.ledger:
-            return None
+            return Claim(0, is_new=False)
         self.entry[key] = {"function": function}
-        return len(self._rds.ledger) + 1
+        return Claim(len(self._rds.ledger) + 1, is_new=True)
+
+    def lock(self, number: int) -> None:
+        """See `lib.loads.Store`."""
 
     def describe(self, number: int, size: int, modified: datetime) -> None:
         """See `lib.loads.Store`."""
 
-    def supersede(self, number: int) -> bool:
+    def other_versions(self, number: int) -> list[OtherVersion]:
         """See `lib.loads.Store`."""
-        return True
+        return []
+
+    def delete_rows(self, numbers: list[int], check: Callable[[], None]) -> None:
+        """See `lib.loads.Store`."""
+
+    def delete_rejects(self, number: int) -> None:
+        """See `lib.loads.Store`."""
 
     def send(self, number: int, chunk: Chunk) -> None:
         """See `lib.loads.Store`."""
         self._sent += map(parse_row, chunk.text.splitlines(keepends=True))
 
-    def flush(self) -> RefusedRows | None:
-        """See `lib.loads.Store`. It does not report which rows are refused."""
+    def flush(self) -> bool:
+        """See `lib.loads.Store`."""
         sent, self._sent = self._sent, []
-        if any(row[0] == "refused" for row in sent):
-            return RefusedRows({}, is_complete=False, reason="out of range")
-        self.rows += sent
-        return None
+        is_refused = any(row[0] == "refused" for row in sent)
+        if not is_refused:
+            self.rows += sent
+        return not is_refused
+
+    def insert_acceptable(
+        self, number: int, chunk: Chunk, limit: int, check: Callable[[], None]
+    ) -> dict[int, Refusal]:
+        """See `lib.loads.Store`."""
+        self.send(number, chunk)
+        sent, self._sent = self._sent, []
+        self.rows += [row for row in sent if row[0] != "refused"]
+        refusal = Refusal("out of range", "OutOfRange")
+        return {at: refusal for at, row in enumerate(sent) if row[0] == "refused"}
 
     def reject(self, number: int, rejects: list[Reject]) -> None:
         """See `lib.loads.Store`."""

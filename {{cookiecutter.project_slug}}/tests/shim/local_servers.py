@@ -3,8 +3,6 @@
 import http.client
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,11 +10,11 @@ from pathlib import Path
 from tests.shim import database
 from tests.shim.environment_file import variables
 from tests.shim.options import Options
-from tests.shim.processes import ROOT, STATE, VENV, Processes, ShimError, run_logged
+from tests.shim.processes import STATE, VENV, Processes, ShimError, run_logged
+from tools import install
 
 DATABASE = STATE / "database"
 TEMPORARY = STATE / "tmp"
-LOCK = ROOT / "tests" / "shim" / "requirements.txt"
 SPACE = 250  # MB, for the database's first files and the emulator
 
 
@@ -29,7 +27,7 @@ def run_local_servers(options: Options, processes: Processes) -> Iterator[None]:
     """
     check_space()
     database.require_server(processes.stop)
-    install()
+    install.ensure(VENV.name)
     try:
         for folder in (DATABASE, TEMPORARY):
             shutil.rmtree(folder, ignore_errors=True)  # of a shim that was killed
@@ -59,20 +57,6 @@ def check_space() -> None:
         raise ShimError(
             f"the shim needs {SPACE} MB in {STATE} and {free} MB are free: make room"
         )
-
-
-def install() -> None:
-    """Install the servers into `.venv-shim`, unless it is newer than its lock.
-
-    Raises:
-        ShimError: the installation failed; it has printed why.
-    """
-    installed = VENV / "pyvenv.cfg"
-    if installed.exists() and installed.stat().st_mtime >= LOCK.stat().st_mtime:
-        return
-    words = [sys.executable, "-m", "tools", "install", "--venv", VENV.name]
-    if subprocess.run(words, cwd=ROOT).returncode != 0:
-        raise ShimError(f"{VENV.name} could not be installed; see above")
 
 
 def create_queues(options: Options) -> None:

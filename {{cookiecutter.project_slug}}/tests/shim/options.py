@@ -1,7 +1,6 @@
 """The options of the shim, validated."""
 
 import argparse
-import json
 import os
 import re
 import shlex
@@ -9,7 +8,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from tests.shim import database
-from tests.shim.processes import ROOT, ShimError
+from tests.shim.processes import ShimError
+from tools.project import answers
 
 AWS_PORT = 4566
 MODES = ("auto", "docker", "process")
@@ -33,7 +33,9 @@ def parse_options(arguments: Sequence[str]) -> Options:
     Raises:
         ShimError: a value is invalid.
     """
-    parser = argparse.ArgumentParser(prog="shim.py", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="shim.py", description="Run S3, SQS and the database until Ctrl-C."
+    )
     parser.add_argument("--aws-port", default="", help=f"default: {AWS_PORT}")
     parser.add_argument("--db-port", default="", help=f"default: {database.PORT}")
     parser.add_argument("--mode", default="", help=" or ".join(MODES))
@@ -49,7 +51,7 @@ def parse_options(arguments: Sequence[str]) -> Options:
         db_port=_port("DB_PORT", given.db_port, database.PORT),
         mode=given.mode or "auto",
         targets=_targets(given.targets),
-        region=os.environ.get("AWS_REGION") or _project_region(),
+        region=os.environ.get("AWS_REGION") or answers().aws_region,
     )
     if options.mode not in MODES:
         raise ShimError(f"SHIM={given.mode} is unknown: choose docker or process")
@@ -79,8 +81,3 @@ def _targets(text: str) -> list[str]:
                 "use it as in FOR='run FUNC=worker'"
             )
     return words
-
-
-def _project_region() -> str:
-    answers = json.loads((ROOT / ".portable.json").read_text(encoding="utf-8"))
-    return str(answers["aws_region"])

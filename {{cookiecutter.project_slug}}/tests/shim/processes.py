@@ -41,7 +41,7 @@ class Processes:
         try:
             self._write_pids()
         except OSError:
-            PIDS.unlink(missing_ok=True)
+            PIDS.with_suffix(".new").unlink(missing_ok=True)
             raise
         return self
 
@@ -58,6 +58,7 @@ class Processes:
                 process.wait(10)
             _kill_group(process.pid)
             process.wait()
+        self._running.clear()
 
     def start(
         self,
@@ -109,7 +110,9 @@ class Processes:
         commands = {os.getpid(): sys.orig_argv} | {
             process.pid: process.args for process, _ in self._running.values()
         }
-        PIDS.write_text(json.dumps(commands), encoding="utf-8")
+        new = PIDS.with_suffix(".new")
+        new.write_text(json.dumps(commands), encoding="utf-8")
+        new.replace(PIDS)
 
 
 def run_logged(

@@ -17,6 +17,13 @@ def main() -> int:
         signal.signal(number, lambda *_: stop.set())
     sys.path[0] = str(Path(__file__).resolve().parents[2])  # as for `python -m tools`
     # Imported only now: Ctrl-C during an import would print a traceback.
+    from tools.errors import UserError
+    from tools.project import answers
+
+    try:
+        answers()  # without them, modules of the chosen database are missing
+    except UserError as error:
+        sys.exit(f"shim: {error}")
     from tests.shim.supervisor import run
 
     return run(sys.argv[1:], stop)

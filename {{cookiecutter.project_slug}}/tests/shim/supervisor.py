@@ -15,6 +15,7 @@ from tests.shim.environment_file import FILE, bypass_proxies, published
 from tests.shim.local_servers import run_local_servers
 from tests.shim.options import Options, parse_options
 from tests.shim.processes import STATE, Processes, ShimError, check_free
+from tools.errors import UserError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -28,7 +29,7 @@ def run(arguments: Sequence[str], stop: threading.Event) -> int:
     """
     try:
         return _supervise(parse_options(arguments), stop)
-    except ShimError as error:
+    except (ShimError, UserError) as error:
         message = str(error)
     except OSError as error:
         if error.errno not in FULL:

@@ -1,28 +1,53 @@
 """MySQL and MariaDB, with pymysql: connections, SQL and errors."""
 
 import logging
-import os
 import re
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
 from datetime import datetime
+from functools import cache, partial
 from importlib import import_module
 from ssl import create_default_context
 from typing import Any, Self
 
-from lib.database import Database, RetryReason, fill_in, quote_name
+from lib.database import Database, delete_in_pieces, escape, fill_in, quote_name
+from lib.database_errors import RetryReason
 from lib.events import S3Object
-from lib.loads import RefusedRows
-from lib.rows import Chunk, Reject, parse_row
+from lib.load_data import LoadData
+from lib.loads import Claim, OtherVersion
+from lib.rejects import Refusal, Reject, insert_acceptable
+from lib.rows import Chunk, parse_row
 
 logger = logging.getLogger("function")
 
+# All modes that are on. They replace the server's, which may store other values than
+# those sent: zero dates, cut texts, or `\\N` instead of NULL.
+SQL_MODE = ",".join(
+    (
+        "ERROR_FOR_DIVISION_BY_ZERO",
+        "NO_AUTO_VALUE_ON_ZERO",
+        "NO_ENGINE_SUBSTITUTION",
+        "NO_ZERO_DATE",
+        "NO_ZERO_IN_DATE",
+        "ONLY_FULL_GROUP_BY",
+        "STRICT_ALL_TABLES",
+    )
+)
 SESSION = (
     "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
-    "SET SESSION innodb_lock_wait_timeout = 5, sql_notes = 0, "
-    "sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES')",
+    f"SET SESSION sql_mode = '{SQL_MODE}', time_zone = '+00:00', "
+    "innodb_lock_wait_timeout = 5, lock_wait_timeout = 5, foreign_key_checks = 1, "
+    "unique_checks = 1, sql_auto_is_null = 0, sql_notes = 0",
 )
+LIMIT_MARIADB = "SET SESSION max_statement_time = %s"  # seconds
+LIMIT_MYSQL = "SET SESSION max_execution_time = %s000"  # ms, of queries only
+HAS_EXPLICIT_TIMESTAMPS = "SELECT @@explicit_defaults_for_timestamp"
+# LOAD DATA reports as many bad rows at once. MySQL lets privileged users set it only.
+REPORT_ALL_ROWS = "SET SESSION max_error_count = 65535"
+SET_EXPLICIT_TIMESTAMPS = "SET SESSION explicit_defaults_for_timestamp = 1"
+IS_RUNNING = """
+SELECT 1 FROM information_schema.processlist WHERE id = %s AND command <> 'Sleep'
+"""
 # https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html
 RETRY_REASONS = {
     **dict.fromkeys(
@@ -33,30 +58,51 @@ RETRY_REASONS = {
     1205: RetryReason.LOCK_TIMEOUT,
     1213: RetryReason.DEADLOCK,
 }
+STATEMENT_TIMEOUTS = (1969, 3024)
+CONNECTION_TIMEOUTS = (2006, 2013)
 # Errors that are due to values.
 VALUE_ERRORS = (1048, 1062, 1264, 1265, 1292, 1366, 1367, 1406, 1452, 1644, 3819, 4025)
+# Errors whose messages name parts of the schema or of the server, and no values.
+NAMING_ERRORS = (
+    *(0, 1040, 1044, 1045, 1049, 1053, 1054, 1142, 1143, 1146, 1205, 1213, 1227),
+    *(1290, 1364, 1792, 1836, 1927, 1969, 2002, 2003, 2006, 2013, 2055, 3024, 4031),
+)
+# Warnings that have no row's number, but do not shift those of later warnings either.
+SKIPPED_ROW = (1062, 1452)
 # LOAD DATA LOCAL lets the server read any file of the client. Only a server that TLS
 # verifies may do so, or one on this machine.
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 INSERT = "INSERT INTO {table} ({columns}) VALUES ({values})"
+MAX_STATEMENT = 4_000_000  # bytes, fit the least `max_allowed_packet`
 
 CLAIM = """
 INSERT INTO loads (object_id, target, bucket, object_key, version, `function`)
 VALUES (%s, %s, %s, %s, %s, %s) ON DUPLICATE KEY UPDATE object_id = object_id
 """
+FIND = "SELECT number FROM loads WHERE object_id = %s AND target = %s"
 DESCRIBE = "UPDATE loads SET bytes = %s, modified_at = %s WHERE number = %s"
-LOCK_OBJECT = """
+LOCK = """
 SELECT GET_LOCK(SHA2(CONCAT_WS('/', target, bucket, object_key), 256), 5)
 FROM loads WHERE number = %s
 """
 OTHER_VERSIONS = """
-SELECT other.number, other.modified_at > this.modified_at FROM loads AS this
-JOIN loads AS other USING (target, bucket, object_key)
+SELECT other.number, CASE
+    WHEN other.modified_at > this.modified_at THEN 1
+    WHEN other.modified_at = this.modified_at THEN 0
+    ELSE -1
+END
+FROM loads AS this JOIN loads AS other USING (target, bucket, object_key)
 WHERE this.number = %s AND other.number <> this.number
 """
+DELETE = "DELETE FROM {table} WHERE {column} IN ({numbers}) LIMIT %s"
+DELETE_REJECTS = "DELETE FROM rejects WHERE number = %s"
 REJECT = """
 INSERT INTO rejects (number, line, content, reason) VALUES (%s, %s, %s, %s)
 """
+SLICE = 2000  # rows to load again after a refusal
+WORTH_LOAD_DATA = 50  # rows; fewer are faster by INSERT
+SAVEPOINT = "SAVEPOINT batch"  # replaces the one before
+ROLL_BACK = "ROLLBACK TO SAVEPOINT batch"
 RECORD = """
 UPDATE loads SET loaded = %s, rejected = %s, loaded_at = CURRENT_TIMESTAMP
 WHERE number = %s
@@ -66,19 +112,11 @@ WHERE number = %s
 class Rds(Database):
     """Client of MySQL and MariaDB."""
 
+    read_only_query = "SELECT @@read_only OR @@innodb_read_only"
+
     def __init__(self, var: Any, driver: Any = None, credentials: Any = None) -> None:
         super().__init__(var, driver, credentials)
         self._has_load_data: bool | None = None  # unknown before the first load
-
-    @contextmanager
-    def transaction(self) -> Iterator[Any]:
-        """Open a transaction, see `lib.database.Database`; release named locks, too."""
-        try:
-            with super().transaction() as cursor:
-                yield cursor
-        finally:
-            if self._connection and self._var.on_new_version == "replace":
-                self._connection.query("DO RELEASE_ALL_LOCKS()")
 
     def _import_driver(self) -> Any:
         return import_module("pymysql")
@@ -88,6 +126,7 @@ class Rds(Database):
         tls = None
         if var.db_tls == "verify":
             tls = create_default_context(cafile=var.db_ca)
+        timeout = var.db_statement_timeout
         connection = self.driver.connect(
             host=var.db_host,
             port=var.db_port or 0,
@@ -98,19 +137,49 @@ class Rds(Database):
             local_infile=self._is_trusted,
             ssl=tls,
             connect_timeout=10,
-            read_timeout=60,
+            read_timeout=timeout + 5,  # the server's own limit comes before
             write_timeout=20,  # a server may vanish while it is sent rows
         )
         for statement in SESSION:
             connection.query(statement)
+        is_mariadb = "MariaDB" in connection.get_server_info()
+        limit = LIMIT_MARIADB if is_mariadb else LIMIT_MYSQL
+        connection.query(limit % timeout)
+        with suppress(self.driver.OperationalError):
+            connection.query(REPORT_ALL_ROWS)
+        self._set_explicit_timestamps(connection)
         return connection
+
+    def _set_explicit_timestamps(self, connection: Any) -> None:
+        """Store NULL in TIMESTAMP columns, and not the current time.
+
+        MySQL reserves this to privileged users, but has it as its default.
+        """
+        with connection.cursor() as cursor:
+            cursor.execute(HAS_EXPLICIT_TIMESTAMPS)
+            if cursor.fetchone() == (1,):
+                return
+            try:
+                cursor.execute(SET_EXPLICIT_TIMESTAMPS)
+            except self.driver.OperationalError:
+                logger.warning(
+                    "the server may store the current time instead of NULL: set "
+                    "explicit_defaults_for_timestamp=1"
+                )
+
+    def _start_transaction(self) -> None:
+        self._connection.begin()
+
+    def _release_locks(self) -> None:
+        if self._connection and self._var.on_new_version == "replace":
+            try:
+                self._connection.query("DO RELEASE_ALL_LOCKS()")
+            except self.driver.Error:
+                self.close()
 
     @property
     def _is_trusted(self) -> bool:
         return self._var.db_tls == "verify" or self._var.db_host in LOOPBACK
-
-    def _ping(self) -> None:
-        self._connection.ping(reconnect=False)
 
     def _open_store(
         self, cursor: Any, table: str, columns: Sequence[str]
@@ -135,9 +204,29 @@ class Rds(Database):
     def _classify(self, error: Any) -> RetryReason | None:
         return RETRY_REASONS.get(_error_code(error))
 
-    def _first_line(self, error: BaseException) -> str:
-        message = str(error.args[-1] if error.args else "")
-        return (message.splitlines() or [repr(error)])[0]
+    def _is_slow(self, error: Any) -> bool:
+        code = _error_code(error)
+        has_waited = isinstance(error.__context__, TimeoutError)
+        return code in STATEMENT_TIMEOUTS or (
+            code in CONNECTION_TIMEOUTS and has_waited and self._is_still_running()
+        )
+
+    def _is_still_running(self) -> bool:
+        """Return whether the server still runs the statement of a lost connection."""
+        try:
+            with closing(self._log_in()) as connection, connection.cursor() as cursor:
+                return bool(cursor.execute(IS_RUNNING, (self._connection.thread_id(),)))
+        except (self.driver.Error, ConnectionError):
+            return False
+
+    def _code(self, error: Any) -> str:
+        return str(_error_code(error))
+
+    def _describe(self, error: Any) -> str:
+        text = _name_condition(error)
+        if _error_code(error) in NAMING_ERRORS:
+            text += f": {(str(error.args[-1]).splitlines() or [''])[0]}"
+        return text
 
 
 class MysqlStore:
@@ -158,20 +247,24 @@ class MysqlStore:
         is_bulk: bool,
     ) -> None:
         self._cursor = cursor
+        self._cursor.max_stmt_length = MAX_STATEMENT
         self._driver = driver
-        self._table = table
+        self._table = _quote(table)
+        self._target = table if "." in table else f"{var.db_name}.{table}"
         self._load_column = var.load_column
+        self._timeout = var.db_statement_timeout
         self._is_bulk = is_bulk
         names = [*columns, self._load_column] if self._load_column else columns
-        statement = var.insert_statement or INSERT
-        self._insert = fill_in(statement, table, names, _quote)
+        self._insert = fill_in(var.insert_statement or INSERT, table, names, _quote)
+        self._is_own_statement = bool(var.insert_statement)
         self._into = (
-            f"INTO TABLE {_quote(table)} CHARACTER SET utf8mb4 "
+            f"INTO TABLE {self._table} CHARACTER SET utf8mb4 "
             f"({', '.join(map(_quote, names))})"
         )
         self._rows_sent = 0
         self._load_data: LoadData | None = None
         self._rows: list[list[str | None]] = []
+        self._refusal = Refusal("a row is missing", "row missing")
 
     def __enter__(self) -> Self:
         return self
@@ -181,141 +274,221 @@ class MysqlStore:
             with suppress(self._driver.Error):
                 self._load_data.finish()
 
-    def claim(self, s3_object: S3Object, function: str) -> int | None:
+    def claim(self, s3_object: S3Object, function: str) -> Claim:
         """See `lib.loads.Store`."""
         version = s3_object.version or s3_object.etag
-        name = (s3_object.id, self._table, s3_object.bucket, s3_object.key)
+        name = (s3_object.id, self._target, s3_object.bucket, s3_object.key)
         self._cursor.execute(CLAIM, (*name, version, function))
-        return self._cursor.lastrowid if self._cursor.rowcount == 1 else None
+        if self._cursor.rowcount == 1:
+            return Claim(self._cursor.lastrowid, is_new=True)
+        self._cursor.execute(FIND, (s3_object.id, self._target))
+        return Claim(self._cursor.fetchone()[0], is_new=False)
+
+    def lock(self, number: int) -> None:
+        """See `lib.loads.Store`."""
+        self._cursor.execute(LOCK, (number,))
+        if self._cursor.fetchone() != (1,):
+            raise self._driver.OperationalError(1205, "lock wait timeout")
 
     def describe(self, number: int, size: int, modified: datetime) -> None:
         """See `lib.loads.Store`."""
         self._cursor.execute(DESCRIBE, (size, modified, number))
 
-    def supersede(self, number: int) -> bool:
+    def other_versions(self, number: int) -> list[OtherVersion]:
         """See `lib.loads.Store`."""
-        self._cursor.execute(LOCK_OBJECT, (number,))
-        if self._cursor.fetchone() != (1,):
-            raise self._driver.OperationalError(1205, "lock wait timeout")
         self._cursor.execute(OTHER_VERSIONS, (number,))
-        others = self._cursor.fetchall()
-        if any(is_newer for _, is_newer in others):
-            return False
-        table, column = _quote(self._table), _quote(self._load_column)
-        self._cursor.executemany(
-            f"DELETE FROM {table} WHERE {column} = %s",  # noqa: S608 - quoted
-            [(other,) for other, _ in others],
-        )
-        return True
+        return [OtherVersion(*row) for row in self._cursor.fetchall()]
+
+    def delete_rows(self, numbers: list[int], check: Callable[[], None]) -> None:
+        """See `lib.loads.Store`."""
+        if numbers:
+            delete = partial(self._delete_piece, numbers)
+            delete_in_pieces(delete, self._timeout, check)
+
+    def delete_rejects(self, number: int) -> None:
+        """See `lib.loads.Store`."""
+        self._cursor.execute(DELETE_REJECTS, (number,))
 
     def send(self, number: int, chunk: Chunk) -> None:
         """See `lib.loads.Store`."""
-        text = chunk.text
         if not self._rows_sent:
-            self._cursor.execute("SAVEPOINT batch")  # replaces the one before
+            self._cursor.execute(SAVEPOINT)
             if self._is_bulk:
                 self._load_data = LoadData(self._cursor, self._into)
-        if self._load_column:
-            text = text.replace(b"\n", b"\t%d\n" % number)
-        self._rows_sent += len(chunk.origins) or text.count(b"\n")
+        text = self._add_number(number, chunk.text)
+        self._rows_sent += len(chunk.origins)
         if self._load_data:
             self._load_data.write(text)
         else:
             self._rows += map(parse_row, text.splitlines(keepends=True))
 
-    def flush(self) -> RefusedRows | None:
-        """See `lib.loads.Store`.
-
-        LOAD DATA LOCAL cuts values that do not fit, and only warns. Here, any warning
-        refuses the batch, and so does a row that is missing.
-        """
-        if not self._rows_sent:
-            return None
+    def flush(self) -> bool:
+        """See `lib.loads.Store`."""
         sent, self._rows_sent = self._rows_sent, 0
         load_data, self._load_data = self._load_data, None
         rows, self._rows = self._rows, []
-        refused = None
         try:
             if load_data:
                 load_data.finish()
-                if self._cursor.warning_count or self._cursor.rowcount != sent:
-                    refused = self._read_warnings()
+                is_refused = self._has_refused(sent)
             else:
                 self._cursor.executemany(self._insert, rows)
+                is_refused = False
         except self._driver.Error as error:
-            if _error_code(error) not in VALUE_ERRORS:
-                raise
-            reason = str(error.args[-1])
-            refused = RefusedRows({}, is_complete=False, reason=reason)
-        if refused:
-            self._cursor.execute("ROLLBACK TO SAVEPOINT batch")
+            _read_refusal(error)
+            is_refused = True
+        if is_refused:
+            self._cursor.execute(ROLL_BACK)
+        return not is_refused
+
+    def insert_acceptable(
+        self, number: int, chunk: Chunk, limit: int, check: Callable[[], None]
+    ) -> dict[int, Refusal]:
+        """See `lib.loads.Store`."""
+        text = self._add_number(number, chunk.text)
+        rows = text.splitlines(keepends=True)
+        if not self._is_bulk:
+            return insert_acceptable(self._try_insert, rows, limit, check)
+        refused: dict[int, Refusal] = {}
+        for first in range(0, len(rows), SLICE):
+            if len(refused) > limit:
+                break
+            found = self._load_acceptable(
+                rows[first : first + SLICE], limit - len(refused), check
+            )
+            refused |= {first + index: found[index] for index in found}
         return refused
 
     def reject(self, number: int, rejects: list[Reject]) -> None:
         """See `lib.loads.Store`."""
-        self._cursor.executemany(REJECT, [(number, *reject) for reject in rejects])
+        self._cursor.executemany(
+            REJECT,
+            [(number, each.line, each.text, each.reason) for each in rejects],
+        )
 
     def record(self, number: int, loaded: int, rejected: int) -> None:
         """See `lib.loads.Store`."""
         self._cursor.execute(RECORD, (loaded, rejected, number))
 
-    def _read_warnings(self) -> RefusedRows:
-        self._cursor.execute("SHOW WARNINGS")
-        reasons: dict[int, str] = {}
-        reason = "row is missing"
-        for _, _, message in self._cursor.fetchall():
-            reason = message
-            if row := re.search(r" at row (\d+)$", message):
-                reasons.setdefault(int(row[1]) - 1, message[: row.start()])
-        return RefusedRows(reasons, is_complete=True, reason=reason)
+    def _delete_piece(self, numbers: list[int], size: int) -> int:
+        statement = DELETE.format(
+            table=escape(self._table),
+            column=escape(_quote(self._load_column)),
+            numbers=", ".join(map(str, numbers)),
+        )
+        return int(self._cursor.execute(statement, (size,)))
 
+    def _add_number(self, number: int, text: bytes) -> bytes:
+        return text.replace(b"\n", b"\t%d\n" % number) if self._load_column else text
 
-class LoadData:
-    """A LOAD DATA LOCAL statement that reads from a pipe instead of a file.
+    def _has_refused(self, sent: int) -> bool:
+        """Return whether LOAD DATA has refused or changed any of the rows sent.
 
-    A thread runs it: the next rows are parsed while the server inserts.
-
-    Args:
-        cursor: the cursor. Nothing else may use it before `finish`.
-        into: the statement, from INTO TABLE on.
-    """
-
-    def __init__(self, cursor: Any, into: str) -> None:
-        self._cursor = cursor
-        self._read_end, write_end = os.pipe()
-        self._pipe = os.fdopen(write_end, "wb")
-        self._error: BaseException | None = None
-        statement = f"LOAD DATA LOCAL INFILE '/dev/fd/{self._read_end}' {into}"
-        self._thread = threading.Thread(target=self._execute, args=(statement,))
-        self._thread.start()
-
-    def write(self, text: bytes) -> None:
-        """Send rows, unless the statement has failed."""
-        with suppress(BrokenPipeError):
-            self._pipe.write(text)
-
-    def finish(self) -> None:
-        """Wait for the end of the statement.
-
-        Raises:
-            Exception: the statement failed.
+        With LOCAL, it cuts values that do not fit, and only warns.
         """
-        with suppress(BrokenPipeError):
-            self._pipe.close()
-        self._thread.join()
-        if self._error:
-            raise self._error
+        return bool(self._cursor.warning_count) or self._cursor.rowcount != sent
 
-    def _execute(self, statement: str) -> None:
+    def _load_acceptable(
+        self, rows: Sequence[bytes], limit: int, check: Callable[[], None]
+    ) -> dict[int, Refusal]:
+        """Leave out the bad rows that LOAD DATA reports; search for the others."""
+        refused: dict[int, Refusal] = {}
+        rest = list(range(len(rows)))
+        while True:
+            check()
+            reported = self._load([rows[index] for index in rest])
+            if reported is None or len(refused) > limit:
+                return refused
+            if not reported:
+                break
+            refused |= {rest[index]: reported[index] for index in reported}
+            rest = [index for index in rest if index not in refused]
+        found = insert_acceptable(
+            self._try_insert,
+            [rows[index] for index in rest],
+            limit - len(refused),
+            check,
+        )
+        return refused | {rest[index]: found[index] for index in found}
+
+    def _load(self, rows: Sequence[bytes]) -> dict[int, Refusal] | None:
+        """Load rows (None), or return the bad ones whose numbers are reported."""
+        if not rows:
+            return None
+        self._cursor.execute(SAVEPOINT)
+        load_data = LoadData(self._cursor, self._into)
+        load_data.write(b"".join(rows))
         try:
-            self._cursor.execute(statement)
-        except AttributeError as error:
-            # pymysql's own bug after it closed the connection for the error in context
-            self._error = error.__context__ or error
-        except Exception as error:
-            self._error = error
-        finally:
-            os.close(self._read_end)
+            load_data.finish()
+        except self._driver.Error as error:
+            self._refusal = _read_refusal(error)
+            refused: dict[int, Refusal] = {}
+        else:
+            if not self._has_refused(len(rows)):
+                return None
+            refused = self._read_warnings()
+        self._cursor.execute(ROLL_BACK)
+        return refused
+
+    def _read_warnings(self) -> dict[int, Refusal]:
+        """Return the bad rows whose numbers LOAD DATA reports, by their index.
+
+        MariaDB does not count rows that a CHECK constraint refuses, so that the numbers
+        of later rows are wrong: then none is returned.
+        """
+        self._cursor.execute("SHOW WARNINGS")
+        refused: dict[int, Refusal] = {}
+        is_numbered = True
+        for _, code, message in self._cursor.fetchall():
+            self._refusal = Refusal(message, _name_code(code))
+            if row := re.search(r"^Row (\d+) | at row (\d+)$", message):
+                reason = message[: row.start()] or message
+                refusal = self._refusal._replace(reason=reason)
+                refused.setdefault(int(row[1] or row[2]) - 1, refusal)
+            else:
+                is_numbered &= code in SKIPPED_ROW
+        return refused if is_numbered else {}
+
+    def _try_insert(self, rows: Sequence[bytes]) -> Refusal | None:
+        """Insert rows by one statement: it is atomic, unless it is the user's own."""
+        if self._is_bulk and len(rows) >= WORTH_LOAD_DATA:
+            return None if self._load(rows) is None else self._refusal
+        if self._is_own_statement:
+            self._cursor.execute(SAVEPOINT)
+        try:
+            self._cursor.executemany(self._insert, [parse_row(row) for row in rows])
+        except self._driver.Error as error:
+            refusal = _read_refusal(error)
+            if self._is_own_statement:
+                self._cursor.execute(ROLL_BACK)
+            return refusal
+        return None
+
+
+def _read_refusal(error: Any) -> Refusal:
+    """Return why rows were refused.
+
+    Raises:
+        Error: the error is not due to values.
+    """
+    if _error_code(error) not in VALUE_ERRORS:
+        raise error
+    return Refusal(str(error.args[-1]), _name_condition(error))
+
+
+def _name_condition(error: Any) -> str:
+    code = _error_code(error)
+    return _name_code(code) if code > 0 else type(error).__name__
+
+
+@cache
+def _names() -> dict[int, str]:
+    errors = import_module("pymysql.constants.ER")
+    return {code: name for name, code in vars(errors).items() if isinstance(code, int)}
+
+
+def _name_code(code: int) -> str:
+    return f"{_names().get(code, 'error')} ({code})"
 
 
 def _error_code(error: BaseException) -> int:

@@ -106,8 +106,13 @@ def _packages(work: Path, stop: threading.Event) -> list[Path]:
     try:
         return apt.download()
     except DownloadError:  # the system's package lists are missing or too old
-        apt.update()
+        if stop.is_set():
+            raise
+    problem = apt.update()
+    try:
         return apt.download()
+    except DownloadError as error:
+        raise DownloadError(problem or str(error)) from error
 
 
 class _Apt:
@@ -129,14 +134,20 @@ class _Apt:
         (work / "cache" / "archives" / "partial").mkdir(parents=True)
         (work / "packages").mkdir()
 
-    def update(self) -> None:
-        """Download package lists of our own, and use them from now on."""
+    def update(self) -> str:
+        """Download package lists of our own and use them; return what went wrong.
+
+        A third party's list may be unreachable, while the packages come from Debian or
+        Ubuntu. So a problem matters only if the packages cannot be downloaded.
+        """
         lists = self._work / "lists"
         (lists / "partial").mkdir(parents=True)
         self._options += [f"-oDir::State::Lists={lists}", *NO_OTHER_LISTS]
-        # a third party's list may be unreachable: the packages are Debian's or Ubuntu's
-        with contextlib.suppress(DownloadError):
-            self._run("update")
+        try:
+            self._run("update", "--error-on=any")
+        except DownloadError as error:
+            return str(error)
+        return ""
 
     def download(self) -> list[Path]:
         """Download the server, its client programs and the libraries they lack."""

@@ -1,18 +1,34 @@
 """PostgreSQL, with psycopg: connections, SQL and errors."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from datetime import datetime
+from functools import partial
 from importlib import import_module
 from typing import Any, Self
 
-from lib.database import Database, RetryReason, fill_in, quote_name
+from lib.database import Database, delete_in_pieces, escape, fill_in, quote_name
+from lib.database_errors import RetryReason
 from lib.events import S3Object
-from lib.loads import RefusedRows
-from lib.rows import NULL, Chunk, Reject, parse_row
+from lib.insert_block import InsertBlock
+from lib.loads import Claim, OtherVersion
+from lib.rejects import Refusal, Reject, insert_acceptable
+from lib.rows import NULL, Chunk, parse_row
 
-SESSION = "-c lock_timeout=5000 -c statement_timeout=60000"
+# Statements set this at the start of each transaction: start-up options are refused by
+# RDS Proxy and PgBouncer, and PgBouncer's transactions may change their session.
+BEGIN = """
+BEGIN ISOLATION LEVEL READ COMMITTED;
+SET LOCAL client_encoding = 'UTF8';
+SET LOCAL standard_conforming_strings = on;
+SET LOCAL synchronous_commit = on;
+SET LOCAL TimeZone = 'UTC';
+SET LOCAL DateStyle = 'ISO, MDY';
+SET LOCAL IntervalStyle = 'postgres';
+SET LOCAL lock_timeout = '5s';
+SET LOCAL statement_timeout = '{timeout}s'
+"""
 # By the first characters of SQLSTATE, see
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 RETRY_REASONS = {
@@ -22,29 +38,57 @@ RETRY_REASONS = {
     "40": RetryReason.DEADLOCK,
     "55P03": RetryReason.LOCK_TIMEOUT,
 }
-# Errors that are due to values: of data, of integrity, raised by a trigger.
-VALUE_ERRORS = ("22", "23", "P0001")
+QUERY_CANCELED = "57014"
+# Errors that are due to values: of data, of integrity, of a view's check, raised by a
+# trigger.
+VALUE_ERRORS = ("22", "23", "44", "P0001")
+# Errors whose messages name parts of the schema or of the server, and no values.
+NAMING_ERRORS = ("08", "25", "28", "3D", "3F", "42", "53", "55", "57")
 
 CLAIM = """
 INSERT INTO loads (object_id, target, bucket, object_key, version, function)
-VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING RETURNING number
+SELECT %s, nspname || '.' || relname, %s, %s, %s, %s
+FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+WHERE pg_class.oid = %s::regclass
+ON CONFLICT DO NOTHING RETURNING number
+"""
+FIND = """
+SELECT number FROM loads
+JOIN pg_class ON pg_class.oid = %s::regclass
+JOIN pg_namespace ON pg_namespace.oid = relnamespace
+WHERE object_id = %s AND target = nspname || '.' || relname
 """
 DESCRIBE = "UPDATE loads SET bytes = %s, modified_at = %s WHERE number = %s"
-LOCK_OBJECT = """
+LOCK = """
 SELECT pg_advisory_xact_lock(
     hashtextextended(concat_ws('/', target, bucket, object_key), 0)
 )
 FROM loads WHERE number = %s
 """
 OTHER_VERSIONS = """
-SELECT other.number, other.modified_at > this.modified_at FROM loads AS this
-JOIN loads AS other USING (target, bucket, object_key)
+SELECT other.number, CASE
+    WHEN other.modified_at > this.modified_at THEN 1
+    WHEN other.modified_at = this.modified_at THEN 0
+    ELSE -1
+END
+FROM loads AS this JOIN loads AS other USING (target, bucket, object_key)
 WHERE this.number = %s AND other.number <> this.number
 """
-REJECT = """
-INSERT INTO rejects (number, line, content, reason) VALUES (%s, %s, %s, %s)
+DELETE = """
+DELETE FROM {table} WHERE {column} = ANY(%s) AND ctid = ANY(ARRAY(
+    SELECT ctid FROM {table} WHERE {column} = ANY(%s) LIMIT %s
+))
 """
+DELETE_REJECTS = "DELETE FROM rejects WHERE number = %s"
+REJECT = "COPY rejects (number, line, content, reason) FROM STDIN"
 SAVEPOINT = "SAVEPOINT batch"
+NEXT_SAVEPOINT = f"RELEASE SAVEPOINT batch; {SAVEPOINT}"
+ROLL_BACK = "ROLLBACK TO SAVEPOINT batch"
+# Rows to send to COPY again after a bad one, and to a block.
+PIECE = 4000
+SLICE = 1000  # a bad row takes a block longer among more of them
+# Bad rows are few if a COPY inserts this many before it meets one.
+SPARSE = 100
 RECORD = """
 UPDATE loads SET loaded = %s, rejected = %s, loaded_at = CURRENT_TIMESTAMP
 WHERE number = %s
@@ -53,6 +97,8 @@ WHERE number = %s
 
 class Rds(Database):
     """Client of PostgreSQL."""
+
+    read_only_query = "SELECT current_setting('transaction_read_only') = 'on'"
 
     def _import_driver(self) -> Any:
         return import_module("psycopg")
@@ -68,14 +114,18 @@ class Rds(Database):
             dbname=var.db_name,
             user=user,
             password=password,
-            options=SESSION,
             connect_timeout=10,
+            keepalives_idle=30,
+            keepalives_interval=10,
+            keepalives_count=3,
             tcp_user_timeout=30_000,
+            autocommit=True,  # `BEGIN` is ours
+            prepare_threshold=None,  # a prepared statement belongs to a session
             **tls,
         )
 
-    def _ping(self) -> None:
-        self._connection.execute("SELECT 1")
+    def _start_transaction(self) -> None:
+        self._connection.execute(BEGIN.format(timeout=self._var.db_statement_timeout))
 
     def _open_store(
         self, cursor: Any, table: str, columns: Sequence[str]
@@ -85,14 +135,26 @@ class Rds(Database):
     def _classify(self, error: Any) -> RetryReason | None:
         if self._connection is None or self._connection.closed:
             return RetryReason.CONNECTION_LOST
-        state = str(error.sqlstate or "")
         for start, reason in RETRY_REASONS.items():
-            if state.startswith(start):
+            if self._code(error).startswith(start):
                 return reason
         return None
 
-    def _first_line(self, error: BaseException) -> str:
-        return (str(error).splitlines() or [type(error).__name__])[0]
+    def _is_slow(self, error: Any) -> bool:
+        return self._code(error) == QUERY_CANCELED
+
+    def _code(self, error: Any) -> str:
+        return str(error.sqlstate or "")
+
+    def _describe(self, error: Any) -> str:
+        state = self._code(error)
+        first_line = (str(error).splitlines() or [""])[0]
+        if not state:  # it is the driver's own
+            is_of_connection = isinstance(error, self.driver.OperationalError)
+            return first_line if is_of_connection else type(error).__name__
+        if state.startswith(NAMING_ERRORS) and not error.diag.context:
+            return f"{type(error).__name__} ({state}): {first_line}"
+        return _name_condition(self.driver, state, _find_place(error.diag))
 
 
 class PostgresStore:
@@ -108,20 +170,23 @@ class PostgresStore:
     ) -> None:
         self._cursor = cursor
         self._driver = driver
-        self._table = table
+        self._table = _quote(table)
         self._load_column = var.load_column
+        self._timeout = var.db_statement_timeout
         names = [*columns, self._load_column] if self._load_column else columns
         self._insert = ""
         if var.insert_statement:
             self._insert = fill_in(var.insert_statement, table, names, _quote)
-        quoted_names = ", ".join(map(_quote, names))
-        self._copy = f"COPY {_quote(table)} ({quoted_names}) FROM STDIN"
+        self._block = InsertBlock(cursor, self._table, [_quote(name) for name in names])
+        self._copy = f"COPY {self._table} ({', '.join(map(_quote, names))}) FROM STDIN"
         self._accepts_csv = not self._load_column and not self._insert
         self._begin_batch = SAVEPOINT
         self._has_batch = False
         self._open_copy = ExitStack()
         self._copy_stream: Any = None
         self._rows: list[list[str | None]] = []
+        self._refusal = Refusal("", "")
+        self._bad_row = -1
 
     def __enter__(self) -> Self:
         return self
@@ -130,55 +195,51 @@ class PostgresStore:
         with suppress(self._driver.Error):  # ending an unfinished COPY is an error
             self._open_copy.__exit__(*exception)
 
-    def claim(self, s3_object: S3Object, function: str) -> int | None:
+    def claim(self, s3_object: S3Object, function: str) -> Claim:
         """See `lib.loads.Store`."""
         version = s3_object.version or s3_object.etag
-        name = (s3_object.id, self._table, s3_object.bucket, s3_object.key)
-        self._cursor.execute(CLAIM, (*name, version, function))
-        row = self._cursor.fetchone()
-        return row[0] if row else None
+        name = (s3_object.id, s3_object.bucket, s3_object.key, version)
+        self._cursor.execute(CLAIM, (*name, function, self._table))
+        if row := self._cursor.fetchone():
+            return Claim(row[0], is_new=True)
+        self._cursor.execute(FIND, (self._table, s3_object.id))
+        return Claim(self._cursor.fetchone()[0], is_new=False)
+
+    def lock(self, number: int) -> None:
+        """See `lib.loads.Store`."""
+        self._cursor.execute(LOCK, (number,))
 
     def describe(self, number: int, size: int, modified: datetime) -> None:
         """See `lib.loads.Store`."""
         self._cursor.execute(DESCRIBE, (size, modified, number))
 
-    def supersede(self, number: int) -> bool:
+    def other_versions(self, number: int) -> list[OtherVersion]:
         """See `lib.loads.Store`."""
-        self._cursor.execute(LOCK_OBJECT, (number,))
         self._cursor.execute(OTHER_VERSIONS, (number,))
-        others = self._cursor.fetchall()
-        if any(is_newer for _, is_newer in others):
-            return False
-        table, column = _quote(self._table), _quote(self._load_column)
-        numbers = [other for other, _ in others]
-        self._cursor.execute(
-            f"DELETE FROM {table} WHERE {column} = ANY(%s)",  # noqa: S608 - quoted
-            (numbers,),
-        )
-        return True
+        return [OtherVersion(*row) for row in self._cursor.fetchall()]
+
+    def delete_rows(self, numbers: list[int], check: Callable[[], None]) -> None:
+        """See `lib.loads.Store`."""
+        if numbers:
+            delete = partial(self._delete_piece, numbers)
+            delete_in_pieces(delete, self._timeout, check)
+
+    def delete_rejects(self, number: int) -> None:
+        """See `lib.loads.Store`."""
+        self._cursor.execute(DELETE_REJECTS, (number,))
 
     def send(self, number: int, chunk: Chunk) -> None:
         """See `lib.loads.Store`."""
-        if not self._has_batch:
-            self._cursor.execute(self._begin_batch)
-            # later batches release the savepoint of the one before in one round trip
-            self._begin_batch = f"RELEASE SAVEPOINT batch; {SAVEPOINT}"
-            self._has_batch = True
+        self._begin()
         if chunk.csv and self._accepts_csv:
             self._write(f"{self._copy} (FORMAT csv, NULL '{NULL}')", chunk.csv)
-            return
-        text = chunk.text
-        if self._load_column:
-            text = text.replace(b"\n", b"\t%d\n" % number)
-        if self._insert:
-            self._rows += map(parse_row, text.splitlines(keepends=True))
         else:
-            self._write(self._copy, text)
+            self._send_text(self._add_number(number, chunk.text))
 
-    def flush(self) -> RefusedRows | None:
+    def flush(self) -> bool:
         """See `lib.loads.Store`."""
         if not self._has_batch:
-            return None
+            return True
         self._has_batch = False
         self._copy_stream = None
         rows, self._rows = self._rows, []
@@ -187,19 +248,50 @@ class PostgresStore:
             if rows:
                 self._cursor.executemany(self._insert, rows)
         except self._driver.Error as error:
-            if not str(error.sqlstate or "").startswith(VALUE_ERRORS):
-                raise
-            self._cursor.execute("ROLLBACK TO SAVEPOINT batch")
-            return _refused_rows(error)
-        return None
+            self._refusal = self._roll_back_batch(error)
+            return False
+        return True
+
+    def insert_acceptable(
+        self, number: int, chunk: Chunk, limit: int, check: Callable[[], None]
+    ) -> dict[int, Refusal]:
+        """See `lib.loads.Store`."""
+        text = self._add_number(number, chunk.text)
+        rows = text.splitlines(keepends=True)
+        if self._insert:
+            return insert_acceptable(self._try_insert, rows, limit, check)
+        return self._copy_acceptable(rows, limit, check)
 
     def reject(self, number: int, rejects: list[Reject]) -> None:
         """See `lib.loads.Store`."""
-        self._cursor.executemany(REJECT, [(number, *reject) for reject in rejects])
+        with self._cursor.copy(REJECT) as copy:
+            for reject in rejects:
+                copy.write_row((number, reject.line, reject.text, reject.reason))
 
     def record(self, number: int, loaded: int, rejected: int) -> None:
         """See `lib.loads.Store`."""
         self._cursor.execute(RECORD, (loaded, rejected, number))
+
+    def _delete_piece(self, numbers: list[int], size: int) -> int:
+        table, column = self._table, _quote(self._load_column)
+        statement = DELETE.format(table=escape(table), column=escape(column))
+        self._cursor.execute(statement, (numbers, numbers, size))
+        return int(self._cursor.rowcount)
+
+    def _add_number(self, number: int, text: bytes) -> bytes:
+        return text.replace(b"\n", b"\t%d\n" % number) if self._load_column else text
+
+    def _begin(self) -> None:
+        if not self._has_batch:
+            self._cursor.execute(self._begin_batch)
+            self._begin_batch = NEXT_SAVEPOINT
+            self._has_batch = True
+
+    def _send_text(self, text: bytes) -> None:
+        if self._insert:
+            self._rows += map(parse_row, text.splitlines(keepends=True))
+        else:
+            self._write(self._copy, text)
 
     def _write(self, statement: str, text: bytes) -> None:
         if not self._copy_stream:
@@ -207,13 +299,95 @@ class PostgresStore:
             self._copy_stream = self._open_copy.enter_context(copy)
         self._copy_stream.write(text)
 
+    def _try_insert(self, rows: Sequence[bytes]) -> Refusal | None:
+        self._begin()
+        self._send_text(b"".join(rows))
+        return None if self.flush() else self._refusal
 
-def _refused_rows(error: Any) -> RefusedRows:
-    """PostgreSQL stops at the first bad row, and COPY reports its line."""
-    reason = str(error.diag.message_primary)
-    line = re.search(r"COPY .*, line (\d+)", error.diag.context or "")
-    reasons = {int(line[1]) - 1: reason} if line else {}
-    return RefusedRows(reasons, is_complete=False, reason=reason)
+    def _copy_acceptable(
+        self, rows: Sequence[bytes], limit: int, check: Callable[[], None]
+    ) -> dict[int, Refusal]:
+        """Insert acceptable rows by COPY, and by blocks where many rows are bad.
+
+        COPY reports the first bad row. It may find a bad value before a row ahead of it
+        that is bad for another reason.
+        """
+        refused: dict[int, Refusal] = {}
+        first, ends = 0, [len(rows)]
+        while first < len(rows) and len(refused) <= limit:
+            check()
+            end = min(ends[-1], first + PIECE)
+            bad = self._copy_piece(rows[first:end])
+            if bad is None:
+                first = end
+            elif bad >= SPARSE:
+                refused[first + bad] = self._refusal
+                ends.append(first + bad)
+            else:
+                end = min(ends[-1], first + SLICE)
+                found = self._insert_slice(rows[first:end], limit - len(refused), check)
+                refused |= {first + index: found[index] for index in found}
+                first = end
+            while first == ends[-1] and len(ends) > 1:
+                first = ends.pop() + 1
+        return refused
+
+    def _copy_piece(self, rows: Sequence[bytes]) -> int | None:
+        """Insert rows (None), or return the index of the first bad one, or -1."""
+        refusal = self._try_insert(rows) if rows else None
+        return None if refusal is None else self._bad_row
+
+    def _insert_slice(
+        self, rows: Sequence[bytes], limit: int, check: Callable[[], None]
+    ) -> dict[int, Refusal]:
+        self._cursor.execute(NEXT_SAVEPOINT)
+        try:
+            refused = self._block.insert(rows, limit)
+        except self._driver.Error as error:  # a domain may refuse any variable
+            self._roll_back_batch(error)
+            return insert_acceptable(self._try_insert, rows, limit, check)
+        return {
+            index: Refusal(message, _name_condition(self._driver, state, place))
+            for index, state, message, place in refused
+        }
+
+    def _roll_back_batch(self, error: Any) -> Refusal:
+        """Roll back a batch that was refused, and return why.
+
+        Raises:
+            Error: the error is not due to values.
+        """
+        state = str(error.sqlstate or "")
+        if not state.startswith(VALUE_ERRORS):
+            raise error
+        self._cursor.execute(ROLL_BACK)
+        line = re.search(r"^COPY [^\n]+?, line (\d+)", error.diag.context or "", re.M)
+        self._bad_row = int(line[1]) - 1 if line else -1
+        condition = _name_condition(self._driver, state, _find_place(error.diag))
+        return Refusal(str(error.diag.message_primary), condition)
+
+
+def _name_condition(driver: Any, state: str, place: str) -> str:
+    """Return the name of an error, its SQLSTATE, and where it happened."""
+    try:
+        name = driver.errors.lookup(state).__name__
+    except KeyError:
+        name = "error"
+    return f"{name} ({state}){place and f' at {place}'}"
+
+
+def _find_place(diag: Any) -> str:
+    """Return the constraint, column or table of an error, unless a trigger raised it.
+
+    A trigger may put values there.
+    """
+    context = diag.context or ""
+    if "function" in context:
+        return ""
+    if diag.constraint_name or diag.column_name:
+        return str(diag.constraint_name or diag.column_name)
+    column = re.match(r'COPY [^"]+?, line \d+, column (\w+)', context)
+    return column[1] if column else str(diag.table_name or "")
 
 
 def _quote(name: str) -> str:

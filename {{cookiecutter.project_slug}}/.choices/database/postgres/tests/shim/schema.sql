@@ -13,7 +13,7 @@ CREATE TABLE clicks (
 CREATE TABLE loads (
     number BIGINT GENERATED ALWAYS AS IDENTITY UNIQUE,
     object_id CHAR(64) NOT NULL,
-    target VARCHAR(128) NOT NULL,
+    target VARCHAR(129) NOT NULL,
     bucket VARCHAR(63) NOT NULL,
     object_key VARCHAR(1024) NOT NULL,
     version VARCHAR(1024) NOT NULL,

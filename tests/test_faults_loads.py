@@ -1,0 +1,435 @@
+"""Faults of loads: refused rows, sessions, versions, slow and read-only databases."""
+
+import json
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from baking import Project
+from pgbouncer import pgbouncer
+from shim_helpers import (
+    OwnDatabase,
+    clicks,
+    client,
+    count_clicks,
+    count_loaded,
+    count_messages,
+    drain,
+    drop,
+    fault,
+    fetch_clicks,
+    fetch_rejects,
+    is_postgres,
+    put_file,
+    send_messages,
+    start_worker,
+    take_dead_letters,
+)
+
+LOADED = '"outcome": "loaded"'
+REPLACE = "--on_new_version=replace --load_column=load_number"
+SECRET = "john.doe@example.com"
+
+
+@contextmanager
+def created(project: Project, *statements: str) -> Iterator[None]:
+    """Create the table `odd`, then run more statements; drop the table at the end.
+
+    `{time}` is the type of clicked_at, `{function}` precedes a trigger's body.
+    """
+    time = "TIMESTAMP" if is_postgres(project) else "DATETIME"
+    columns = (
+        "click_id BIGINT NOT NULL, visitor VARCHAR(64) NOT NULL, "
+        f"page VARCHAR(2048) NOT NULL, referrer VARCHAR(2048), clicked_at {time} "
+        "NOT NULL, load_number BIGINT"
+    )
+    project.query(f"CREATE TABLE odd ({columns})")
+    try:
+        for statement in statements:
+            project.query(statement)
+        yield
+    finally:
+        project.query("DROP TABLE odd")
+        if is_postgres(project):
+            project.query("DROP FUNCTION IF EXISTS act()")
+
+
+def on_each_row(project: Project, event: str, action: str) -> list[str]:
+    """Return statements that make `odd` run a statement for each row.
+
+    Args:
+        project: whose shim runs.
+        event: when, such as `BEFORE DELETE`.
+        action: the statement.
+    """
+    trigger = f"CREATE TRIGGER act {event} ON odd FOR EACH ROW"
+    if not is_postgres(project):
+        return [f"{trigger} {action}"]
+    row = "OLD" if "DELETE" in event else "NEW"
+    return [
+        f"CREATE FUNCTION act() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$ BEGIN {action}; RETURN {row}; END $$",
+        f"{trigger} EXECUTE FUNCTION act()",
+    ]
+
+
+def pause(project: Project, seconds: float) -> str:
+    """Return a statement that waits."""
+    if is_postgres(project):
+        return f"PERFORM pg_sleep({seconds})"
+    return f"DO SLEEP({seconds})"
+
+
+def count_odd(project: Project, what: str = "*") -> int:
+    """Return the number of rows in the table `odd`."""
+    return int(project.query(f"SELECT count({what}) FROM odd")[0][0])
+
+
+@fault(
+    "a message with four objects, one of which is missing",
+    "the other three are loaded once; the message fails, naming the one",
+)
+def test_missing_object_leaves_others_alone(shimmed: Project) -> None:
+    events = []
+    for number, name in enumerate(("a.csv", "missing.csv", "b.csv", "c.csv")):
+        events.append(
+            json.loads(put_file(shimmed, name, clicks(10, 200_000 + 100 * number)))
+        )
+    client(shimmed, "s3").delete_object(Bucket="raw", Key=events[1]["key"])
+    records = [
+        {"s3": {"bucket": {"name": "raw"}, "object": {"key": event["key"]}}}
+        for event in events
+    ]
+    send_messages(shimmed, json.dumps({"Records": records}))
+    output = drain(shimmed, "--retry_delay=0")
+    assert output.count('"outcome": "failed"') == 3
+    assert output.count("s3://raw/by-hand/missing.csv") >= 3
+    assert count_clicks(shimmed, 200_000, 1000) == 30
+    assert len(take_dead_letters(shimmed)) == 1
+
+
+@fault(
+    "a new version that replaces more rows than can be deleted in a statement's time",
+    "they are deleted in pieces, in one transaction",
+)
+def test_slow_delete_is_done_in_pieces(shimmed: Project) -> None:
+    words = f"{REPLACE} --table=odd --db_statement_timeout=4"
+    with created(shimmed, *on_each_row(shimmed, "BEFORE DELETE", pause(shimmed, 1e-3))):
+        drop(shimmed, "pieces.csv", clicks(6000))
+        drain(shimmed, words)
+        drop(shimmed, "pieces.csv", clicks(10))
+        output = drain(shimmed, words)
+        assert LOADED in output, output
+        assert count_odd(shimmed) == 10
+
+
+@fault(
+    "a statement that takes too long",
+    "its message fails; the worker does not wait for the database",
+)
+def test_slow_statement_is_no_outage(shimmed: Project) -> None:
+    words = "--table=odd --db_statement_timeout=1 --retry_delay=0"
+    with created(shimmed, *on_each_row(shimmed, "BEFORE INSERT", pause(shimmed, 3))):
+        drop(shimmed, "slow.csv", clicks(3))
+        output = drain(shimmed, words)
+        assert output.count('"error": "SlowStatementError"') == 3
+        assert "waiting: " not in output
+        assert len(take_dead_letters(shimmed)) == 1
+
+
+@fault(
+    "20,000 rows with 9,000 duplicate keys",
+    "the first row of each key is loaded; the others are rejects",
+)
+def test_many_duplicate_keys_are_rejected(shimmed: Project) -> None:
+    lines = clicks(20_000, first=1).splitlines()
+    for number in range(20_000):
+        if number % 20 in range(1, 10):
+            lines[number] = lines[number - number % 20]
+    with created(shimmed, "ALTER TABLE odd ADD PRIMARY KEY (click_id)"):
+        key = drop(shimmed, "duplicates.csv", "\n".join(lines))
+        output = drain(shimmed, "--table=odd")
+        assert '"loaded": 11000, "rejected": 9000' in output
+        assert count_odd(shimmed) == 11_000
+    rejected = [line for line, _ in fetch_rejects(shimmed, key)]
+    assert rejected == [
+        number + 1 for number in range(20_000) if number % 20 in range(1, 10)
+    ]
+
+
+@fault(
+    "rows that break constraints, among rows with bad values",
+    "exactly these are rejects",
+)
+def test_refused_rows_are_found_exactly(shimmed: Project) -> None:
+    chance, lines, bad = random.Random(3), clicks(12_000).splitlines(), []
+    for number in range(12_000):
+        if chance.random() < (0.002 if number < 8000 else 0.4):
+            bad.append(number + 1)
+            old = ("visitor-", "/page/", f"{number + 1},")[number % 3]
+            new = ("x" * 65, "/forbidden/", "one,")[number % 3]
+            lines[number] = lines[number].replace(old, new, 1)
+    check = "ALTER TABLE odd ADD CHECK (page NOT LIKE '/forbidden/%')"
+    with created(shimmed, check):
+        key = drop(shimmed, "exactly.csv", "\n".join(lines))
+        drain(shimmed, "--table=odd")
+        assert count_odd(shimmed) == 12_000 - len(bad)
+    assert [line for line, _ in fetch_rejects(shimmed, key)] == bad
+
+
+@fault(
+    "a file whose lines are all bad",
+    "the log says how many lines are bad for which reasons, and which are the first",
+)
+def test_failed_file_says_why(shimmed: Project) -> None:
+    lines = clicks(1000).splitlines()
+    lines = ["oops", *(f"x{line}" for line in lines[:998]), lines[999]]
+    drop(shimmed, "why.csv", "\n".join(lines))
+    output = drain(shimmed, "--retry_delay=0")
+    condition = (
+        "InvalidTextRepresentation (22P02) at click_id"
+        if is_postgres(shimmed)
+        else "TRUNCATED_WRONG_VALUE_FOR_FIELD (1366)"
+    )
+    assert "of 1000 lines are bad" in output
+    assert f" x {condition}; 1 x fields: 1 instead of 5; the first are line 1" in output
+    assert f"line 2: {condition}; line 3: {condition}" in output
+    assert len(take_dead_letters(shimmed)) == 1
+
+
+@fault(
+    "rows, constraints and triggers whose errors show values",
+    "no value is in any log, not even at `--log_level=DEBUG`",
+)
+def test_no_log_shows_values(shimmed: Project) -> None:
+    raising = (
+        "RAISE EXCEPTION 'refused: %', NEW.visitor"
+        if is_postgres(shimmed)
+        else "IF NEW.page = '/raise' THEN SET @m = NEW.visitor; "
+        "SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = @m; END IF"
+    )
+    if is_postgres(shimmed):
+        raising = f"IF NEW.page = '/raise' THEN {raising}; END IF"
+    bad = [
+        f"{SECRET},{SECRET},/,,2026-01-05 08:00:00",
+        f"1,{SECRET}{'x' * 64},/,,2026-01-05 08:00:00",
+        f"2,{SECRET},/,,{SECRET}",
+        f"3,{SECRET},/raise,,2026-01-05 08:00:00",
+        f"4,{SECRET},/forbidden,,2026-01-05 08:00:00",
+        f"5,{SECRET},/,\\N,2026-01-05 08:00:00",
+        f"6,{SECRET},/,,2026-01-05 08:00:00",
+        f"7,\\N,{SECRET},,2026-01-05 08:00:00",
+        f"{SECRET}",
+        f'8,"{SECRET}',
+    ]
+    statements = [
+        "ALTER TABLE odd ADD PRIMARY KEY (visitor)",
+        "ALTER TABLE odd ADD CHECK (page <> '/forbidden')",
+        *on_each_row(shimmed, "BEFORE INSERT", raising),
+    ]
+    insert = "INSERT INTO {table} ({columns}) VALUES ({values})"
+    outputs = []
+    with created(shimmed, *statements):
+        for number, line in enumerate(bad):
+            first = f"9,{SECRET},/,,2026-01-05 08:00:00"  # a duplicate of number 6
+            for how in ("", f"--insert_statement='{insert}'", "--insert_statement=bad"):
+                drop(shimmed, f"secret-{number}.csv", f"{first}\n{line}\n")
+                words = f"--table=odd --max_reject_share=0.1 --log_level=DEBUG {how}"
+                outputs.append(drain(shimmed, f"{words} --retry_delay=0"))
+    assert [output for output in outputs if SECRET in output] == []
+    assert all('"outcome": "failed"' in output for output in outputs[3:])
+    assert len(take_dead_letters(shimmed)) >= len(outputs) - 3
+
+
+HOSTILE = {
+    "postgres": (
+        "--default_transaction_isolation=repeatable read",
+        "--synchronous_commit=off",
+        "--DateStyle=SQL, DMY",
+        "--TimeZone=Asia/Tokyo",
+        "--IntervalStyle=iso_8601",
+    ),
+    "mysql": (
+        "--transaction_isolation=REPEATABLE-READ",
+        "--sql_mode=NO_BACKSLASH_ESCAPES",
+        "--explicit_defaults_for_timestamp=0",
+        "--default_time_zone=+09:00",
+    ),
+}
+SEEN = {
+    "postgres": "concat_ws(' ', current_setting('transaction_isolation'), "
+    "current_setting('synchronous_commit'), current_setting('DateStyle'), "
+    "current_setting('TimeZone'), current_setting('client_encoding'))",
+    "mysql": "CONCAT_WS(' ', @@session.tx_isolation, @@session.time_zone, "
+    "@@session.explicit_defaults_for_timestamp + 0)",
+}
+WANTED = {
+    "postgres": "read committed on ISO, MDY UTC UTF8",
+    "mysql": "READ-COMMITTED +00:00 1",
+}
+
+
+@fault(
+    "a server whose defaults for isolation, commits, encodings, dates, time zones and "
+    "SQL modes are others, and PGCLIENTENCODING=LATIN1",
+    "the session sets its own",
+)
+def test_server_defaults_change_nothing(shimmed: Project, tmp_path: Path) -> None:
+    database = shimmed.database
+    with OwnDatabase(shimmed, tmp_path) as own:
+        own.stop()
+        own.restart(*HOSTILE[database])
+        assign = "NEW.page :=" if is_postgres(own) else "SET NEW.page ="
+        note = f"{assign} {SEEN[database]}"
+        rows = (
+            "1,zoë,/,\\N,2026-01-05 08:00:00\n"
+            "2,anna,/,,2026-01-05 08:00:00\n"
+            "3,zero,/,,0000-00-00 00:00:00\n"
+        )
+        key = drop(own, "hostile.csv", rows)
+        with created(own, *on_each_row(own, "BEFORE INSERT", note)):
+            words = ("--drain", "--table=odd")
+            with start_worker(own, *words, PGCLIENTENCODING="LATIN1") as worker:
+                worker.wait_until(lambda: worker.process.poll() is not None)
+            found = own.query(
+                "SELECT visitor, referrer IS NULL, page FROM odd ORDER BY click_id"
+            )
+        assert [row[:2] for row in found] == [["zoë", 1], ["anna", 0]], worker.output
+        assert found[0][2] == WANTED[database]
+        assert [line for line, _ in fetch_rejects(own, key)] == [3]
+
+
+@fault(
+    "versions of an object that four workers load at once, with REPEATABLE READ as the "
+    "server's default",
+    "the rows of the latest version are left",
+)
+def test_concurrent_versions_leave_the_latest(shimmed: Project, tmp_path: Path) -> None:
+    with OwnDatabase(shimmed, tmp_path) as own:
+        own.stop()
+        own.restart(*HOSTILE[shimmed.database])
+        events = put_versions(shimmed, keys=8, versions=5)
+        send_messages(shimmed, *events)
+        words = ("--drain", "--workers=4", "--retry_delay=0", *REPLACE.split())
+        with start_worker(own, *words) as worker:
+            worker.wait_until(lambda: worker.process.poll() is not None)
+        assert worker.process.returncode == 0
+        assert remaining(own) == [[key, 5] for key in range(8)], worker.output
+    assert take_dead_letters(shimmed) == []
+
+
+def put_versions(project: Project, keys: int, versions: int) -> list[str]:
+    """Put versions of objects within a second or so; return their events, shuffled.
+
+    The visitor of each row is the number of its key, the page that of its version.
+    """
+    events = []
+    for key in range(keys):
+        name = f"by-hand/version-{key}-{random.random()}.csv"
+        for version in range(1, versions + 1):
+            body = f"1,{key},{version},,2026-01-05 08:00:00\n"
+            answer = client(project, "s3").put_object(
+                Bucket="raw", Key=name, Body=body.encode()
+            )
+            event = {"bucket": "raw", "key": name, "version": answer["VersionId"]}
+            events.append(json.dumps(event))
+    random.Random(5).shuffle(events)
+    return events
+
+
+def remaining(project: Project) -> list[list[int]]:
+    """Return key and version of all clicks."""
+    found = project.query("SELECT visitor, page FROM clicks WHERE click_id = 1")
+    return sorted([int(key), int(version)] for key, version in found)
+
+
+@fault(
+    "versions within a second, whose messages arrive in any order, with "
+    "`on_new_version: replace`",
+    "the rows of the latest version are left",
+)
+def test_versions_of_one_second_leave_the_latest(shimmed: Project) -> None:
+    shimmed.query("DELETE FROM clicks WHERE click_id = 1")
+    send_messages(shimmed, *put_versions(shimmed, keys=20, versions=4))
+    drain(shimmed, REPLACE)
+    assert remaining(shimmed) == [[key, 4] for key in range(20)]
+
+
+@fault(
+    "an object of a bucket without versions that changes from A to B and back to A, "
+    "with `on_new_version: replace`",
+    "the rows of A are left",
+)
+def test_object_that_changes_back_is_loaded_again(shimmed: Project) -> None:
+    s3 = client(shimmed, "s3")
+    where = {"LocationConstraint": s3.meta.region_name}
+    s3.create_bucket(Bucket="unversioned", CreateBucketConfiguration=where)
+    for first in (210_000, 210_100, 210_000):
+        s3.put_object(
+            Bucket="unversioned", Key="a.csv", Body=clicks(5, first=first).encode()
+        )
+        etag = s3.head_object(Bucket="unversioned", Key="a.csv")["ETag"].strip('"')
+        state = {"key": "a.csv", "version": "null", "etag": etag}
+        event = json.dumps({"bucket": "unversioned"} | state)
+        send_messages(shimmed, event, event)
+        drain(shimmed, REPLACE)
+    found = [row[0] for row in fetch_clicks(shimmed, 210_000, 1000)]
+    assert found == list(range(210_000, 210_005))
+
+
+@fault("one table under two names", "the ledger knows that it is the same")
+def test_table_has_one_name_in_the_ledger(shimmed: Project) -> None:
+    schema = "public" if is_postgres(shimmed) else "main"
+    event = put_file(shimmed, "spelling.csv", clicks(5, first=220_000))
+    for table in ("clicks", f"{schema}.clicks"):
+        send_messages(shimmed, event)
+        output = drain(shimmed, f"--table={table}")
+    assert '"outcome": "loaded before"' in output
+    assert count_clicks(shimmed, 220_000, 100) == 5
+
+
+@fault(
+    "a database that is read-only for a while",
+    "the worker waits; no message is lost or uses up its receives",
+)
+def test_worker_waits_for_read_only_database(shimmed: Project, tmp_path: Path) -> None:
+    name = "default_transaction_read_only" if is_postgres(shimmed) else "read_only"
+    with OwnDatabase(shimmed, tmp_path) as own:
+        own.stop()
+        own.restart(f"--{name}=1")
+        with start_worker(own) as worker:
+            key = drop(shimmed, "read-only.csv", clicks(10))
+            worker.wait_until(lambda: worker.output.count("it is read-only") >= 4)
+            own.stop()
+            own.restart(f"--{name}=0")
+            worker.wait_until(lambda: count_loaded(own, key) == 10)
+        assert "Traceback" not in worker.output
+    assert count_messages(shimmed) == [0, 0]
+    assert count_messages(shimmed, "worker-dead-letter") == [0, 0]
+
+
+@pytest.mark.fault(
+    "PgBouncer in transaction mode between the worker and PostgreSQL",
+    "the worker does everything as without it",
+)
+@pytest.mark.parametrize("shimmed", ["postgres"], indirect=True)
+def test_pgbouncer_is_a_database(shimmed: Project, tmp_path: Path) -> None:
+    with pgbouncer(shimmed, tmp_path) as port:
+        for number in range(6):
+            drop(
+                shimmed, f"pool-{number}.csv", clicks(20_000, 230_000 + 20_000 * number)
+            )
+        bad = clicks(3000, first=400_000).replace("visitor-4000", "x" * 65)
+        key = drop(shimmed, "pool-bad.csv", bad)
+        output = drain(shimmed, f"--db_port={port} --workers=3")
+        assert output.count(LOADED) == 7
+        assert count_clicks(shimmed, 230_000, 120_000) == 120_000
+        assert len(fetch_rejects(shimmed, key)) == 100
+        event = put_file(shimmed, "pool.csv", clicks(5, first=410_000))
+        send_messages(shimmed, event)
+        insert = "INSERT INTO {table} ({columns}) VALUES ({values})"
+        output = drain(shimmed, f"--db_port={port} --insert_statement='{insert}'")
+        assert '"loaded": 5' in output
