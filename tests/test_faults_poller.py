@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from functools import partial
 from string import ascii_lowercase
+from typing import Any
 
 import pytest
 
@@ -296,7 +297,7 @@ print(json.dumps(lambda_wrapper.handler({"Records": records}, context)))
 """
 
 
-def invoke(site: Site, queue: Queue, *messages: dict[str, str]) -> list[dict[str, str]]:
+def invoke(site: Site, queue: Queue, *messages: dict[str, str]) -> list[Any]:
     """Invoke the built Lambda, which has 60 s and needs 20 s a message.
 
     Returns:

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from threading import Event
@@ -67,7 +68,7 @@ def use_up_files() -> None:
             os.close(each)
 
 
-ENDS = {
+ENDS: dict[str, Callable[[], Any]] = {
     "done": lambda: None,
     "kill": kill,
     "fail": fail,

@@ -61,8 +61,13 @@ def _short_visibility(context: CustomContext, monkeypatch: pytest.MonkeyPatch) -
 
 
 def poll(context: CustomContext, handle: Handle, stop: threading.Event) -> bool:
-    """Poll the context's queue; return whether all started messages finished."""
-    return Poller(lambda: context, handle, stop).poll()
+    """Poll the context's queue for up to 10 s; return whether all messages finished."""
+    deadline = threading.Timer(10, stop.set)
+    deadline.start()
+    try:
+        return Poller(lambda: context, handle, stop).poll()
+    finally:
+        deadline.cancel()
 
 
 def eventually(condition: Callable[[], bool]) -> bool:
