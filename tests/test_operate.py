@@ -137,7 +137,11 @@ def test_redrive_without_sqs_task_moves_all(playing: Project) -> None:
         words = {"MessageBody": body, "MessageAttributes": attributes}
         sqs.send_message(QueueUrl=queue_url(playing, DEAD), **words)
     output = playing.make("redrive", "FUNC=worker").stdout
-    assert output == "moved 10 of 23\nmoved 20 of 23\nmoved 23 of 23\n"
+    assert output.splitlines() == [
+        "This emulator has no redrive: sending each message again, then deleting the "
+        "dead letter.",
+        *("moved 10 of 23", "moved 20 of 23", "moved 23 of 23"),
+    ]
     assert count_messages(playing, DEAD) == [0, 0]
     found: list[Any] = []
     words = {"QueueUrl": queue_url(playing), "MessageAttributeNames": ["All"]}
@@ -252,7 +256,7 @@ def test_sql_on_aws_uses_the_data_api(playing: Project) -> None:
         assert "The database refuses: ERROR: no oops." in refused.stdout
     with prod_stub(playing, data_api(is_open=False)):
         refused = playing.make("sql", "ENV=prod", "SQL=SELECT 1", check=False)
-    assert "'make deploy TARGET=aurora ENV=prod' turns it on" in refused.stdout
+    assert "network: run 'make deploy TARGET=aurora ENV=prod'" in refused.stdout
 
 
 def test_event_uses_bucket_of_environment(playing: Project) -> None:

@@ -1,10 +1,10 @@
-"""Creates the queues of functions that were added while the shim was running."""
+"""Create the queues of functions that were added while the shim was running."""
 
 import os
 from functools import cache
 
 from tests.shim import bootstrap
-from tools.environment import Environment
+from tools.environment import Environment, client
 
 
 @cache
@@ -14,8 +14,8 @@ def create_missing(func: str) -> None:
     The process's variables are those of the shim, see `environment.enter`.
     """
     shim = Environment("")
-    sqs = shim.client("sqs")
+    sqs = client("sqs")
     try:
         sqs.get_queue_url(QueueName=shim.resource_name(func, "pending"))
     except sqs.exceptions.QueueDoesNotExist:
-        bootstrap.create_missing(shim.client("s3"), sqs, os.environ["AWS_REGION"])
+        bootstrap.create_missing(client("s3"), sqs, os.environ["AWS_REGION"])
