@@ -163,11 +163,13 @@ def test_deploy_takes_all_targets_in_few_runs(aws: Project, tmp_path: Path) -> N
 
 
 def test_invalid_alarm_topic_is_refused(tmp_path: Path) -> None:
+    """The secrets file has it, in which nothing is expanded."""
     project = bake(tmp_path, iac="cdk").share_installs()
-    topic = {"ALARM_TOPIC": "alarms"}
-    result = project.make("plan", "ENV=dev", env=topic, check=False)
+    secrets = project.path / "config" / "secrets-dev.env"
+    secrets.write_text("ALARM_TOPIC=alarms-${HOME}\n", encoding="utf-8")
+    result = project.make("plan", "ENV=dev", check=False)
     assert result.returncode != 0
-    expected = "ALARM_TOPIC=alarms is not the ARN of an SNS topic, such as"
+    expected = "ALARM_TOPIC=alarms-${HOME} is not the ARN of an SNS topic, such as"
     assert expected in result.stdout
     assert "Traceback" not in result.stdout
 

@@ -326,6 +326,40 @@ def test_cockpit_opens_four_working_panes(baked: Project, tmp_path: Path) -> Non
     wait_until(lambda: not gone.exists(), "the end of the shim")
 
 
+FAKE_DOCKER = """\
+#!/bin/sh
+case "$1 $2" in
+  version*) echo arm64;;
+  "image inspect") grep -q -e "--tag=$3 " "$CALLS";;
+  *) echo "$*" >> "$CALLS";;
+esac
+"""
+
+
+def test_container_runs_an_image_of_this_processor(
+    playing: Project, tmp_path: Path
+) -> None:
+    program, calls = tmp_path / "docker", tmp_path / "calls"
+    program.write_text(FAKE_DOCKER, encoding="utf-8")
+    program.chmod(0o755)
+    env = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "CALLS": str(calls)}
+    built = playing.make("image", "FUNC=worker", "ARCH=x86_64", env=env).stdout
+    name = re.search(r"built (click-loader/worker:[0-9a-f]{12})-amd64\n", built)
+    assert name
+    for _ in ("builds it", "finds it"):
+        playing.make("container", "FUNC=worker", env=env)
+    foreign, own, *runs = calls.read_text(encoding="utf-8").splitlines()
+    assert f"--platform=linux/amd64 --tag={name[1]}-amd64 " in foreign
+    assert f"--platform=linux/arm64 --tag={name[1]}-arm64 " in own
+    assert len(runs) == 2
+    for run in runs:
+        assert run.startswith("run --platform=linux/arm64 ")
+        assert run.endswith(f" {name[1]}-arm64")
+    words = ("image", "FUNC=worker", "DOCKER_ARGS=--platform=linux/arm64")
+    refused = playing.make(*words, env=env, check=False).stdout
+    assert "DOCKER_ARGS contains --platform: use ARCH=, as in ARCH=arm64." in refused
+
+
 def test_doctor_prints_version_purpose_and_remedy(
     playing: Project, tmp_path: Path
 ) -> None:

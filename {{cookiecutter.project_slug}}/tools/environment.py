@@ -192,6 +192,7 @@ def explain(error: Exception, env: str) -> str | None:
 
 def print_identity(env: str) -> int:
     """Print whose credentials an environment uses; return 0."""
-    found = enter(env).client("sts").get_caller_identity()
+    enter(env)
+    found = client("sts").get_caller_identity()
     print(f"{found['Arn']} of account {found['Account']}")
     return 0

@@ -11,7 +11,7 @@ from tools.environment import Environment, client
 def create_missing(func: str) -> None:
     """Create a function's queues and its notification, unless the shim has them.
 
-    The process's variables are those of the shim, see `environment.enter`.
+    The process's variables are those of the shim, see `enter`.
     """
     shim = Environment("")
     sqs = client("sqs")

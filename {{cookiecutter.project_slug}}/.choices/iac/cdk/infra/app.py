@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from importlib import import_module
 
 from aws_cdk import App, Stack, Tags, Validations
+from cdk_nag import AwsSolutionsChecks
 
 from infra.deployment import Deployment
 from tools import project
@@ -66,8 +67,6 @@ def synthesise() -> None:
         return app.node.try_get_context(name) or default
 
     if context("is_checked"):
-        from cdk_nag import AwsSolutionsChecks  # takes seconds to import
-
         Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     environments = context("environment", "local").split()
     for env in environments:
