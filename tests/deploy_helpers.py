@@ -11,7 +11,7 @@ from baking import Project, bake, wait_until
 from shim_helpers import clicks, client, count_loaded, queue_url
 from traffic import send_traffic_through_switch
 
-TARGETS = "role network queue bucket aurora layer lambda ecr ecs".split()
+STACKS = "role network queue bucket aurora layer lambda ecr ecs".split()
 FUNCTION = "click-loader-local-worker"
 BUCKET = "click-loader-local-raw-000000000000"
 READ_ACTIONS = '"s3:GetObject", "s3:GetObjectVersion"'
@@ -34,7 +34,7 @@ def use_deployment(project: Project, role: str, unmapped: str) -> None:
 
     Args:
         project: its shim runs, it has a function tally, and has loaded a file.
-        role: file of the target role, below `infra/`.
+        role: file of the stack role, below `infra/`.
         unmapped: text of a plan that disconnects a queue from its Lambda.
     """
     second_function_has_its_own_queue(project)
@@ -44,24 +44,24 @@ def use_deployment(project: Project, role: str, unmapped: str) -> None:
 
 
 def destroy_locally(project: Project, before: dict[str, list[Any]]) -> None:
-    """Destroy all targets, and check that only earlier resources remain."""
+    """Destroy all stacks, and check that only earlier resources remain."""
     project.make("destroy", "ENV=local")
     remaining = list_resources(project)
     assert remaining == before, f"{remaining} instead of {before}"
 
 
 @contextmanager
-def shim_as_dev(folder: Path, iac: str, **settings: str) -> Iterator[Project]:
+def shim_as_dev(directory: Path, iac: str, **settings: str) -> Iterator[Project]:
     """Run a project's shim as its environment dev, as if the shim were AWS.
 
     Only `config/secrets-dev.env` leads to it.
 
     Args:
-        folder: directory for the project.
+        directory: of the project.
         iac: the answer that chooses the IaC tool.
         settings: more variables of the environment.
     """
-    project = bake(folder, iac=iac, database="postgres").share_installs()
+    project = bake(directory, iac=iac, database="postgres").share_installs()
     project.share_layer()
     (project.path / "config" / "rds-ca.pem").touch()  # no download
     with project.shim() as shim:

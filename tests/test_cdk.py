@@ -10,7 +10,7 @@ import pytest
 
 from baking import Project, bake
 from deploy_helpers import (
-    TARGETS,
+    STACKS,
     deploy_locally,
     destroy_locally,
     file_is_loaded,
@@ -103,8 +103,8 @@ test "$1 $2" != "$FAILS"
 """
 
 
-def test_deploy_takes_all_targets_in_few_runs(aws: Project, tmp_path: Path) -> None:
-    """Run CDK once for all targets; images and moving functions need more runs."""
+def test_deploy_takes_all_stacks_in_few_runs(aws: Project, tmp_path: Path) -> None:
+    """Run CDK once for all stacks; images and moving functions need more runs."""
     aws.make("bootstrap", "ENV=dev")
     use_fake_cdk(aws, FAKE_CDK)
     make_containers(aws)
@@ -121,12 +121,12 @@ def test_deploy_takes_all_targets_in_few_runs(aws: Project, tmp_path: Path) -> N
         return result.stdout, list(map(str.split, lines))
 
     def action_of(call: list[str]) -> tuple[str, list[str], str]:
-        """Return action, targets and folder of a call."""
+        """Return action, stacks and directory of a call."""
         if call[0] == "synth":
-            [folder] = re.findall(r"--output=(\S+)", " ".join(call))
-            return call[0], [], Path(folder).name
-        folder = call[call.index("--app") + 1]
-        return call[0], call[1 : call.index("--exclusively")], Path(folder).name
+            [directory] = re.findall(r"--output=(\S+)", " ".join(call))
+            return call[0], [], Path(directory).name
+        directory = call[call.index("--app") + 1]
+        return call[0], call[1 : call.index("--exclusively")], Path(directory).name
 
     broken = {"CALLS": str(calls), "BROKEN": "yes"}
     output = aws.make("deploy", "ENV=dev", env=broken, check=False).stdout
@@ -140,7 +140,7 @@ def test_deploy_takes_all_targets_in_few_runs(aws: Project, tmp_path: Path) -> N
     first = [
         ("synth", [], "moving"),
         ("synth", [], "all"),
-        ("deploy", TARGETS[:-1], "moving"),
+        ("deploy", STACKS[:-1], "moving"),
     ]
     assert list(map(action_of, called)) == first
     assert "--context=still_mapped=worker" in called[0]
@@ -157,17 +157,19 @@ def test_deploy_takes_all_targets_in_few_runs(aws: Project, tmp_path: Path) -> N
     _, called = make("destroy")
     assert list(map(action_of, called)) == [
         ("synth", [], "all"),
-        ("destroy", TARGETS[4:], "all"),
-        ("destroy", TARGETS[:4], "all"),
+        ("destroy", STACKS[4:], "all"),
+        ("destroy", STACKS[:4], "all"),
     ]
 
 
 def test_invalid_alarm_topic_is_refused(tmp_path: Path) -> None:
+    """The secrets file has it, in which nothing is expanded."""
     project = bake(tmp_path, iac="cdk").share_installs()
-    topic = {"ALARM_TOPIC": "alarms"}
-    result = project.make("plan", "ENV=dev", env=topic, check=False)
+    secrets = project.path / "config" / "secrets-dev.env"
+    secrets.write_text("ALARM_TOPIC=alarms-${HOME}\n", encoding="utf-8")
+    result = project.make("plan", "ENV=dev", check=False)
     assert result.returncode != 0
-    expected = "ALARM_TOPIC=alarms is not the ARN of an SNS topic, such as"
+    expected = "ALARM_TOPIC=alarms-${HOME} is not the ARN of an SNS topic, such as"
     assert expected in result.stdout
     assert "Traceback" not in result.stdout
 
@@ -196,15 +198,15 @@ def use_fake_cdk(project: Project, program: str) -> None:
     (installed / "pyvenv.cfg").touch()
 
 
-def add_output(project: Project, target: str, name: str, value: object) -> None:
+def add_output(project: Project, stack: str, name: str, value: object) -> None:
     """Create a stack of the environment dev that has an output."""
-    properties = {"Type": "String", "Value": "-", "Name": f"/fake/{target}"}
+    properties = {"Type": "String", "Value": "-", "Name": f"/fake/{stack}"}
     template = {
         "Resources": {"any": {"Type": "AWS::SSM::Parameter", "Properties": properties}},
         "Outputs": {name: {"Value": json.dumps(value)}},
     }
     client(project, "cloudformation").create_stack(
-        StackName=f"click-loader-dev-{target}", TemplateBody=json.dumps(template)
+        StackName=f"click-loader-dev-{stack}", TemplateBody=json.dumps(template)
     )
 
 
@@ -216,8 +218,8 @@ def test_fresh_stacks_pass_checks_and_tests(tmp_path: Path) -> None:
     project.run(*no_network, "make", "lint")
     pytest_ = (".venv-infra/bin/pytest", "infra", "--verbose")
     output = project.run(*pytest_, env=with_cdk_node(project)).stdout
-    for target in TARGETS:
-        assert f"infra/{target}/test_{target}.py" in output
+    for stack in STACKS:
+        assert f"infra/{stack}/test_{stack}.py" in output
     assert " passed in " in project.make("test", "TARGET=queue").stdout
     queue = project.path / "infra" / "queue" / "stack.py"
     text = queue.read_text(encoding="utf-8")

@@ -137,7 +137,11 @@ def test_redrive_without_sqs_task_moves_all(playing: Project) -> None:
         words = {"MessageBody": body, "MessageAttributes": attributes}
         sqs.send_message(QueueUrl=queue_url(playing, DEAD), **words)
     output = playing.make("redrive", "FUNC=worker").stdout
-    assert output == "moved 10 of 23\nmoved 20 of 23\nmoved 23 of 23\n"
+    assert output.splitlines() == [
+        "This emulator has no redrive: sending each message again, then deleting the "
+        "dead letter.",
+        *("moved 10 of 23", "moved 20 of 23", "moved 23 of 23"),
+    ]
     assert count_messages(playing, DEAD) == [0, 0]
     found: list[Any] = []
     words = {"QueueUrl": queue_url(playing), "MessageAttributeNames": ["All"]}
@@ -252,7 +256,7 @@ def test_sql_on_aws_uses_the_data_api(playing: Project) -> None:
         assert "The database refuses: ERROR: no oops." in refused.stdout
     with prod_stub(playing, data_api(is_open=False)):
         refused = playing.make("sql", "ENV=prod", "SQL=SELECT 1", check=False)
-    assert "'make deploy TARGET=aurora ENV=prod' turns it on" in refused.stdout
+    assert "network: run 'make deploy TARGET=aurora ENV=prod'" in refused.stdout
 
 
 def test_event_uses_bucket_of_environment(playing: Project) -> None:
@@ -320,6 +324,40 @@ def test_cockpit_opens_four_working_panes(baked: Project, tmp_path: Path) -> Non
         baked.run("tmux", "kill-server", env=private, check=False)
     gone = baked.path / ".shim" / "shim.env"
     wait_until(lambda: not gone.exists(), "the end of the shim")
+
+
+FAKE_DOCKER = """\
+#!/bin/sh
+case "$1 $2" in
+  version*) echo arm64;;
+  "image inspect") grep -q -e "--tag=$3 " "$CALLS";;
+  *) echo "$*" >> "$CALLS";;
+esac
+"""
+
+
+def test_container_runs_an_image_of_this_processor(
+    playing: Project, tmp_path: Path
+) -> None:
+    program, calls = tmp_path / "docker", tmp_path / "calls"
+    program.write_text(FAKE_DOCKER, encoding="utf-8")
+    program.chmod(0o755)
+    env = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "CALLS": str(calls)}
+    built = playing.make("image", "FUNC=worker", "ARCH=x86_64", env=env).stdout
+    name = re.search(r"built (click-loader/worker:[0-9a-f]{12})-amd64\n", built)
+    assert name
+    for _ in ("builds it", "finds it"):
+        playing.make("container", "FUNC=worker", env=env)
+    foreign, own, *runs = calls.read_text(encoding="utf-8").splitlines()
+    assert f"--platform=linux/amd64 --tag={name[1]}-amd64 " in foreign
+    assert f"--platform=linux/arm64 --tag={name[1]}-arm64 " in own
+    assert len(runs) == 2
+    for run in runs:
+        assert run.startswith("run --platform=linux/arm64 ")
+        assert run.endswith(f" {name[1]}-arm64")
+    words = ("image", "FUNC=worker", "DOCKER_ARGS=--platform=linux/arm64")
+    refused = playing.make(*words, env=env, check=False).stdout
+    assert "DOCKER_ARGS contains --platform: use ARCH=, as in ARCH=arm64." in refused
 
 
 def test_doctor_prints_version_purpose_and_remedy(

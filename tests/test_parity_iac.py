@@ -1,6 +1,6 @@
 """Terraform and CDK deploy the same resources, with the same properties.
 
-Terraform applies its targets to a mock of AWS and prints the state as JSON; CDK
+Terraform applies its stacks to a mock of AWS and prints the state as JSON; CDK
 synthesises its templates. `KINDS` pairs the resource types and properties of the two,
 and each pair becomes a fact to compare. Properties that are not compared are listed
 with the reason.
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from baking import Project, bake
-from deploy_helpers import TARGETS, with_cdk_node
+from deploy_helpers import STACKS, with_cdk_node
 from test_choices import files
 
 # Two environments of infra/tests/deploy.yml, which differ in all settings.
@@ -696,33 +696,33 @@ class Template:
 
 
 def states(project: Project) -> dict[str, list[Resource]]:
-    """Apply Terraform's targets to a mock of AWS; return the resources by environment.
+    """Apply Terraform's stacks to a mock of AWS; return the resources by environment.
 
-    The targets are modules of one root. The root has the mocked provider, so the
+    The stacks are modules of one root. The root has the mocked provider, so the
     modules must not configure one.
     """
-    folder = ".build/terraform/.parity/all"  # as deep as that of a target
-    root = project.path / folder
+    directory = ".build/terraform/.parity/all"  # as deep as that of a stack
+    root = project.path / directory
     program = (
         "import sys; from pathlib import Path; from tools import iac\n"
         "variables = ('project', 'environment', 'database', 'config')\n"
         "root = Path(sys.argv[1]).resolve()\n"
         "iac.link_together(root, sys.argv[2:], *variables)"
     )
-    project.run(".venv/bin/python", "-c", program, folder, *TARGETS)
+    project.run(".venv/bin/python", "-c", program, directory, *STACKS)
     common = (project.path / "infra" / "common.tf").read_text(encoding="utf-8")
     without_provider, count = re.subn(r'(?ms)^provider "aws" \{$.*?^\}$', "", common)
     assert count == 1
-    for target in TARGETS:
-        (root / target / "common.tf").unlink()
-        (root / target / "common.tf").write_text(without_provider, encoding="utf-8")
+    for stack in STACKS:
+        (root / stack / "common.tf").unlink()
+        (root / stack / "common.tf").write_text(without_provider, encoding="utf-8")
     (root / "provider.tf").write_text('provider "aws" {}\n', encoding="utf-8")
     for environment, database in ENVIRONMENTS.items():
         names = {"environment": environment, "database": database}
         (root / f"{environment}.tftest.hcl").write_text(RUN % names, encoding="utf-8")
-    in_folder = ("terraform", f"-chdir={folder}")
-    project.run(*in_folder, "init", "-input=false", "-backend=false")
-    output = project.run(*in_folder, "test", "-json", "-verbose").stdout
+    in_directory = ("terraform", f"-chdir={directory}")
+    project.run(*in_directory, "init", "-input=false", "-backend=false")
+    output = project.run(*in_directory, "test", "-json", "-verbose").stdout
     found = {}
     for line in output.splitlines():
         if '"test_state"' in line:
@@ -765,7 +765,7 @@ def managed_resources(resources: list[dict[str, Any]]) -> Iterator[Resource]:
 
 def templates(project: Project, environment: str) -> list[Resource]:
     """Synthesise all of CDK's stacks; return their resources."""
-    folder = project.path / ".build" / "parity" / environment
+    directory = project.path / ".build" / "parity" / environment
     context = {
         "project": "test",
         "environment": environment,
@@ -773,13 +773,13 @@ def templates(project: Project, environment: str) -> list[Resource]:
         "config": "infra/tests/deploy.yml",
     }
     variables = {
-        "CDK_OUTDIR": str(folder),
+        "CDK_OUTDIR": str(directory),
         "CDK_CONTEXT_JSON": json.dumps(context),
         "CDK_VALIDATION": "false",  # 'make lint' validates
     }
     app = (".venv-infra/bin/python", "-m", "infra.app")
     project.run(*app, env=with_cdk_node(project) | variables)
-    paths = [folder / f"{target}.template.json" for target in TARGETS]
+    paths = [directory / f"{stack}.template.json" for stack in STACKS]
     return [each for path in paths for each in Template(path).resources()]
 
 

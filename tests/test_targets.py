@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,14 @@ def test_layer_is_installed_again_only_if_changed(baked: Project) -> None:
     output = baked.make("build", "TARGET=layer").stdout
     assert built in output
     assert "up to date" not in output
+
+
+def test_corrupt_layer_is_built_again(baked: Project) -> None:
+    layer = baked.path / ".build/layer/local.zip"
+    layer.parent.mkdir(parents=True)
+    layer.write_bytes(b"half of a zip")
+    assert "up to date" not in baked.make("build", "TARGET=layer").stdout
+    assert zipfile.is_zipfile(layer)
 
 
 def test_zips_are_reproducible(baked: Project, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from baking import Project, bake
 from deploy_helpers import (
-    TARGETS,
+    STACKS,
     deploy_locally,
     destroy_locally,
     file_is_loaded,
@@ -63,8 +63,8 @@ test "${1##*/} $2" != "$FAILS"
 """
 
 
-def test_deploy_stops_at_the_first_failing_target(aws: Project, tmp_path: Path) -> None:
-    """Deploy all targets in order; a moving function keeps its Lambda until ecs."""
+def test_deploy_stops_at_the_first_failing_stack(aws: Project, tmp_path: Path) -> None:
+    """Deploy all stacks in order; a moving function keeps its Lambda until ecs."""
     program, calls = tmp_path / "bin" / "terraform", tmp_path / "calls"
     program.parent.mkdir()
     program.write_text(FAKE_TERRAFORM)
@@ -79,16 +79,16 @@ def test_deploy_stops_at_the_first_failing_target(aws: Project, tmp_path: Path) 
         result = aws.make("deploy", "ENV=dev", env=env, check=False)
         assert (result.returncode == 0) is not bool(fails), result.stdout
         lines = map(str.split, calls.read_text(encoding="utf-8").splitlines())
-        applied = [[target, *more] for target, word, *more in lines if word == "apply"]
+        applied = [[stack, *more] for stack, word, *more in lines if word == "apply"]
         return result.stdout, applied
 
     output, applied = deploy(fails="aurora apply")
     assert "Deploy stopped at aurora.\n" in output
-    assert applied == [[each, "[]"] for each in TARGETS[:5]]
+    assert applied == [[each, "[]"] for each in STACKS[:5]]
     _, applied = deploy(fails="")
     # the queue feeds the Lambda until the container runs
-    expected = [[each, "[]"] for each in TARGETS]
-    expected[TARGETS.index("lambda")] = ["lambda", '["worker"]']
+    expected = [[each, "[]"] for each in STACKS]
+    expected[STACKS.index("lambda")] = ["lambda", '["worker"]']
     assert applied == [*expected, ["lambda", "[]"]]
 
 
@@ -122,8 +122,8 @@ def test_bootstrap_creates_a_private_state_bucket(aws: Project) -> None:
 def test_fresh_stacks_pass_checks_and_tests(tmp_path: Path) -> None:
     project = bake(tmp_path, iac="terraform").share_installs().share_layer()
     assert "not validated" not in project.make("lint").stdout
-    for target in TARGETS:
-        assert "0 failed." in project.make("test", f"TARGET={target}").stdout
+    for stack in STACKS:
+        assert "0 failed." in project.make("test", f"TARGET={stack}").stdout
     queue = project.path / "infra" / "queue" / "main.tf"
     text = queue.read_text(encoding="utf-8")
     assert text.count("6 * each") == 1

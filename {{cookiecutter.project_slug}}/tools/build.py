@@ -1,6 +1,7 @@
-"""Puts wrapper, context, library, function and settings side by side.
+"""Put wrapper, context, library, function and settings side by side.
 
-`.build/local/<function>/` is what the command line and the container run. The zips
+`.build/local/<function>/` is what the command line and the container run, and the file
+`.build/local/<function>.tag` identifies it for the tag of an image. The zips
 `.build/lambda/<function>.zip` and `.build/layer/<platform>.zip` are what Lambda runs.
 The same sources give the same bytes, whatever the time, the path or the umask.
 """
@@ -25,6 +26,9 @@ Platform = Literal["local", "aws"]
 
 SOURCES = ROOT / "src"
 LOCK = SOURCES / "common" / "requirements-layer.txt"
+# What an image is made of besides a function's local build.
+DOCKERFILE = SOURCES / "common" / "docker_wrapper"
+IMAGE_LOCK = SOURCES / "common" / "requirements.txt"
 CA_BUNDLE = ROOT / "config" / "rds-ca.pem"
 CA_BUNDLE_URL = "https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem"
 # Modules of src/common/ that only one wrapper uses; the others go into each build.
@@ -87,7 +91,32 @@ def build_local(func: str) -> Path:
             if result.exists():
                 result.rename(Path(scratch) / "old")
             fresh.rename(result)
+    write_tag(func, result)
     return result
+
+
+def write_tag(func: str, directory: Path) -> None:
+    """Write a hash of what a function's image is made of.
+
+    All tools that name images read it: the same code is no new deployment.
+    """
+    content = hashlib.sha256(digest(directory).encode())
+    for path in (DOCKERFILE, IMAGE_LOCK):
+        content.update(path.read_bytes())
+    tag = content.hexdigest()[:12]
+    (BUILD / "local" / f"{func}.tag").write_text(tag, encoding="utf-8")
+
+
+def read_tag(func: str, architecture: str) -> str:
+    """Return the tag of a function's image for a processor, such as `3f2a…-arm64`.
+
+    Raises:
+        UserError: the function has not been built.
+    """
+    path = BUILD / "local" / f"{func}.tag"
+    if not path.exists():
+        raise UserError(f"{path.relative_to(ROOT)} is missing: run 'make build'")
+    return f"{path.read_text(encoding='utf-8')}-{architecture}"
 
 
 def build_lambda(func: str, platform: Platform) -> Artifact:
@@ -101,20 +130,25 @@ def build_lambda(func: str, platform: Platform) -> Artifact:
 def build_layer(platform: Platform) -> Artifact:
     """Build the zip of the layer, unless the packages are those of the last build."""
     result = BUILD / "layer" / f"{platform}.zip"
-    key = layer_key(platform)
-    if result.exists() and zipfile.ZipFile(result).comment == key:
+    key = hash_layer(platform)
+    if read_comment(result) == key:
         return Artifact(result, " (up to date)")
     with tempfile.TemporaryDirectory() as scratch:
         directory = Path(scratch) / "layer"
         install_packages(directory / "python", platform)
         if platform == "aws":  # Lambda's system does not know the CA of RDS
-            shutil.copyfile(ca_bundle(), directory / CA_BUNDLE.name)
+            shutil.copyfile(ensure_ca_bundle(), directory / CA_BUNDLE.name)
         note = compile_modules(directory, "layer", platform)
         return Artifact(pack(directory, result, key), note)
 
 
-def assemble(target: str, func: str, directory: Path) -> Path:
+def assemble(wrapper: str, func: str, directory: Path) -> Path:
     """Copy a function and what it runs with into a new directory; return that.
+
+    Args:
+        wrapper: a key of `WRAPPERS`.
+        func: the function.
+        directory: the new directory.
 
     Raises:
         UserError: the function's name is not allowed, or it has no settings file.
@@ -129,14 +163,14 @@ def assemble(target: str, func: str, directory: Path) -> Path:
     directory.mkdir(parents=True)
     others = {name for names in WRAPPERS.values() for name in names}
     for path in (SOURCES / "common").glob("*.py"):
-        if path.name not in others or path.name in WRAPPERS[target]:
+        if path.name not in others or path.name in WRAPPERS[wrapper]:
             shutil.copyfile(path, directory / path.name)
     for path in (SOURCES / "lib").rglob("*.py"):
         copy = directory / path.relative_to(SOURCES)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, copy)
     shutil.copyfile(settings, directory / "config.yml")
-    if target == "local" and CA_BUNDLE.exists():  # a Lambda has it in its layer
+    if wrapper == "local" and CA_BUNDLE.exists():  # a Lambda has it in its layer
         shutil.copyfile(CA_BUNDLE, directory / CA_BUNDLE.name)
     module = directory / "func" / f"{func}.py"
     module.parent.mkdir()
@@ -189,12 +223,12 @@ def digest(directory: Path) -> str:
     return result.hexdigest()[:12]
 
 
-def layer_key(platform: Platform) -> bytes:
+def hash_layer(platform: Platform) -> bytes:
     """Return a hash of all that a layer is made of, kept as the comment of its zip."""
     result = hashlib.sha256(LOCK.read_bytes() + Path(__file__).read_bytes())
     if platform == "aws":
-        result.update(f"{lambda_python()} {architecture()}".encode())
-        result.update(ca_bundle().read_bytes())
+        result.update(f"{read_python_version()} {read_architecture()}".encode())
+        result.update(ensure_ca_bundle().read_bytes())
     else:
         result.update(sys.version.encode())
     return result.hexdigest().encode()
@@ -204,7 +238,7 @@ def install_packages(directory: Path, platform: Platform) -> None:
     """Install the packages of the layer into a directory."""
     if platform == "aws":
         packages.install_packages(
-            LOCK, directory, python=lambda_python(), machine=architecture()
+            LOCK, directory, python=read_python_version(), machine=read_architecture()
         )
     else:
         packages.install_packages(LOCK, directory)
@@ -212,8 +246,8 @@ def install_packages(directory: Path, platform: Platform) -> None:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def ca_bundle() -> Path:
-    """Return the CA bundle of RDS, downloaded the first time; commit it.
+def ensure_ca_bundle() -> Path:
+    """Return the path of RDS's CA bundle, which is downloaded the first time.
 
     See https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.SSL.html
 
@@ -234,41 +268,56 @@ def ca_bundle() -> Path:
     return CA_BUNDLE
 
 
-def lambda_python() -> str:
+def read_python_version() -> str:
     """Return the version of Python on Lambda, such as `3.13`."""
     return str(deploy_config.load()["python"])
 
 
-def architecture() -> str:
+def read_architecture() -> str:
     """Return the processor of Lambda, such as `arm64`."""
     return str(deploy_config.load()["architecture"])
 
 
 def find_python(platform: Platform) -> str | None:
     """Return a Python of the platform's version, if this machine has one."""
-    if platform == "local" or sys.version.startswith(f"{lambda_python()}."):
+    if platform == "local" or sys.version.startswith(f"{read_python_version()}."):
         return sys.executable
-    found = shutil.which(f"python{lambda_python()}")
+    found = shutil.which(f"python{read_python_version()}")
     # a version manager may have a launcher for a version that is not installed
     if found and subprocess.run([found, "-V"], capture_output=True).returncode == 0:
         return found
     return None
 
 
-def compile_modules(directory: Path, target: str, platform: Platform) -> str:
+def compile_modules(directory: Path, kind: str, platform: Platform) -> str:
     """Compile all modules in a directory; return a note where that was impossible.
 
     Compiled modules halve the import time of a cold start. They depend neither on file
     times nor on the directory's path (PEP 552).
+
+    Args:
+        directory: of the modules.
+        kind: a key of `MOUNT_POINTS`.
+        platform: whose Python runs the modules.
     """
     python = find_python(platform)
     if python is None:
-        return f"; not compiled, for this machine has no python{lambda_python()}"
+        version = read_python_version()
+        return f"; not compiled, because this machine has no python{version}"
     command = [python, "-I", "-S", "-m", "compileall", "-qq"]
     command += ["--invalidation-mode", "unchecked-hash", "-s", str(directory)]
-    command += ["-p", MOUNT_POINTS[target], str(directory)]
+    command += ["-p", MOUNT_POINTS[kind], str(directory)]
     subprocess.run(command, check=False)  # a module that cannot be compiled stays text
     return ""
+
+
+def read_comment(path: Path) -> bytes | None:
+    """Return the comment of a zip, or None if there is no zip or it is corrupt."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.comment
+    except (FileNotFoundError, zipfile.BadZipFile):
+        return None
 
 
 def pack(directory: Path, result: Path, comment: bytes = b"") -> Path:

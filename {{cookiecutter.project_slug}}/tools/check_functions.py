@@ -1,4 +1,4 @@
-"""Checks that functions take their I/O from the context, where ruff cannot.
+"""Check that functions take their I/O from the context, where ruff cannot.
 
 The imports that a function must not have are listed in `pyproject.toml`. Ruff cannot
 ban built-in functions with a message of our own, so they are checked here.
@@ -23,7 +23,7 @@ def check() -> int:
         f"src/func/{name}.py:{node.lineno}:{node.col_offset + 1}: "
         f"{node.id}: {INSTEAD[node.id]}"
         for name in functions()
-        for node in ast.walk(ast.parse(source(name)))
+        for node in ast.walk(ast.parse(read_source(name)))
         if isinstance(node, ast.Name) and node.id in INSTEAD
     ]
     for fault in faults:
@@ -31,6 +31,6 @@ def check() -> int:
     return int(bool(faults))
 
 
-def source(name: str) -> str:
+def read_source(name: str) -> str:
     """Return the source code of a function."""
     return (ROOT / "src" / "func" / f"{name}.py").read_text(encoding="utf-8")

@@ -1,43 +1,46 @@
-"""Builds, plans, deploys and destroys targets with the project's IaC tool."""
+"""Build, plan, deploy and destroy stacks with the project's IaC tool."""
 
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from tools import build, deploy_config, environment, iac, images
+from tools import build, deploy_config, iac, images
 from tools.deployer import step, stop_at
+from tools.environment import enter
 from tools.errors import UserError
 
 CHANGES = 2  # exit code of a plan that would change something
 
 
 def build_stacks(target: str, env: str) -> int:
-    """Build what the targets deploy; for `ecr` alone, push the images too; return 0.
+    """Build what the stacks deploy; return 0.
+
+    What the stack `ecr` deploys are images in its repositories, so they are pushed.
 
     Args:
-        target: one target, or empty for all.
+        target: one stack of `infra/`, or empty for all.
         env: an environment of `config/deploy.yml`; empty for the shim.
 
     Raises:
-        UserError: there is no such target or environment, or a build failed.
+        UserError: there is no such stack or environment, or a build failed.
     """
     if target:
         deploy_config.require_stack(target)
     if target == "ecr":
-        return push(env or "local")
+        _push_images(_prepare("ecr", env or "local"))
+        return 0
     is_local = env in ("", "local")
     if not is_local:
         deploy_config.read(env)
-    for artifact in build.build_for(target, "local" if is_local else "aws"):
-        print(artifact.describe())
+    _build(target, is_local)
     return 0
 
 
 def plan(target: str, env: str, report: str) -> int:
-    """Print the plan of the targets.
+    """Print the plan of the stacks.
 
     Args:
-        target: one target, or empty for all.
+        target: one stack of `infra/`, or empty for all.
         env: an environment of `config/deploy.yml`.
         report: file to write the plan to, for CI; then changes are no error.
 
@@ -63,26 +66,30 @@ def plan(target: str, env: str, report: str) -> int:
 
 
 def deploy(target: str, env: str) -> int:
-    """Deploy the targets in order, and push images between `ecr` and `ecs`; return 0.
+    """Deploy the stacks in order, and push images between `ecr` and `ecs`; return 0.
 
     A function that moves from Lambda to containers keeps its Lambda until the
-    containers run: if all targets are deployed, `lambda` is deployed again after `ecs`.
+    containers run: if all stacks are deployed, `lambda` is deployed again after `ecs`.
+
+    Args:
+        target: one stack of `infra/`, or empty for all.
+        env: an environment of `config/deploy.yml`.
 
     Raises:
-        UserError: the request cannot be met, or a target failed.
+        UserError: the request cannot be met, or a stack failed.
     """
     tool = _prepare(target, env)
-    targets = list(tool.targets)
+    stacks = list(tool.stacks)
     moving: list[str] = []
-    if {"lambda", "ecs"} <= set(targets):
-        with stop_at("deploy", targets[0]):
-            moving = tool.moving()
-    after_images = targets.index("ecr") + 1 if "ecr" in targets else len(targets)
-    tool.deploy(targets[:after_images], moving)
-    if "ecr" in targets:
+    if {"lambda", "ecs"} <= set(stacks):
+        with stop_at("deploy", stacks[0]):
+            moving = tool.find_moving()
+    after_images = stacks.index("ecr") + 1 if "ecr" in stacks else len(stacks)
+    tool.deploy(stacks[:after_images], moving)
+    if "ecr" in stacks:
         _push_images(tool)
-    if targets[after_images:]:
-        tool.deploy(targets[after_images:])
+    if stacks[after_images:]:
+        tool.deploy(stacks[after_images:])
     if moving:
         names = ", ".join(moving)
         print(f"The containers run: disconnecting the Lambda of {names}.", flush=True)
@@ -91,10 +98,14 @@ def deploy(target: str, env: str) -> int:
 
 
 def destroy(target: str, env: str) -> int:
-    """Destroy the targets, the last one first; return 0.
+    """Destroy the stacks, the last one first; return 0.
+
+    Args:
+        target: one stack of `infra/`, or empty for all.
+        env: an environment of `config/deploy.yml`.
 
     Raises:
-        UserError: the environment is protected, or a target failed. AWS would refuse
+        UserError: the environment is protected, or a stack failed. AWS would refuse
             only after the functions and the database's instances are gone.
     """
     if deploy_config.is_protected(env):
@@ -106,29 +117,25 @@ def destroy(target: str, env: str) -> int:
     return 0
 
 
-def push(env: str) -> int:
-    """Build and push the images of all containers; return 0.
-
-    Raises:
-        UserError: the target `ecr` is not deployed, or Docker failed.
-    """
-    _push_images(_prepare("ecr", env))
-    return 0
-
-
 def _prepare(target: str, env: str) -> iac.Iac:
-    """Check the request, enter the environment, and build the artifacts."""
-    targets = deploy_config.targets(env, target)
-    environment.enter(env)
-    tool = iac.Iac(env, targets)
-    for artifact in build.build_for(target, "local" if tool.is_local else "aws"):
-        print(artifact.describe(), flush=True)
+    """Check the request, enter the environment, and build what is deployed."""
+    stacks = deploy_config.choose_stacks(env, target)
+    enter(env)
+    tool = iac.Iac(env, stacks)
+    _build(target, tool.is_local)
     return tool
 
 
+def _build(target: str, is_local: bool) -> None:
+    """Build what a stack deploys, or everything, and print each zip."""
+    for artifact in build.build_for(target, "local" if is_local else "aws"):
+        print(artifact.describe(), flush=True)
+
+
 def _push_images(tool: iac.Iac) -> None:
+    """Build and push the image of each container that the registry lacks."""
     with step("push", "ecr"):
-        found = tool.output("ecr", "images")
+        found = tool.read_output("ecr", "images")
         if found is None:
             raise UserError(
                 "there are no repositories: run 'make deploy TARGET=ecr "

@@ -1,4 +1,4 @@
-"""Reads and checks config/deploy.yml: how each function is deployed, and where."""
+"""Read and check config/deploy.yml: how each function is deployed, and where."""
 
 import re
 from collections.abc import Iterator
@@ -11,11 +11,16 @@ from tools.errors import UserError
 
 CONFIG = "config/deploy.yml"
 # In the order of deployment. `role` is destroyed last: Lambda leaves the VPC with it.
-TARGETS = (
+STACKS = (
     *("role", "network", "queue", "bucket", "aurora"),
     *("layer", "lambda", "ecr", "ecs"),
 )
 EMULATED = ("role", "queue", "bucket", "layer", "lambda")  # in the shim
+# Of the shim's database. On AWS, functions read the secret of the cluster instead.
+DATABASE_VARIABLES = (
+    *("DB_HOST", "DB_PORT", "DB_NAME"),
+    *("DB_USER", "DB_PASS", "DB_TLS"),
+)
 RUNTIMES = ("lambda", "container")
 ARCHITECTURES = {"x86_64": "linux/amd64", "arm64": "linux/arm64"}  # Docker's names
 # The type of each top-level key, and its description for messages.
@@ -54,41 +59,41 @@ def load(file: str = CONFIG) -> Config:
         for name, value in (config[key] or {}).items():
             if not isinstance(value, dict | None):
                 raise UserError(
-                    f"{key[:-1]} {name} in {file} is {value!r}; use a mapping of "
+                    f"{key[:-1]} {name} in {file} is {value!r}: use a mapping of "
                     "settings to values"
                 )
     return config
 
 
-def read(environment: str, file: str = CONFIG) -> Config:
+def read(env: str, file: str = CONFIG) -> Config:
     """Return the whole configuration, checked for one environment.
 
     Args:
-        environment: a key of `environments`.
+        env: a key of `environments`.
         file: path below the project's root, for tests of the stacks.
 
     Raises:
         UserError: the environment is unknown, a setting is wrong, or see `load`.
     """
     config = load(file)
-    _check_environment(config, environment, file)
-    for function in _configured_functions(config, environment):
+    _check_environment(config, env, file)
+    for function in _list_configured(config, env):
         if function not in project.functions():
             raise UserError(
                 f"function {function} in {file} does not exist: there is no "
                 f"src/func/{function}.py"
             )
     known = tuple(config["defaults"])
-    for owner, settings in _settings_by_owner(config, environment):
+    for owner, settings in _list_settings(config, env):
         _check_settings(owner, settings, known, file)
     for function in project.functions():
-        settings = _merge_settings(config, environment, function)
+        settings = _merge_settings(config, env, function)
         if settings.get("runtime") == "lambda":
             _check_batch(function, settings, file)
     return config
 
 
-def function_settings(environment: str, file: str = CONFIG) -> dict[str, Config]:
+def read_functions(env: str, file: str = CONFIG) -> dict[str, Config]:
     """Return the settings of each function in an environment, by function name.
 
     The environment's settings of a function override the function's, which override
@@ -97,66 +102,54 @@ def function_settings(environment: str, file: str = CONFIG) -> dict[str, Config]
     Raises:
         UserError: see `read`.
     """
-    config = read(environment, file)
-    return {
-        name: _merge_settings(config, environment, name) for name in project.functions()
-    }
+    config = read(env, file)
+    return {name: _merge_settings(config, env, name) for name in project.functions()}
 
 
-def is_protected(environment: str) -> bool:
+def is_protected(env: str) -> bool:
     """Return whether an environment must not be destroyed.
 
     Raises:
         UserError: see `read`.
     """
-    own = read(environment)["environments"][environment] or {}
+    own = read(env)["environments"][env] or {}
     return bool((own.get("database") or {}).get("is_protected"))
 
 
-def targets(environment: str, chosen: str) -> tuple[str, ...]:
-    """Return the chosen target, or all targets of an environment in their order.
+def choose_stacks(env: str, target: str) -> tuple[str, ...]:
+    """Return the stack that TARGET names, or all of an environment in their order.
 
     Args:
-        environment: a key of `environments`.
-        chosen: a target, or empty for all.
+        env: a key of `environments`.
+        target: a stack, or empty for all.
 
     Raises:
-        UserError: the target is unknown, or the shim does not emulate it.
+        UserError: the stack is unknown, or the shim does not emulate it.
     """
-    if environment != "local":
-        return known_target(chosen, TARGETS)
-    if chosen in TARGETS and chosen not in EMULATED:
+    known = EMULATED if env == "local" else STACKS
+    skipped = [stack for stack in STACKS if stack not in known]
+    if target in skipped:
         raise UserError(
-            f"the shim does not emulate TARGET={chosen}: choose one of "
-            f"{', '.join(EMULATED)}, or deploy to AWS with ENV="
+            f"the shim does not emulate TARGET={target}: choose one of "
+            f"{', '.join(known)}, or deploy to AWS with ENV="
         )
-    if not chosen:
-        skipped = ", ".join(each for each in TARGETS if each not in EMULATED)
-        print(
-            f"Skipped, because the shim does not emulate them: {skipped}.", flush=True
-        )
-    return known_target(chosen, EMULATED)
+    if target:
+        require_stack(target, known)
+        return (target,)
+    if skipped:
+        names = ", ".join(skipped)
+        print(f"Skipped, because the shim does not emulate them: {names}.", flush=True)
+    return known
 
 
-def known_target(chosen: str, known: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the chosen target alone, or all known ones if none is chosen.
+def require_stack(target: str, known: tuple[str, ...] = STACKS) -> None:
+    """Check that TARGET names a stack of `infra/`.
 
     Raises:
-        UserError: the target is unknown.
+        UserError: it does not.
     """
-    if chosen:
-        require_stack(chosen, known)
-    return (chosen,) if chosen else known
-
-
-def require_stack(chosen: str, known: tuple[str, ...] = TARGETS) -> None:
-    """Check that a target is a stack of `infra/`.
-
-    Raises:
-        UserError: it is not.
-    """
-    if chosen not in known:
-        raise UserError(f"TARGET={chosen} is unknown: choose one of {', '.join(known)}")
+    if target not in known:
+        raise UserError(f"TARGET={target} is unknown: choose one of {', '.join(known)}")
 
 
 def _parse(file: str) -> Config:
@@ -177,39 +170,37 @@ def _parse(file: str) -> Config:
 def _check_type(config: Config, key: str, file: str) -> None:
     wanted_type, description = TOP_LEVEL[key]
     if key not in config:
-        raise UserError(f"the key {key} is missing in {file}; add {description}")
+        raise UserError(f"the key {key} is missing in {file}: add {description}")
     if not isinstance(config[key], wanted_type):
         raise UserError(
-            f"the key {key} in {file} is {config[key]!r}; use {description}"
+            f"the key {key} in {file} is {config[key]!r}: use {description}"
         )
 
 
-def _check_environment(config: Config, environment: str, file: str) -> None:
+def _check_environment(config: Config, env: str, file: str) -> None:
     environments = config["environments"]
-    if environment not in environments:
+    if env not in environments:
         known = ", ".join(map(str, environments))
-        raise UserError(f"ENV={environment} is not in {file}: choose one of {known}")
-    if not re.fullmatch("[a-z][a-z0-9]{0,7}", environment):
+        raise UserError(f"ENV={env} is not in {file}: choose one of {known}")
+    if not re.fullmatch("[a-z][a-z0-9]{0,7}", env):
         raise UserError(
-            f"ENV={environment} is not a valid name for an environment: use 1 to 8 of "
+            f"ENV={env} is not a valid name for an environment: use 1 to 8 of "
             "a-z and 0-9, beginning with a letter"
         )
-    own = environments[environment] or {}
+    own = environments[env] or {}
     for key in REQUIRED_ON_AWS:
-        if environment != "local" and key not in own:
-            raise UserError(f"environment {environment} in {file} lacks {key}; add it")
+        if env != "local" and key not in own:
+            raise UserError(f"environment {env} in {file} lacks {key}: add it")
 
 
-def _configured_functions(config: Config, environment: str) -> Iterator[str]:
-    own = config["environments"][environment] or {}
+def _list_configured(config: Config, env: str) -> Iterator[str]:
+    own = config["environments"][env] or {}
     yield from config["functions"] or {}
     yield from own.get("functions") or {}
 
 
-def _settings_by_owner(
-    config: Config, environment: str
-) -> Iterator[tuple[str, Config]]:
-    own = config["environments"][environment] or {}
+def _list_settings(config: Config, env: str) -> Iterator[tuple[str, Config]]:
+    own = config["environments"][env] or {}
     for functions in (config["functions"] or {}, own.get("functions") or {}):
         for name, settings in functions.items():
             yield f"function {name}", settings or {}
@@ -217,8 +208,8 @@ def _settings_by_owner(
         yield "the defaults", defaults
 
 
-def _merge_settings(config: Config, environment: str, function: str) -> Config:
-    own = config["environments"][environment] or {}
+def _merge_settings(config: Config, env: str, function: str) -> Config:
+    own = config["environments"][env] or {}
     return {
         **config["defaults"],
         **(own.get("defaults") or {}),
@@ -238,25 +229,25 @@ def _check_batch(function: str, settings: Config, file: str) -> None:
         if type(settings.get(name)) is not int:
             raise UserError(
                 f"the setting {name} is {settings.get(name)!r} for function {function} "
-                f"in {file}; use a whole number"
+                f"in {file}: use a whole number"
             )
     timeout, size, window, receives = (settings[name] for name in names)
     if not 2 * RESERVE <= timeout <= 900:
         raise UserError(
-            f"the timeout is {timeout} for function {function} in {file}; use "
+            f"the timeout is {timeout} for function {function} in {file}: use "
             f"{2 * RESERVE} to 900, because a Lambda starts no message with less than "
             f"{RESERVE} s left"
         )
     if size > 10 and window < 1:
         raise UserError(
             f"batch_size is {size} for function {function} in {file}, and batch_window "
-            f"is {window}; for more than 10 messages, use a batch_window of 1 or more"
+            f"is {window}: use a batch_window of 1 or more for more than 10 messages"
         )
     startable = receives * (timeout // RESERVE)
     if size > startable:
         raise UserError(
-            f"batch_size is {size} for function {function} in {file}; with timeout "
-            f"{timeout} and max_receives {receives}, use {startable} or less, because "
+            f"batch_size is {size} for function {function} in {file}: use {startable} "
+            f"or less with timeout {timeout} and max_receives {receives}, because "
             "further messages would become dead letters without being started"
         )
 
@@ -267,16 +258,16 @@ def _check_settings(
     for setting in settings:
         if setting not in known:
             raise UserError(
-                f"unknown setting {setting} for {owner} in {file}; known settings: "
+                f"unknown setting {setting} for {owner} in {file}: choose one of "
                 f"{', '.join(known)}"
             )
     runtime = settings.get("runtime", "lambda")
     if runtime not in RUNTIMES:
         raise UserError(
-            f"the runtime is {runtime!r} for {owner} in {file}; use lambda or container"
+            f"the runtime is {runtime!r} for {owner} in {file}: use lambda or container"
         )
     if settings.get("min_tasks") == 0:
         raise UserError(
-            f"the setting min_tasks is 0 for {owner} in {file}; use 1 or more, because "
+            f"the setting min_tasks is 0 for {owner} in {file}: use 1 or more, because "
             "autoscaling would start no task for fewer messages than backlog_per_task"
         )

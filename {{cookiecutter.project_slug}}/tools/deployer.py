@@ -1,4 +1,4 @@
-"""The interface of an IaC tool, and the steps that Terraform and CDK share."""
+"""Define what an IaC tool does, and the steps that Terraform and CDK share."""
 
 import os
 import subprocess
@@ -19,56 +19,56 @@ class Deployer(ABC):
     Args:
         env: an environment of `config/deploy.yml`. The names of its resources begin
             with `<project>-<env>-`.
-        targets: the stacks to plan, deploy or destroy, in their order.
+        stacks: the stacks of `infra/` to plan, deploy or destroy, in their order.
 
     Raises:
         UserError: `config/deploy.yml` lacks the environment, or is wrong.
     """
 
-    def __init__(self, env: str, targets: Sequence[str]) -> None:
+    def __init__(self, env: str, stacks: Sequence[str]) -> None:
         answers = project.answers()
         self.project = answers.project_slug
         self.database = answers.database
         self.env = env
-        self.targets = targets
+        self.stacks = stacks
         self.is_local = env == "local"
-        self.functions = deploy_config.function_settings(env)
+        self.functions = deploy_config.read_functions(env)
 
     @abstractmethod
     def plan(self) -> bool:
-        """Print what a deploy of the targets would change; return whether anything.
+        """Print what a deploy of the stacks would change; return whether anything.
 
         Raises:
             UserError: the tool failed.
         """
 
     @abstractmethod
-    def deploy(self, targets: Sequence[str], still_mapped: Sequence[str] = ()) -> None:
-        """Deploy targets in this order, up to the first that fails.
+    def deploy(self, stacks: Sequence[str], still_mapped: Sequence[str] = ()) -> None:
+        """Deploy stacks in this order, up to the first that fails.
 
         Args:
-            targets: some of the deployer's targets.
+            stacks: some of the deployer's stacks.
             still_mapped: containers whose queue still feeds their Lambda.
 
         Raises:
-            UserError: a target failed.
+            UserError: a stack failed.
         """
 
     @abstractmethod
     def destroy(self) -> None:
-        """Destroy the targets, the last one first.
+        """Destroy the stacks, the last one first.
 
         Raises:
-            UserError: a target failed.
+            UserError: a stack failed.
         """
 
     @abstractmethod
-    def output(self, target: str, name: str) -> Any:
-        """Return an output of a target, or None before the target is deployed."""
+    def read_output(self, stack: str, name: str) -> Any:
+        """Return an output of a stack, or None before the stack is deployed."""
 
-    def moving(self) -> list[str]:
+    def find_moving(self) -> list[str]:
         """Return the containers whose queue feeds a Lambda that is deployed."""
-        mapped = self.output("lambda", "mapped") or []
+        mapped = self.read_output("lambda", "mapped") or []
         return [
             name
             for name in mapped
@@ -77,20 +77,20 @@ class Deployer(ABC):
 
 
 @contextmanager
-def step(action: str, target: str) -> Iterator[None]:
-    """Print a heading for an action on a target, and report where it stops.
+def step(action: str, stack: str) -> Iterator[None]:
+    """Print a heading for an action on a stack, and report where it stops.
 
     Raises:
         UserError: see `stop_at`.
     """
-    print(f"== {action} {target}", flush=True)
-    with stop_at(action, target):
+    print(f"== {action} {stack}", flush=True)
+    with stop_at(action, stack):
         yield
 
 
 @contextmanager
-def stop_at(action: str, target: str) -> Iterator[None]:
-    """Report the target at which an action stops, if a command fails.
+def stop_at(action: str, stack: str) -> Iterator[None]:
+    """Report the stack at which an action stops, if a command fails.
 
     Raises:
         UserError: a command failed. It has printed why.
@@ -98,7 +98,7 @@ def stop_at(action: str, target: str) -> Iterator[None]:
     try:
         yield
     except subprocess.CalledProcessError as error:
-        raise UserError(f"{action} stopped at {target}") from error
+        raise UserError(f"{action} stopped at {stack}") from error
 
 
 def run(

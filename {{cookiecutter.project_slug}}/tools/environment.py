@@ -1,4 +1,4 @@
-"""The environment that a target works on: the shim's own resources, or a deployment.
+"""Enter an environment: the shim's own resources, or a deployment.
 
 Without ENV that is what the shim created for itself, such as the bucket `raw` and the
 queue `worker-pending`. With ENV it is what `make deploy` created in that environment,
@@ -43,8 +43,14 @@ UNKNOWN_KEY_CODES = (
 )
 
 
+@cache
+def client(service: str) -> Any:
+    """Return the boto3 client of a service, for the environment that was entered."""
+    return boto3.client(service, config=CLIENT_CONFIG)
+
+
 class Environment:
-    """Names and clients of the resources in one environment.
+    """Names of the resources in one environment.
 
     Args:
         name: of an environment in `config/deploy.yml`; empty for the shim's own
@@ -68,23 +74,18 @@ class Environment:
         """Whether it is an AWS account rather than the shim."""
         return self.name not in ("", "local")
 
-    @cache  # noqa: B019 - lives as long as the program
-    def client(self, service: str) -> Any:
-        """Return the boto3 client of a service."""
-        return boto3.client(service, config=CLIENT_CONFIG)
-
     def resource_name(self, *parts: str) -> str:
         """Return the name of a resource, such as a function's queue."""
         return "-".join(filter(None, (self.prefix, *parts)))
 
-    def bucket(self) -> str:
+    def find_bucket(self) -> str:
         """Return the name of the bucket that files are put into."""
         if not self.name:
             return os.environ["BUCKET"]
-        account = self.client("sts").get_caller_identity()["Account"]
+        account = client("sts").get_caller_identity()["Account"]
         return self.resource_name("raw", account)
 
-    def queue_url(self, func: str, kind: str) -> str:
+    def find_queue_url(self, func: str, kind: str) -> str:
         """Return the URL of a queue.
 
         Args:
@@ -94,35 +95,41 @@ class Environment:
         Raises:
             UserError: there is no such queue.
         """
-        name, sqs = self.resource_name(func, kind), self.client("sqs")
+        name, sqs = self.resource_name(func, kind), client("sqs")
         try:
             return str(sqs.get_queue_url(QueueName=name)["QueueUrl"])
         except sqs.exceptions.QueueDoesNotExist:
-            raise self.not_deployed(f"queue {name}") from None
+            raise self.explain_missing(f"queue {name}") from None
 
-    def not_deployed(self, resource: str) -> UserError:
+    def explain_missing(self, resource: str) -> UserError:
         """Return the error for a resource that does not exist yet."""
         if not self.name:
             return UserError(f"the shim has no {resource}: restart it with 'make shim'")
-        hint = "; without ENV you work on the shim's own resources"
+        hint = ", or leave out ENV for the shim's own resources"
         return UserError(
             f"there is no {resource}: create it with 'make deploy ENV={self.name}'"
             f"{hint if self.name == 'local' else ''}"
         )
 
 
-def enter(name: str) -> Environment:
+def enter(env: str) -> Environment:
     """Set the process's AWS and database variables for an environment; return it.
 
+    The clients of `client` then work on it.
+
     The shim's come from `.shim/shim.env`, those of an AWS account from
-    `config/secrets-<name>.env`, which overrides the shell.
+    `config/secrets-<env>.env`, which overrides the shell.
+
+    Args:
+        env: an environment of `config/deploy.yml`; empty for the shim.
 
     Raises:
         UserError: there is no such environment, or the shim is not running.
     """
-    environment = Environment(name)
+    environment = Environment(env)
     if environment.is_on_aws:
-        secrets = dotenv_values(ROOT / "config" / f"secrets-{name}.env")
+        file = ROOT / "config" / f"secrets-{env}.env"
+        secrets = dotenv_values(file, interpolate=False)
         os.environ |= {key: value for key, value in secrets.items() if value}
     else:
         enter_shim()
@@ -148,36 +155,36 @@ def enter_shim() -> None:
                 os.environ[name] = value
 
 
-def explain(error: Exception, name: str) -> str | None:
+def explain(error: Exception, env: str) -> str | None:
     """Return a sentence for an error of AWS or boto3, None for any other error.
 
     Args:
         error: what was raised.
-        name: of the environment; empty for the shim.
+        env: name of the environment; empty for the shim.
     """
-    file = f"config/secrets-{name}.env"
+    file = f"config/secrets-{env}.env"
     if isinstance(error, ClientError):
         found = error.response["Error"]
         code = str(found.get("Code", "")).rpartition(".")[2]
         if code in EXPIRED_CODES:
             return (
-                f"the credentials for ENV={name} have expired: log in again, or "
+                f"the credentials for ENV={env} have expired: log in again, or "
                 f"put new ones into {file}"
             )
         if code in UNKNOWN_KEY_CODES:
             return (
-                f"AWS does not accept the credentials for ENV={name} ({code}): "
+                f"AWS does not accept the credentials for ENV={env} ({code}): "
                 f"correct those of your shell or of {file}"
             )
         return f"AWS refuses {error.operation_name}: {found.get('Message') or code}"
     if isinstance(error, HTTPClientError | ConnectionError):
-        is_shim = name in ("", "local")
+        is_shim = env in ("", "local")
         return SHIM_SILENT if is_shim else f"AWS cannot be reached: {error}"
     if isinstance(error, SSOError | TokenRetrievalError):
-        return f"your login for ENV={name} has expired: run 'aws sso login'"
+        return f"your login for ENV={env} has expired: run 'aws sso login'"
     if isinstance(error, NoCredentialsError | ProfileNotFound):
         return (
-            f"there are no credentials for ENV={name}: set a profile or keys in your "
+            f"there are no credentials for ENV={env}: set a profile or keys in your "
             f"shell or in {file}, see config/secrets-example.env"
         )
     return f"boto3 failed: {error}" if isinstance(error, BotoCoreError) else None
@@ -185,6 +192,7 @@ def explain(error: Exception, name: str) -> str | None:
 
 def print_identity(env: str) -> int:
     """Print whose credentials an environment uses; return 0."""
-    found = enter(env).client("sts").get_caller_identity()
+    enter(env)
+    found = client("sts").get_caller_identity()
     print(f"{found['Arn']} of account {found['Account']}")
     return 0

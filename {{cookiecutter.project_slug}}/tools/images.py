@@ -1,28 +1,29 @@
-"""Builds, runs and pushes container images, and lints what they are made of."""
+"""Build, run and push container images, and lint what they are made of."""
 
 import base64
-import hashlib
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-import boto3
 from botocore.exceptions import ClientError
 
-from tools import build, deploy_config, environment, shim_resources
+from tools import build, deploy_config, shim_resources
+from tools.environment import client, enter
 from tools.errors import UserError
 from tools.project import ROOT, answers, require_function, split_arguments
 
-DOCKERFILE = ROOT / "src" / "common" / "docker_wrapper"
+DOCKERFILE = build.DOCKERFILE
 COMPOSE_FILE = ROOT / "tests" / "docker-compose.yml"
 # The shim's variables that a container is given.
 SHIM_VARIABLES = (
     *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_ENDPOINT_URL"),
-    *("DB_HOST", "DB_PORT", "DB_NAME", "DB_USER", "DB_PASS", "DB_TLS"),
+    *deploy_config.DATABASE_VARIABLES,
     *("NO_PROXY", "no_proxy", "READ_QUEUE"),
 )
+# Docker's names of processors that are often called otherwise.
+PROCESSORS = {"x86_64": "amd64", "aarch64": "arm64"}
 HARDENING = (
     *("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges"),
     *("--rm", "--network=host"),
@@ -34,18 +35,18 @@ def image(func: str, arch: str, docker_args: str) -> int:
 
     Args:
         func: the function.
-        arch: processor such as `arm64`, or empty for this machine's.
+        arch: processor such as `arm64`, or empty for the Docker engine's.
         docker_args: more arguments of `docker build`.
 
     Raises:
         UserError: there is no such function, no Docker engine, or the build failed.
     """
     require_function(func)
-    require_engine()
     arguments = split_arguments("DOCKER_ARGS", docker_args)
-    if arch:
-        arguments.append(f"--platform=linux/{arch}")
-    name = build_image(func, arguments)
+    if any(each.startswith("--platform") for each in arguments):
+        raise UserError("DOCKER_ARGS contains --platform: use ARCH=, as in ARCH=arm64")
+    engine = require_engine()
+    name = build_image(func, PROCESSORS.get(arch, arch) or engine, arguments)
     print(f"built {name}")
     return 0
 
@@ -66,69 +67,79 @@ def container(func: str, args: str, docker_args: str) -> int:
     require_function(func)
     arguments = split_arguments("DOCKER_ARGS", docker_args)
     settings = split_arguments("RUN_ARGS", args)
-    require_engine()
-    environment.enter("")
+    arch = require_engine()
+    enter("")
     shim_resources.create_missing(func)
-    name = image_name(func)
+    name = name_image(func, arch)
     found = ["docker", "image", "inspect", name]
     if subprocess.run(found, capture_output=True).returncode != 0:
-        build_image(func, [])
+        build_image(func, arch, [])
     os.environ.setdefault("READ_QUEUE", f"{func}-pending")
     variables = [f"--env={each}" for each in SHIM_VARIABLES]
-    command = ["docker", "run", *HARDENING, *variables, *arguments, name, *settings]
+    command = ["docker", "run", f"--platform=linux/{arch}", *HARDENING, *variables]
+    command += [*arguments, name, *settings]
     os.execvp("docker", command)  # noqa: S606 - no shell
 
 
-def build_image(func: str, arguments: list[str]) -> str:
-    """Build the image of a function; return its name.
+def build_image(func: str, arch: str, arguments: list[str]) -> str:
+    """Build the image of a function for a processor; return its name.
 
     Raises:
         UserError: Docker failed.
     """
-    name = image_name(func)
+    name = name_image(func, arch)
     latest = f"{name.rpartition(':')[0]}:latest"
-    run_build(func, [f"--tag={name}", f"--tag={latest}", *arguments])
+    tags = [f"--tag={name}", f"--tag={latest}"]
+    run_build(func, f"linux/{arch}", [*tags, *arguments])
     return name
 
 
-def run_build(func: str, arguments: list[str]) -> None:
+def run_build(func: str, platform: str, arguments: list[str]) -> None:
     """Run `docker build` on a function's local build.
 
     Raises:
         UserError: Docker failed.
     """
     command = ["docker", "build", f"--file={DOCKERFILE}", f"--build-arg=FUNC={func}"]
+    command.append(f"--platform={platform}")
     if subprocess.run([*command, *arguments, str(ROOT)]).returncode != 0:
         raise UserError(f"Docker could not build the image of {func}, see above")
 
 
-def image_name(func: str) -> str:
-    """Return the name of a function's image; its tag is a hash of what is in it.
+def name_image(func: str, arch: str) -> str:
+    """Build a function for its image; return the image's name.
 
-    So another checkout's image is never taken for this one's.
+    The tag has a hash of the content and the processor, so another checkout's image,
+    or another processor's, is never taken for this one.
     """
-    content = hashlib.sha256(build.digest(build.build_local(func)).encode())
-    for path in (DOCKERFILE, ROOT / "src" / "common" / "requirements.txt"):
-        content.update(path.read_bytes())
-    return f"{answers().project_slug}/{func}:{content.hexdigest()[:12]}"
+    build.build_local(func)
+    return f"{answers().project_slug}/{func}:{build.read_tag(func, arch)}"
 
 
-def require_engine() -> None:
-    """Check that a Docker engine answers.
+def require_engine() -> str:
+    """Check that a Docker engine answers; return its processor, such as `arm64`.
 
     Raises:
         UserError: none does.
     """
-    if not engine_answers():
+    arch = find_engine()
+    if not arch:
         raise UserError("no Docker engine answers: run 'make doctor' for help")
+    return arch
 
 
 def engine_answers() -> bool:
     """Return whether a Docker engine answers."""
-    return (
-        shutil.which("docker") is not None
-        and subprocess.run(["docker", "info"], capture_output=True).returncode == 0
-    )
+    return bool(find_engine())
+
+
+def find_engine() -> str:
+    """Return the processor of the Docker engine; empty if none answers."""
+    if shutil.which("docker") is None:
+        return ""
+    command = ["docker", "version", "--format={{.Server.Arch}}"]
+    found = subprocess.run(command, capture_output=True, text=True)
+    return found.stdout.strip() if found.returncode == 0 else ""
 
 
 def has_compose() -> bool:
@@ -162,7 +173,7 @@ def is_pushed(name: str) -> bool:
     """Return whether the registry has an image already."""
     repository, _, tag = name.partition("/")[2].rpartition(":")
     try:
-        boto3.client("ecr").describe_images(
+        client("ecr").describe_images(
             repositoryName=repository, imageIds=[{"imageTag": tag}]
         )
     except ClientError as error:
@@ -174,7 +185,7 @@ def is_pushed(name: str) -> bool:
 
 def log_in(registry: str) -> None:
     """Log Docker in to ECR; the password goes through standard input."""
-    [data] = boto3.client("ecr").get_authorization_token()["authorizationData"]
+    [data] = client("ecr").get_authorization_token()["authorizationData"]
     token = base64.b64decode(data["authorizationToken"]).decode()
     user, _, password = token.partition(":")
     command = ["docker", "login", "--username", user, "--password-stdin", registry]
@@ -199,5 +210,5 @@ def push(func: str, name: str) -> None:
     log_in(name.partition("/")[0])
     build.build_local(func)
     platform = deploy_config.ARCHITECTURES[deploy_config.load()["architecture"]]
-    run_build(func, [f"--platform={platform}", f"--tag={name}"])
+    run_build(func, platform, [f"--tag={name}"])
     subprocess.run(["docker", "push", name], check=True)

@@ -1,4 +1,4 @@
-"""Prints what a deployed function has logged, from CloudWatch Logs."""
+"""Print the logs of a deployed function from CloudWatch Logs."""
 
 import heapq
 import sys
@@ -8,8 +8,7 @@ from datetime import UTC, datetime
 from time import time
 from typing import Any
 
-from tools import environment
-from tools.environment import Environment
+from tools.environment import Environment, client, enter
 from tools.errors import UserError
 from tools.project import require_function
 
@@ -21,7 +20,7 @@ def show(func: str, env: str, since: int, follow: bool) -> int:
 
     Args:
         func: the function.
-        env: the environment; empty for the shim.
+        env: an environment of `config/deploy.yml`; empty for the shim.
         since: how many minutes to go back.
         follow: whether to print new events until Ctrl-C.
 
@@ -29,11 +28,11 @@ def show(func: str, env: str, since: int, follow: bool) -> int:
         UserError: the function has no log group.
     """
     require_function(func)
-    place = environment.enter(env)
+    environment = enter(env)
     start = int((time() - since * 60) * 1000)
     seen: set[Any] = set()
     while True:
-        for event in read_events(place, func, start):
+        for event in read_events(environment, func, start):
             fields = (event["timestamp"], event["logStreamName"], event["message"])
             key = event.get("eventId", fields)  # an emulator may have no ids
             if key not in seen:
@@ -58,27 +57,29 @@ def print_event(event: dict[str, Any]) -> None:
     print(f"{at:%Y-%m-%dT%H:%M:%SZ} {event['message'].rstrip()}", flush=True)
 
 
-def read_events(place: Environment, func: str, start: int) -> Iterator[dict[str, Any]]:
+def read_events(
+    environment: Environment, func: str, start: int
+) -> Iterator[dict[str, Any]]:
     """Yield the events of a function's Lambda and of its containers, oldest first.
 
     Args:
-        place: the environment.
+        environment: where it runs.
         func: the function.
         start: milliseconds since 1970; earlier events are left out.
 
     Raises:
         UserError: the function has no log group.
     """
-    logs = place.client("logs")
-    name = place.resource_name(func)
+    logs = client("logs")
+    name = environment.resource_name(func)
     groups = [
         group
         for group in (f"/aws/lambda/{name}", f"/ecs/{name}")
         if group_exists(logs, group)
     ]
     if not groups:
-        if place.name:
-            raise place.not_deployed(f"log of {name}")
+        if environment.name:
+            raise environment.explain_missing(f"log of {name}")
         raise UserError(
             f"no Lambda {name} has logged in the shim: 'make run' and 'make invoke' "
             "log to their own terminal, and ENV=local shows what 'make deploy' put "

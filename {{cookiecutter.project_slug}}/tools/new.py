@@ -1,4 +1,4 @@
-"""Creates a function from the files in tools/starter/.
+"""Create a function from the files in tools/starter/.
 
 They mirror the project. The word `starter` stands for the function's name, in the names
 of the files and in their text; change them to start new functions in another way.
@@ -31,9 +31,9 @@ def create(func: str) -> int:
             Nothing has been written then.
     """
     check_name(func)
-    new = starter_files(func)
+    new = read_starter(func)
     deploy_config.load()
-    new[DEPLOY] = with_entry(DEPLOY.read_text(encoding="utf-8"), func)
+    new[DEPLOY] = add_entry(DEPLOY.read_text(encoding="utf-8"), func)
     for path, text in new.items():
         path.write_text(text, encoding="utf-8")
         print(f"wrote {path.relative_to(ROOT)}")
@@ -64,7 +64,7 @@ def check_name(func: str) -> None:
         raise UserError(f"FUNC={func} is reserved: {reason}")
 
 
-def starter_files(func: str) -> dict[Path, str]:
+def read_starter(func: str) -> dict[Path, str]:
     """Return the paths and the text of the new files.
 
     Raises:
@@ -80,7 +80,7 @@ def starter_files(func: str) -> dict[Path, str]:
     return found
 
 
-def with_entry(text: str, func: str) -> str:
+def add_entry(text: str, func: str) -> str:
     """Return the text of `config/deploy.yml` with an entry for a function.
 
     Everything else in it is kept, comments too.
@@ -93,7 +93,7 @@ def with_entry(text: str, func: str) -> str:
     if func in known:
         return text
     lines = f"{text.rstrip()}\n".splitlines(keepends=True)
-    lines.insert(end_of_functions(lines), f"  {func}: " + "{}\n")
+    lines.insert(find_end_of_functions(lines), f"  {func}: " + "{}\n")
     result = re.sub(r"(?m)^functions: *\{ *\}", "functions:", "".join(lines))
     expected["functions"] = {**known, func: {}}
     try:
@@ -108,7 +108,7 @@ def with_entry(text: str, func: str) -> str:
     return result
 
 
-def end_of_functions(lines: list[str]) -> int:
+def find_end_of_functions(lines: list[str]) -> int:
     """Return the index of the line after the last entry below `functions`."""
     starts = [at for at, line in enumerate(lines) if line.startswith("functions:")]
     end = starts[0] + 1 if starts else len(lines)

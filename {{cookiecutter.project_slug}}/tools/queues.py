@@ -1,15 +1,14 @@
-"""Shows the queues of functions, redrives dead letters, purges a queue."""
+"""Show the queues of functions, redrive dead letters, and purge a queue."""
 
 import sys
 import threading
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
 
 from botocore.exceptions import ClientError
 
-from tools import environment, shim_resources
-from tools.environment import Environment
+from tools import shim_resources
+from tools.environment import Environment, client, enter
 from tools.errors import UserError
 from tools.project import functions, require_function
 
@@ -33,7 +32,7 @@ def show(func: str, env: str, peek: bool) -> int:
 
     Args:
         func: one function, or empty for all.
-        env: the environment; empty for the shim.
+        env: an environment of `config/deploy.yml`; empty for the shim.
         peek: whether to look at waiting messages on AWS.
 
     Raises:
@@ -41,39 +40,38 @@ def show(func: str, env: str, peek: bool) -> int:
     """
     if func:
         require_function(func)
-    place = environment.enter(env)
+    environment = enter(env)
     for name in [func] if func else functions():
         if not env:
             shim_resources.create_missing(name)
-        show_queues(place, name, peek or not place.is_on_aws)
+        show_queues(environment, name, peek or not environment.is_on_aws)
         if not env:
             show_local_deployment(name)
     return 0
 
 
-def show_queues(place: Environment, func: str, peek: bool) -> None:
+def show_queues(environment: Environment, func: str, peek: bool) -> None:
     """Print the counts of a function's queues and, on request, a waiting message."""
     for kind in KINDS:
-        url = place.queue_url(func, kind)
-        counts = count_messages(place, url)
-        print(f"{place.resource_name(func, kind)}: {describe_counts(counts)}")
+        url = environment.find_queue_url(func, kind)
+        counts = count_messages(url)
+        print(f"{environment.resource_name(func, kind)}: {describe_counts(counts)}")
         is_visible = counts["ApproximateNumberOfMessages"]
         if is_visible and (peek or kind == "dead-letter"):
-            print_newest(place, url)
+            print_newest(url)
 
 
 def show_local_deployment(func: str) -> None:
     """Print the queues that `make deploy ENV=local` created, if it did."""
     local = Environment("local")
-    sqs = local.client("sqs")
     name = local.resource_name(func, "pending")
-    if sqs.list_queues(QueueNamePrefix=name).get("QueueUrls"):
+    if client("sqs").list_queues(QueueNamePrefix=name).get("QueueUrls"):
         show_queues(local, func, peek=True)
 
 
-def count_messages(place: Environment, url: str) -> dict[str, int]:
+def count_messages(url: str) -> dict[str, int]:
     """Return how many messages a queue holds, with the keys of `COUNTS`."""
-    found = place.client("sqs").get_queue_attributes(
+    found = client("sqs").get_queue_attributes(
         QueueUrl=url, AttributeNames=list(COUNTS)
     )["Attributes"]
     return {name: int(found[name]) for name in COUNTS}
@@ -84,9 +82,9 @@ def describe_counts(counts: dict[str, int]) -> str:
     return ", ".join(f"{counts[name]} {label}" for name, label in COUNTS.items())
 
 
-def print_newest(place: Environment, url: str) -> None:
+def print_newest(url: str) -> None:
     """Print the newest of up to ten messages, which stay visible."""
-    found = place.client("sqs").receive_message(
+    found = client("sqs").receive_message(
         QueueUrl=url,
         MaxNumberOfMessages=10,
         VisibilityTimeout=0,
@@ -116,37 +114,55 @@ def redrive(func: str, env: str) -> int:
         UserError: a queue does not exist, or SQS stopped moving.
     """
     require_function(func)
-    place = environment.enter(env)
+    environment = enter(env)
     if not env:
         shim_resources.create_missing(func)
-    sqs = place.client("sqs")
-    source, target = (place.queue_url(func, kind) for kind in reversed(KINDS))
-    count = count_messages(place, source)["ApproximateNumberOfMessages"]
+    pending = environment.find_queue_url(func, "pending")
+    dead_letter = environment.find_queue_url(func, "dead-letter")
+    count = count_messages(dead_letter)["ApproximateNumberOfMessages"]
     if not count:
-        print(f"{place.resource_name(func, 'dead-letter')} has no messages.")
+        print(f"{environment.resource_name(func, 'dead-letter')} has no messages.")
         return 0
-    found = sqs.get_queue_attributes(QueueUrl=source, AttributeNames=["QueueArn"])
+    for moved in move_dead_letters(dead_letter, pending, count):
+        print(f"moved {moved} of {count}", flush=True)
+    return 0
+
+
+def move_dead_letters(dead_letter: str, pending: str, count: int) -> Iterator[int]:
+    """Move dead letters; return an iterator over how many have been moved so far.
+
+    Args:
+        dead_letter: URL of the dead-letter queue.
+        pending: URL of the queue that they come from.
+        count: how many there are.
+
+    Raises:
+        UserError: SQS stopped moving.
+    """
+    sqs = client("sqs")
+    found = sqs.get_queue_attributes(QueueUrl=dead_letter, AttributeNames=["QueueArn"])
     arn = found["Attributes"]["QueueArn"]
     try:
         sqs.start_message_move_task(SourceArn=arn)
     except ClientError as error:
         if error.response["Error"]["Code"] != "InvalidAction":
             raise
-        progress = move_messages(sqs, source, target, count)
-    else:
-        progress = watch_move_task(sqs, arn)
-    for moved in progress:
-        print(f"moved {moved} of {count}", flush=True)
-    return 0
+        print(
+            "This emulator has no redrive: sending each message again, then deleting "
+            "the dead letter.",
+            flush=True,
+        )
+        return move_messages(dead_letter, pending, count)
+    return watch_move_task(arn)
 
 
-def watch_move_task(sqs: Any, arn: str) -> Iterator[int]:
+def watch_move_task(arn: str) -> Iterator[int]:
     """Yield how many messages a queue's newest move task has moved, until it ends.
 
     Raises:
         UserError: the task failed; the rest of the messages is where it was.
     """
-    before = -1
+    sqs, before = client("sqs"), -1
     while True:
         [task] = sqs.list_message_move_tasks(SourceArn=arn, MaxResults=1)["Results"]
         moved = task.get("ApproximateNumberOfMessagesMoved", 0)
@@ -161,13 +177,18 @@ def watch_move_task(sqs: Any, arn: str) -> Iterator[int]:
         threading.Event().wait(POLL_SECONDS)
 
 
-def move_messages(sqs: Any, source: str, target: str, count: int) -> Iterator[int]:
-    """Move up to `count` messages; yield how many have been moved so far.
+def move_messages(source: str, destination: str, count: int) -> Iterator[int]:
+    """Move messages between queues; yield how many have been moved so far.
 
     A message is sent before it is deleted, so an interruption can duplicate one but
     never lose it.
+
+    Args:
+        source: URL of the queue to empty.
+        destination: URL of the queue to send to.
+        count: how many messages to move at most.
     """
-    moved = 0
+    sqs, moved = client("sqs"), 0
     while moved < count:
         messages = sqs.receive_message(
             QueueUrl=source,
@@ -180,7 +201,7 @@ def move_messages(sqs: Any, source: str, target: str, count: int) -> Iterator[in
             return
         for each in messages:
             sqs.send_message(
-                QueueUrl=target,
+                QueueUrl=destination,
                 MessageBody=each["Body"],
                 MessageAttributes=each.get("MessageAttributes", {}),
             )
@@ -194,7 +215,7 @@ def purge(func: str, env: str, queue: str, confirm: str) -> int:
 
     Args:
         func: the function.
-        env: the environment; empty for the shim.
+        env: an environment of `config/deploy.yml`; empty for the shim.
         queue: "pending" or "dead-letter".
         confirm: the function's name, or empty to ask on the terminal.
 
@@ -202,11 +223,12 @@ def purge(func: str, env: str, queue: str, confirm: str) -> int:
         UserError: it is not confirmed, or the queue does not exist.
     """
     require_function(func)
-    place = environment.enter(env)
+    environment = enter(env)
     if not env:
         shim_resources.create_missing(func)
-    name, url = place.resource_name(func, queue), place.queue_url(func, queue)
-    counts = describe_counts(count_messages(place, url))
+    name = environment.resource_name(func, queue)
+    url = environment.find_queue_url(func, queue)
+    counts = describe_counts(count_messages(url))
     question = f"This permanently deletes all messages of {name}: {counts}."
     if not confirm:
         if not sys.stdin.isatty():
@@ -216,7 +238,7 @@ def purge(func: str, env: str, queue: str, confirm: str) -> int:
         confirm = input(f"{question}\nType the function's name to confirm: ").strip()
     if confirm != func:
         raise UserError(f"{confirm!r} is not {func}: nothing was deleted")
-    sqs = place.client("sqs")
+    sqs = client("sqs")
     try:
         sqs.purge_queue(QueueUrl=url)
     except sqs.exceptions.PurgeQueueInProgress:

@@ -1,4 +1,4 @@
-"""Writes docs/settings.md from the declarations in src/common/settings.py."""
+"""Write docs/settings.md from the declarations in src/common/settings.py."""
 
 from settings import SETTINGS, Setting
 from tools.project import ROOT
@@ -22,19 +22,19 @@ TABLE = """
 
 def write() -> int:
     """Write the page; return 0."""
-    PAGE.write_text(page(), encoding="utf-8")
+    PAGE.write_text(render_page(), encoding="utf-8")
     return 0
 
 
-def page() -> str:
+def render_page() -> str:
     """Return the page in Markdown."""
     parts = [HEAD]
     for title, settings in SETTINGS.items():
-        parts += [TABLE.format(title=title), *map(table_row, settings)]
+        parts += [TABLE.format(title=title), *map(render_row, settings)]
     return "".join(parts)
 
 
-def table_row(setting: Setting) -> str:
+def render_row(setting: Setting) -> str:
     """Return the row of the table for a setting."""
     name, _, default, text, env, words = setting
     shown = "" if default in (None, "", False) else f"`{default}`"

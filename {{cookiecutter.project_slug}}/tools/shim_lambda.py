@@ -10,7 +10,6 @@ import boto3
 
 from tools import deploy_config
 
-PASSED_ON = ("DB_HOST", "DB_PORT", "DB_NAME", "DB_USER", "DB_PASS", "DB_TLS")
 TIMEOUT_SECONDS = 30
 
 
@@ -56,7 +55,8 @@ def create(
     layer = client.publish_layer_version(
         LayerName=name, Content={"ZipFile": layer_zip.read_bytes()}
     )
-    database = {variable: os.environ[variable] for variable in PASSED_ON}
+    names = deploy_config.DATABASE_VARIABLES
+    database = {variable: os.environ[variable] for variable in names}
     client.create_function(
         FunctionName=name,
         Runtime=f"python{deploy_config.load()['python']}",

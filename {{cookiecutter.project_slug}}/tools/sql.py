@@ -1,4 +1,4 @@
-"""A database prompt, or the rows of one statement.
+"""Prompt for SQL statements, or print the rows of one.
 
 The shim's database is reached through its driver. A database on AWS is in a private
 network, so statements go through the RDS Data API: IAM decides who may use it, and the
@@ -16,8 +16,7 @@ from botocore.exceptions import ClientError
 
 from context import CustomContext
 from lib.database_errors import DatabaseError, DatabaseUnreachableError
-from tools import environment
-from tools.environment import Environment
+from tools.environment import Environment, client, enter
 from tools.errors import UserError
 
 DATABASE = "main"
@@ -46,25 +45,25 @@ def run(statement: str, env: str) -> int:
 
     Args:
         statement: the SQL, or empty for a prompt.
-        env: the environment; empty for the shim.
+        env: an environment of `config/deploy.yml`; empty for the shim.
 
     Raises:
         UserError: the statement failed, or the database cannot be reached.
     """
-    place = environment.enter(env)
+    environment = enter(env)
     with contextlib.ExitStack() as stack:
-        if place.is_on_aws:
-            execute = data_api(place)
+        if environment.is_on_aws:
+            execute = connect_data_api(environment)
         else:
-            execute = driver(stack.enter_context(CustomContext()))
+            execute = connect_driver(stack.enter_context(CustomContext()))
         if statement:
             print_result(execute(statement))
         else:
-            prompt(place, execute)
+            prompt(environment, execute)
     return 0
 
 
-def prompt(place: Environment, execute: Execute) -> None:
+def prompt(environment: Environment, execute: Execute) -> None:
     """Run statements from standard input until its end.
 
     On a terminal, an error is printed and the prompt goes on. Elsewhere it is raised.
@@ -73,7 +72,7 @@ def prompt(place: Environment, execute: Execute) -> None:
     if is_terminal:
         with contextlib.suppress(ImportError):
             import readline  # noqa: F401 - makes the input line editable
-        print(f"{place}: end a statement with ; and the prompt with Ctrl-D")
+        print(f"{environment}: end a statement with ; and the prompt with Ctrl-D")
     for statement in read_statements(is_terminal):
         try:
             print_result(execute(statement))
@@ -104,7 +103,7 @@ def read_statements(is_terminal: bool) -> Iterator[str]:
         yield "\n".join(lines)
 
 
-def driver(context: CustomContext) -> Execute:
+def connect_driver(context: CustomContext) -> Execute:
     """Return a function that runs each statement in a transaction of its own."""
 
     def execute(statement: str) -> Result:
@@ -132,31 +131,31 @@ def driver(context: CustomContext) -> Execute:
     return execute
 
 
-def data_api(place: Environment) -> Execute:
+def connect_data_api(environment: Environment) -> Execute:
     """Return a function that runs statements on an Aurora cluster by its Data API.
 
     Raises:
         UserError: there is no cluster, or its Data API is off.
     """
-    rds, data = place.client("rds"), place.client("rds-data")
-    name = place.prefix
+    rds, data = client("rds"), client("rds-data")
+    name = environment.prefix
     try:
         [cluster] = rds.describe_db_clusters(DBClusterIdentifier=name)["DBClusters"]
     except rds.exceptions.DBClusterNotFoundFault:
-        raise place.not_deployed(f"database {name}") from None
+        raise environment.explain_missing(f"database {name}") from None
     if not cluster.get("HttpEndpointEnabled"):
         raise UserError(
             f"the Data API of {name} is off, and it is the only way in from outside "
-            f"its network: 'make deploy TARGET=aurora ENV={place.name}' turns it on"
+            f"its network: run 'make deploy TARGET=aurora ENV={environment.name}'"
         )
-    target = {
+    database = {
         "resourceArn": cluster["DBClusterArn"],
         "secretArn": cluster["MasterUserSecret"]["SecretArn"],
         "database": DATABASE,
     }
 
     def execute(statement: str) -> Result:
-        request = {**target, "sql": statement, "includeResultMetadata": True}
+        request = {**database, "sql": statement, "includeResultMetadata": True}
         try:
             found = call_when_resumed(data, request, name)
         except ClientError as error:

@@ -6,7 +6,7 @@ import pytest
 
 import settings
 from settings import SettingsError
-from tools.settings_page import PAGE, page
+from tools.settings_page import PAGE, render_page
 
 
 @pytest.fixture
@@ -99,4 +99,4 @@ def test_help_lists_all_settings(
 
 
 def test_settings_page_is_current() -> None:
-    assert PAGE.read_text(encoding="utf-8") == page(), "run: make settings"
+    assert PAGE.read_text(encoding="utf-8") == render_page(), "run: make settings"

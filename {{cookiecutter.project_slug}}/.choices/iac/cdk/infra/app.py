@@ -1,10 +1,10 @@
-"""The CDK app: one stack for each target, which is a folder beside this file.
+"""The CDK app: each directory beside this file is a stack.
 
 Context, all of it optional, as in `cdk synth -c environment=dev queue`:
 
 - `environment`: an environment of `config/deploy.yml`, by default `local`; or several,
-  separated by spaces, whose stacks are then named `<environment>-<target>`.
-- `targets`: the stacks to synthesise, separated by spaces; by default all, and
+  separated by spaces, whose stacks are then named `<environment>-<stack>`.
+- `stacks`: the stacks to synthesise, separated by spaces; by default all, and
   for `local` those that the shim emulates.
 - `still_mapped`: containers whose queue still feeds their Lambda.
 - `project`: the first part of all names; by default the project's.
@@ -18,38 +18,39 @@ from collections.abc import Iterable
 from importlib import import_module
 
 from aws_cdk import App, Stack, Tags, Validations
+from cdk_nag import AwsSolutionsChecks
 
 from infra.deployment import Deployment
 from tools import project
-from tools.deploy_config import CONFIG, EMULATED, TARGETS
+from tools.deploy_config import CONFIG, EMULATED, STACKS
 from tools.errors import UserError
 
 
 def make_stacks(
-    app: App, deployment: Deployment, targets: Iterable[str], prefix: str = ""
+    app: App, deployment: Deployment, names: Iterable[str], prefix: str = ""
 ) -> dict[str, Stack]:
-    """Add the stacks of targets to the app; each is deployed after the one before it.
+    """Add stacks to the app; each is deployed after the one before it.
 
     Args:
         app: the app.
         deployment: names and settings of the environment.
-        targets: their names; a stack needs no other one to be synthesised.
+        names: of the stacks; a stack needs no other one to be synthesised.
         prefix: first part of the stacks' names in the app.
 
     Returns:
-        The stacks by target.
+        The stacks by name.
     """
     stacks: dict[str, Stack] = {}
-    for target in targets:
-        name = f"{deployment.prefix}-{target}"
-        stack = Stack(app, prefix + target, stack_name=name)
+    for name in names:
+        full_name = f"{deployment.prefix}-{name}"
+        stack = Stack(app, prefix + name, stack_name=full_name)
         if stacks:
             stack.add_stack_dependency([*stacks.values()][-1])
         # by name: `import infra.lambda` is a syntax error
-        import_module(f"infra.{target}.stack").add_resources(stack, deployment)
+        import_module(f"infra.{name}.stack").add_resources(stack, deployment)
         Tags.of(stack).add("project", deployment.project)
-        Tags.of(stack).add("environment", deployment.environment_name)
-        stacks[target] = stack
+        Tags.of(stack).add("environment", deployment.env)
+        stacks[name] = stack
     return stacks
 
 
@@ -66,23 +67,21 @@ def synthesise() -> None:
         return app.node.try_get_context(name) or default
 
     if context("is_checked"):
-        from cdk_nag import AwsSolutionsChecks  # takes seconds to import
-
         Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     environments = context("environment", "local").split()
-    for environment in environments:
+    for env in environments:
         deployment = Deployment(
             project=context("project", project.answers().project_slug),
-            environment=environment,
+            env=env,
             database=context("database", project.answers().database),
             still_mapped=context("still_mapped").split(),
             config=context("config", CONFIG),
             alarm_topic=os.environ.get("ALARM_TOPIC", ""),
         )
-        stacks = EMULATED if deployment.is_local else TARGETS
-        targets = context("targets").split() or stacks
-        prefix = f"{environment}-" if len(environments) > 1 else ""
-        make_stacks(app, deployment, targets, prefix)
+        known = EMULATED if deployment.is_local else STACKS
+        names = context("stacks").split() or known
+        prefix = f"{env}-" if len(environments) > 1 else ""
+        make_stacks(app, deployment, names, prefix)
     app.synth()
 
 

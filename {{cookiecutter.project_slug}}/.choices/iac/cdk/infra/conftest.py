@@ -14,21 +14,21 @@ from infra.deployment import Deployment
 
 @pytest.fixture
 def synthesise(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., Any]:
-    """Return a function that synthesises the stack in the test's folder.
+    """Return a function that synthesises the stack in the test's directory.
 
     It takes an environment of infra/tests/deploy.yml (small, large or local), a
     database, and other arguments of `Deployment`, and returns the template.
     """
 
-    def synthesised(
-        environment: str = "small", database: str = "postgres", **more: Any
+    def make_template(
+        env: str = "small", database: str = "postgres", **more: Any
     ) -> Any:
         config = "infra/tests/deploy.yml"
-        deployment = Deployment("test", environment, database, config, **more)
-        target = request.path.parent.name
+        deployment = Deployment("test", env, database, config, **more)
+        name = request.path.parent.name
         # 'make lint' validates; loading the rules takes a second for each test
         app = App(outdir=str(tmp_path), builtin_cloud_formation_validation=False)
-        stacks = make_stacks(app, deployment, [target])
-        return Template.from_stack(stacks[target])
+        stacks = make_stacks(app, deployment, [name])
+        return Template.from_stack(stacks[name])
 
-    return synthesised
+    return make_template

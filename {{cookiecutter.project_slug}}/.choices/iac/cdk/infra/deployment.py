@@ -4,7 +4,6 @@ Stacks find each other's resources by name. IDs that AWS generates, a stack publ
 parameters of Systems Manager, so that each stack can be deployed alone.
 """
 
-import hashlib
 import os
 from collections.abc import Collection
 from pathlib import Path
@@ -14,11 +13,10 @@ from aws_cdk import Acknowledgment, Aws, CfnOutput, Stack, Validations
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
-from tools import deploy_config
+from tools import build, deploy_config
 from tools.errors import UserError
 from tools.project import BUILD, ROOT
 
-SHIM_DATABASE = ("DB_HOST", "DB_PORT", "DB_NAME", "DB_USER", "DB_PASS", "DB_TLS")
 PSEUDO_PARAMETERS = {
     "Partition": Aws.PARTITION,
     "Region": Aws.REGION,
@@ -32,7 +30,7 @@ class Deployment:
 
     Args:
         project: first part of all names.
-        environment: second part of all names, and a key of `environments`.
+        env: second part of all names, and a key of `environments`.
         database: mysql or postgres.
         config: path of the configuration, below the project's root.
         still_mapped: containers whose queue still feeds their Lambda.
@@ -45,24 +43,24 @@ class Deployment:
     def __init__(
         self,
         project: str,
-        environment: str,
+        env: str,
         database: str,
         config: str = deploy_config.CONFIG,
         still_mapped: Collection[str] = (),
         alarm_topic: str = "",
     ) -> None:
-        loaded = deploy_config.read(environment, config)
+        loaded = deploy_config.read(env, config)
         self.project = project
-        self.environment_name = environment
-        self.environment: dict[str, Any] = loaded["environments"][environment] or {}
+        self.env = env
+        self.settings: dict[str, Any] = loaded["environments"][env] or {}
         self.database = database
         self.still_mapped = still_mapped
         self.alarm_topic = alarm_topic
-        self.is_local = environment == "local"
+        self.is_local = env == "local"
         self.python = str(loaded["python"])
         self.architecture = str(loaded["architecture"])
         self.log_days: int = loaded["defaults"]["log_days"]
-        self.functions = deploy_config.function_settings(environment, config)
+        self.functions = deploy_config.read_functions(env, config)
         self.containers = {
             name: settings
             for name, settings in self.functions.items()
@@ -72,7 +70,7 @@ class Deployment:
         is_test = config != deploy_config.CONFIG
         self.layer = "local" if self.is_local or is_test else "aws"
 
-        self.prefix = f"{project}-{environment}"
+        self.prefix = f"{project}-{env}"
         self.bucket = f"{self.prefix}-raw-{Aws.ACCOUNT_ID}"
         self.bucket_arn = f"arn:{Aws.PARTITION}:s3:::{self.bucket}"
         self.database_port = PORTS[database]
@@ -95,8 +93,12 @@ class Deployment:
         return f"arn:{Aws.PARTITION}:iam::{Aws.ACCOUNT_ID}:role/{name}"
 
     def image(self, function: str) -> str:
-        """Return registry, name and tag of a function's image."""
-        tag = image_tag(function, self.architecture)
+        """Return registry, name and tag of a function's image.
+
+        Raises:
+            UserError: the function is not built.
+        """
+        tag = build.read_tag(function, self.architecture)
         registry = f"{Aws.ACCOUNT_ID}.dkr.ecr.{Aws.REGION}.{Aws.URL_SUFFIX}"
         return f"{registry}/{self.prefix}-{function}:{tag}"
 
@@ -108,8 +110,8 @@ class Deployment:
         """
         path = Path(BUILD, *parts)
         if not path.exists():
-            name, env = path.relative_to(ROOT), self.environment_name
-            raise UserError(f"{name} is missing: run 'make build ENV={env}'")
+            name = path.relative_to(ROOT)
+            raise UserError(f"{name} is missing: run 'make build ENV={self.env}'")
         return str(path)
 
     def database_settings(self, stack: Stack, ca_bundle: str) -> dict[str, str]:
@@ -120,7 +122,8 @@ class Deployment:
             ca_bundle: path of the CA bundle where the function runs.
         """
         if self.is_local:
-            return {name: os.environ.get(name, "") for name in SHIM_DATABASE}
+            names = deploy_config.DATABASE_VARIABLES
+            return {name: os.environ.get(name, "") for name in names}
         return {
             "DB_HOST": self.published(stack, "database-host"),
             "DB_PORT": str(self.database_port),
@@ -182,16 +185,3 @@ def add_output(stack: Stack, name: str, description: str, value: Any) -> None:
     """Add an output to a stack, with its value as JSON."""
     text = stack.to_json_string(value)
     CfnOutput(stack, name, description=description, value=text)
-
-
-def image_tag(function: str, architecture: str) -> str:
-    """Return a tag made of the image's content: the same code is no new deployment."""
-    build = BUILD / "local" / function
-    common = ROOT / "src" / "common"
-    kinds = ("py", "yml", "pem")
-    files = [
-        *sorted(path for kind in kinds for path in build.rglob(f"*.{kind}")),
-        *sorted((common / "docker_wrapper", *common.glob("requirements*.txt"))),
-    ]
-    sums = (hashlib.sha256(path.read_bytes()).hexdigest() for path in files)
-    return hashlib.sha256("".join([architecture, *sums]).encode()).hexdigest()[:12]

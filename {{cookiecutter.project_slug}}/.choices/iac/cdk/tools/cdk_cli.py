@@ -1,4 +1,4 @@
-"""CDK's command line, and CDK's bootstrap stack in an account and region."""
+"""Run CDK's command line, and bootstrap an account and region."""
 
 import os
 import subprocess
@@ -6,10 +6,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import boto3
 from botocore.exceptions import ClientError
 
 from tools import deployer, install
+from tools.environment import client
 from tools.errors import UserError
 from tools.project import ROOT
 
@@ -64,7 +64,7 @@ def is_bootstrapped() -> bool:
     """Return whether the account and region have CDK's bucket and roles."""
     parameter = f"/cdk-bootstrap/{QUALIFIER}/version"
     try:
-        boto3.client("ssm").get_parameter(Name=parameter)
+        client("ssm").get_parameter(Name=parameter)
     except ClientError as error:
         if error.response["Error"]["Code"] == "ParameterNotFound":
             return False
@@ -85,7 +85,7 @@ def bootstrap(is_local: bool) -> str:
     Raises:
         UserError: CDK failed.
     """
-    sts = boto3.client("sts")
+    sts = client("sts")
     account, region = sts.get_caller_identity()["Account"], sts.meta.region_name
     destination = f"aws://{account}/{region}"
     try:
@@ -95,5 +95,5 @@ def bootstrap(is_local: bool) -> str:
         raise UserError(f"CDK could not bootstrap {destination}, see above") from error
     if is_local:
         bucket = f"cdk-{QUALIFIER}-assets-{account}-{region}"
-        boto3.client("s3").delete_bucket_policy(Bucket=bucket)
+        client("s3").delete_bucket_policy(Bucket=bucket)
     return destination

@@ -1,7 +1,7 @@
-"""Deploys, validates and tests the stacks with CDK.
+"""Deploy, validate and test the stacks with CDK.
 
-The app is synthesised into a folder of `.build/cdk/<environment>/`, once for each
-command, and CDK's command line works on that folder.
+The app is synthesised into a directory of `.build/cdk/<environment>/`, once for each
+command, and CDK's command line works on that directory.
 """
 
 import json
@@ -17,7 +17,8 @@ from typing import Any
 import boto3
 from botocore.exceptions import ClientError
 
-from tools import build, cdk_cli, deploy_config, deployer, environment
+from tools import build, cdk_cli, deployer
+from tools.environment import CLIENT_CONFIG, client, enter
 from tools.errors import UserError
 from tools.project import BUILD
 
@@ -36,8 +37,8 @@ class Iac(deployer.Deployer):
         UserError: `ALARM_TOPIC` is no ARN of an SNS topic, or see `Deployer`.
     """
 
-    def __init__(self, env: str, targets: Sequence[str]) -> None:
-        super().__init__(env, targets)
+    def __init__(self, env: str, stacks: Sequence[str]) -> None:
+        super().__init__(env, stacks)
         self._synthesised: set[Path] = set()
         topic = os.environ.get("ALARM_TOPIC", "")
         if topic and not re.match("arn:[^:]+:sns:", topic):
@@ -48,47 +49,46 @@ class Iac(deployer.Deployer):
 
     def plan(self) -> bool:
         """Print the differences of all stacks; return whether there are any."""
-        with deployer.step("plan", " ".join(self.targets)):
+        with deployer.step("plan", " ".join(self.stacks)):
             options = ("--exclusively", "--no-change-set")
-            app = self._assembly()
-            output = cdk_cli.run("diff", *self.targets, *options, "--app", app)
+            app = self._synthesise()
+            output = cdk_cli.run("diff", *self.stacks, *options, "--app", app)
         return NO_DIFFERENCES not in output
 
-    def deploy(self, targets: Sequence[str], still_mapped: Sequence[str] = ()) -> None:
-        """Deploy the stacks of targets in one run of CDK; see `Deployer.deploy`."""
-        app = self._assembly(still_mapped)
+    def deploy(self, stacks: Sequence[str], still_mapped: Sequence[str] = ()) -> None:
+        """Deploy stacks in one run of CDK; see `Deployer.deploy`."""
+        app = self._synthesise(still_mapped)
         if still_mapped:
-            self._assembly()  # so that later steps deploy the same code as this one
-        if "role" in targets:
+            self._synthesise()  # so that later steps deploy the same code as this one
+        if "role" in stacks:
             self._remove_policies_of_deleted_functions()
         options = ["--require-approval=never", "--progress=events"]
-        if "network" in targets:
-            stack = f"{self.project}-{self.env}-network"
-            parameters = network_parameters().items()
-            options += [
-                f"--parameters={stack}:{key}={text}" for key, text in parameters
-            ]
-        self._run("deploy", targets, app, *options)
+        if "network" in stacks:
+            name = f"{self.project}-{self.env}-network"
+            parameters = find_network_parameters().items()
+            options += [f"--parameters={name}:{key}={text}" for key, text in parameters]
+        self._run("deploy", stacks, app, *options)
 
     def destroy(self) -> None:
         """Destroy the stacks in one run of CDK, or two around emptying the bucket.
 
         The bucket is emptied after the functions that read from it are gone.
         """
-        app, targets = self._assembly(), list(self.targets)
-        first = targets.index("bucket") + 1 if "bucket" in targets else 0
-        if targets[first:]:
-            self._run("destroy", targets[first:], app, "--force")
-        if targets[:first]:
-            if bucket := self.output("bucket", "bucket"):
-                boto3.resource("s3").Bucket(bucket).object_versions.delete()
-            self._run("destroy", targets[:first], app, "--force")
+        app, stacks = self._synthesise(), list(self.stacks)
+        first = stacks.index("bucket") + 1 if "bucket" in stacks else 0
+        if stacks[first:]:
+            self._run("destroy", stacks[first:], app, "--force")
+        if stacks[:first]:
+            if bucket := self.read_output("bucket", "bucket"):
+                s3 = boto3.resource("s3", config=CLIENT_CONFIG)
+                s3.Bucket(bucket).object_versions.delete()
+            self._run("destroy", stacks[:first], app, "--force")
 
-    def output(self, target: str, name: str) -> Any:
-        """Return an output of a target, or None before the target is deployed."""
-        stack = f"{self.project}-{self.env}-{target}"
+    def read_output(self, stack: str, name: str) -> Any:
+        """Return an output of a stack, or None before the stack is deployed."""
+        full_name = f"{self.project}-{self.env}-{stack}"
         try:
-            found = boto3.client("cloudformation").describe_stacks(StackName=stack)
+            found = client("cloudformation").describe_stacks(StackName=full_name)
         except ClientError as error:
             if error.response["Error"]["Code"] == "ValidationError":
                 return None
@@ -99,49 +99,49 @@ class Iac(deployer.Deployer):
         return None
 
     def _run(
-        self, action: str, targets: Sequence[str], app: Path, *options: str
+        self, action: str, stacks: Sequence[str], app: Path, *options: str
     ) -> None:
         """Run an action of CDK on several stacks, and report where it stops."""
-        print(f"== {action} {' '.join(targets)}", flush=True)
+        print(f"== {action} {' '.join(stacks)}", flush=True)
         try:
-            cdk_cli.run(action, *targets, "--exclusively", "--app", app, *options)
+            cdk_cli.run(action, *stacks, "--exclusively", "--app", app, *options)
         except subprocess.CalledProcessError as error:
             done = DEPLOYED.findall(error.output)
-            order = targets if action == "deploy" else [*reversed(targets)]
+            order = stacks if action == "deploy" else [*reversed(stacks)]
             failed = next((each for each in order if each not in done), order[-1])
             raise UserError(f"{action} stopped at {failed}") from error
 
     def _remove_policies_of_deleted_functions(self) -> None:
         """Make the roles of deleted functions deletable.
 
-        IAM deletes no role with a policy, and the target `aurora`, which has given them
+        IAM deletes no role with a policy, and the stack `aurora`, which has given them
         one, is deployed after `role`.
         """
-        iam = boto3.client("iam")
-        deployed = self.output("role", "execution") or {}
+        iam = client("iam")
+        deployed = self.read_output("role", "execution") or {}
         for name in deployed.keys() - self.functions:
             for kind in ("execution", "task"):
                 role = f"{self.project}-{self.env}-{name}-{kind}"
                 with suppress(iam.exceptions.NoSuchEntityException):
                     iam.delete_role_policy(RoleName=role, PolicyName="secret")
 
-    def _assembly(self, still_mapped: Sequence[str] = ()) -> Path:
-        """Synthesise the targets' stacks, once; return the folder.
+    def _synthesise(self, still_mapped: Sequence[str] = ()) -> Path:
+        """Synthesise the stacks, once; return the directory.
 
         Raises:
             UserError: the account is not bootstrapped, or the app failed.
         """
-        folder = WORK / self.env / ("moving" if still_mapped else "all")
-        if folder not in self._synthesised:
+        directory = WORK / self.env / ("moving" if still_mapped else "all")
+        if directory not in self._synthesised:
             self._require_bootstrap()
             synthesise(
-                folder,
+                directory,
                 environment=self.env,
-                targets=" ".join(self.targets),
+                stacks=" ".join(self.stacks),
                 still_mapped=" ".join(still_mapped),
             )
-            self._synthesised.add(folder)
-        return folder
+            self._synthesised.add(directory)
+        return directory
 
     def _require_bootstrap(self) -> None:
         if cdk_cli.is_bootstrapped():
@@ -160,7 +160,7 @@ def bootstrap(env: str) -> int:
     Raises:
         UserError: there is no such environment, or CDK failed.
     """
-    environment.enter(env)
+    enter(env)
     destination = cdk_cli.bootstrap(is_local=env == "local")
     print(f"CDK can deploy to {destination}.")
     return 0
@@ -173,15 +173,15 @@ def validate() -> int:
         UserError: a stack breaks a rule.
     """
     build.build_for("", "local")
-    folder = WORK / ".validate"
+    directory = WORK / ".validate"
     synthesise(
-        folder,
+        directory,
         project="test",
         environment="small large",
         config=TEST_CONFIG,
         is_checked="yes",
     )
-    templates = sorted(folder.glob("*.template.json"))
+    templates = sorted(directory.glob("*.template.json"))
     try:
         cdk_cli.run_installed([cdk_cli.BIN / "cfn-lint", "--template", *templates])
     except subprocess.CalledProcessError as error:
@@ -189,17 +189,15 @@ def validate() -> int:
     return 0
 
 
-def test(target: str) -> int:
-    """Run the tests of a target's stack, or of all stacks; return 0.
+def test(stack: str) -> int:
+    """Run the tests of a stack; return 0.
 
     Raises:
-        UserError: the target is unknown, or a test failed.
+        UserError: a test failed.
     """
-    targets = deploy_config.known_target(target, deploy_config.TARGETS)
-    build.build_for(target, "local")
-    for each in targets:
-        with deployer.stop_at("test", each):
-            cdk_cli.run_installed([cdk_cli.BIN / "pytest", f"infra/{each}"])
+    build.build_for(stack, "local")
+    with deployer.stop_at("test", stack):
+        cdk_cli.run_installed([cdk_cli.BIN / "pytest", f"infra/{stack}"])
     return 0
 
 
@@ -213,27 +211,27 @@ def install_ci() -> int:
     return 0
 
 
-def synthesise(folder: Path, **context: str) -> None:
-    """Synthesise the app into a folder.
+def synthesise(directory: Path, **context: str) -> None:
+    """Synthesise the app into a directory.
 
     Args:
-        folder: directory to fill anew.
+        directory: what to fill anew.
         context: of the app, see `infra/app.py`.
 
     Raises:
         UserError: the app failed, or a stack breaks a rule.
     """
-    shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(directory, ignore_errors=True)
     options = [f"--context={name}={value}" for name, value in context.items()]
     variables = {}
     if "is_checked" in context:
         options.append(STRICT)
     else:
-        # these rules would only warn, and take a second to load; 'make lint' has them
+        # these rules would only warn, and take four seconds; 'make lint' applies them
         variables["CDK_VALIDATION"] = "false"
     try:
         cdk_cli.run(
-            *("synth", "--quiet", "--no-lookups", f"--output={folder}", *options),
+            *("synth", "--quiet", "--no-lookups", f"--output={directory}", *options),
             variables=variables,
             is_quiet=True,
         )
@@ -241,9 +239,9 @@ def synthesise(folder: Path, **context: str) -> None:
         raise UserError("CDK could not synthesise the stacks, see above") from error
 
 
-def network_parameters() -> dict[str, str]:
+def find_network_parameters() -> dict[str, str]:
     """Return the parameters of the network's stack: the zones and S3's prefix list."""
-    ec2 = boto3.client("ec2")
+    ec2 = client("ec2")
     s3 = [f"com.amazonaws.{ec2.meta.region_name}.s3"]
     filters = [{"Name": "prefix-list-name", "Values": s3}]
     [prefix_list] = ec2.describe_prefix_lists(Filters=filters)["PrefixLists"]

@@ -1,5 +1,5 @@
-# Provider, variables and names that all targets share. tools/iac.py links this file beside
-# each target's own, in .build/terraform/<environment>/<target>/, and sets the variables.
+# Provider, variables and names that all stacks share. tools/iac.py links this file beside
+# each stack's own, in .build/terraform/<environment>/<stack>/, and sets the variables.
 terraform {
   required_version = ">= 1.11"
   required_providers {
@@ -71,7 +71,7 @@ locals {
   partition = data.aws_partition.current.partition
   region    = data.aws_region.current.id
 
-  # Targets find each other's resources by name, so that none reads another's state.
+  # Stacks find each other's resources by name, so that none reads another's state.
   prefix      = "${var.project}-${var.environment}"
   bucket      = "${local.prefix}-raw-${local.account}"
   bucket_arn  = "arn:${local.partition}:s3:::${local.bucket}"
@@ -95,14 +95,4 @@ locals {
     )
   }
   containers = { for name, each in local.functions : name => each if each.runtime == "container" }
-
-  # An image's tag is made of its content, so that the same code is no new deployment.
-  tags = {
-    for name in keys(local.containers) : name => substr(sha256(join("", concat([local.config.architecture], [
-      for file in concat(
-        tolist(fileset(local.root, ".build/local/${name}/**/*.{py,yml,pem}")),
-        tolist(fileset(local.root, "src/common/{docker_wrapper,requirements*.txt}")),
-      ) : filesha256("${local.root}/${file}")
-    ]))), 0, 12)
-  }
 }

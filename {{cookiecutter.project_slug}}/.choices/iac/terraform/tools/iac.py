@@ -1,7 +1,7 @@
-"""Deploys, validates and tests the stacks with Terraform.
+"""Deploy, validate and test the stacks with Terraform.
 
-A target is a folder of `infra/`. Its files are linked, together with those that all
-targets share, into `.build/terraform/<environment>/<target>/`, where Terraform runs: so
+A stack is a directory of `infra/`. Its files are linked, together with those that all
+stacks share, into `.build/terraform/<environment>/<stack>/`, where Terraform runs. So
 each environment has its own backend and its own state.
 """
 
@@ -14,14 +14,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tools import (
-    build,
-    deploy_config,
-    deployer,
-    environment,
-    install,
-    state_bucket,
-)
+from tools import build, deploy_config, deployer, install, state_bucket
+from tools.environment import enter
 from tools.errors import UserError
 from tools.project import BUILD, ROOT
 
@@ -31,7 +25,6 @@ CHECKS_VENV = ".venv-infra"
 NOT_INTERACTIVE = ("-input=false", "-auto-approve")
 HAS_CHANGES = 2  # exit code of `terraform plan -detailed-exitcode`
 UNAVAILABLE = ("Failed to query available provider", "Failed to install provider")
-SHIM_DATABASE = ("DB_HOST", "DB_PORT", "DB_NAME", "DB_USER", "DB_PASS", "DB_TLS")
 
 
 class ProviderUnavailableError(UserError):
@@ -41,8 +34,8 @@ class ProviderUnavailableError(UserError):
 class Iac(deployer.Deployer):
     """Terraform in one environment; see `deployer.Deployer`."""
 
-    def __init__(self, env: str, targets: Sequence[str]) -> None:
-        super().__init__(env, targets)
+    def __init__(self, env: str, stacks: Sequence[str]) -> None:
+        super().__init__(env, stacks)
         self._initialized: set[str] = set()
         self._variables = {
             "TF_VAR_project": self.project,
@@ -51,47 +44,48 @@ class Iac(deployer.Deployer):
             "TF_VAR_alarm_topic": os.environ.get("ALARM_TOPIC", ""),
         }
         if self.is_local:
-            settings = {name: os.environ.get(name, "") for name in SHIM_DATABASE}
+            names = deploy_config.DATABASE_VARIABLES
+            settings = {name: os.environ.get(name, "") for name in names}
             self._variables["TF_VAR_shim_database"] = json.dumps(settings)
 
     def plan(self) -> bool:
-        """Print the plan of each target; return whether one has changes.
+        """Print the plan of each stack; return whether one has changes.
 
         Raises:
             UserError: the state bucket is missing, or Terraform failed.
         """
-        changed = [target for target in self.targets if self._has_changes(target)]
+        changed = [stack for stack in self.stacks if self._has_changes(stack)]
         return bool(changed)
 
-    def deploy(self, targets: Sequence[str], still_mapped: Sequence[str] = ()) -> None:
-        """Apply targets one by one; see `Deployer.deploy`."""
-        for target in targets:
-            kept = json.dumps(still_mapped if target == "lambda" else [])
-            with deployer.step("deploy", target):
-                self._run(target, "apply", *NOT_INTERACTIVE, TF_VAR_still_mapped=kept)
+    def deploy(self, stacks: Sequence[str], still_mapped: Sequence[str] = ()) -> None:
+        """Apply stacks one by one; see `Deployer.deploy`."""
+        for stack in stacks:
+            kept = json.dumps(still_mapped if stack == "lambda" else [])
+            with deployer.step("deploy", stack):
+                self._run(stack, "apply", *NOT_INTERACTIVE, TF_VAR_still_mapped=kept)
 
     def destroy(self) -> None:
-        """Destroy the targets one by one, the last one first."""
-        for target in reversed(self.targets):
-            with deployer.step("destroy", target):
-                self._run(target, "destroy", *NOT_INTERACTIVE)
+        """Destroy the stacks one by one, the last one first."""
+        for stack in reversed(self.stacks):
+            with deployer.step("destroy", stack):
+                self._run(stack, "destroy", *NOT_INTERACTIVE)
 
-    def output(self, target: str, name: str) -> Any:
-        """Return an output of a target, or None before the target is deployed."""
-        folder = self._initialize(target)
+    def read_output(self, stack: str, name: str) -> Any:
+        """Return an output of a stack, or None before the stack is deployed."""
+        directory = self._initialize(stack)
         result = subprocess.run(
-            ["terraform", f"-chdir={folder}", "output", "-json"],
+            ["terraform", f"-chdir={directory}", "output", "-json"],
             env=os.environ | self._variables,
             stdout=subprocess.PIPE,
             check=True,
         )
         return json.loads(result.stdout).get(name, {}).get("value")
 
-    def _has_changes(self, target: str) -> bool:
-        with deployer.step("plan", target):
+    def _has_changes(self, stack: str) -> bool:
+        with deployer.step("plan", stack):
             try:
                 self._run(
-                    target, "plan", "-input=false", "-lock=false", "-detailed-exitcode"
+                    stack, "plan", "-input=false", "-lock=false", "-detailed-exitcode"
                 )
             except subprocess.CalledProcessError as error:
                 if error.returncode != HAS_CHANGES:
@@ -99,21 +93,21 @@ class Iac(deployer.Deployer):
                 return True
         return False
 
-    def _run(self, target: str, *arguments: str, **variables: str) -> None:
-        folder = self._initialize(target)
-        run_terraform(folder, *arguments, variables=self._variables | variables)
+    def _run(self, stack: str, *arguments: str, **variables: str) -> None:
+        directory = self._initialize(stack)
+        run_terraform(directory, *arguments, variables=self._variables | variables)
 
-    def _initialize(self, target: str) -> Path:
-        """Initialize Terraform for a target, once; return the folder to run it in."""
-        folder = WORK / self.env / target
-        if target not in self._initialized:
-            link_target(folder, target, "local" if self.is_local else "s3")
-            backend = [] if self.is_local else ["-reconfigure", *self._backend(target)]
-            initialize(folder, *backend, variables=self._variables)
-            self._initialized.add(target)
-        return folder
+    def _initialize(self, stack: str) -> Path:
+        """Initialize Terraform for a stack, once; return the directory to run it in."""
+        directory = WORK / self.env / stack
+        if stack not in self._initialized:
+            link_stack(directory, stack, "local" if self.is_local else "s3")
+            options = [] if self.is_local else self._list_backend_options(stack)
+            initialize(directory, *options, variables=self._variables)
+            self._initialized.add(stack)
+        return directory
 
-    def _backend(self, target: str) -> list[str]:
+    def _list_backend_options(self, stack: str) -> list[str]:
         bucket = state_bucket.find(self.env)
         if not bucket:
             raise UserError(
@@ -121,8 +115,9 @@ class Iac(deployer.Deployer):
                 f"'make bootstrap ENV={self.env}'"
             )
         return [
+            "-reconfigure",
             f"-backend-config=bucket={bucket}",
-            f"-backend-config=key={target}.tfstate",
+            f"-backend-config=key={stack}.tfstate",
         ]
 
 
@@ -135,7 +130,7 @@ def bootstrap(env: str) -> int:
     if env == "local":
         print("Nothing to prepare: the state of ENV=local is kept below .build/.")
         return 0
-    environment.enter(env)
+    enter(env)
     bucket = state_bucket.create(env)
     print(f"The state of {env} is kept in s3://{bucket}.")
     return 0
@@ -166,20 +161,18 @@ def validate() -> int:
     return 0
 
 
-def test(target: str) -> int:
-    """Run `terraform test` for a target, or for all, with AWS mocked; return 0.
+def test(stack: str) -> int:
+    """Run `terraform test` for a stack with AWS mocked; return 0.
 
     Raises:
-        UserError: the target is unknown, or a test failed.
+        UserError: a test failed.
     """
-    targets = deploy_config.known_target(target, deploy_config.TARGETS)
-    build.build_for(target, "local")
-    for each in targets:
-        folder = WORK / ".test" / each
-        link_target(folder, each, "local")
-        with deployer.stop_at("test", each):
-            initialize(folder, "-backend=false")
-            run_terraform(folder, "test")
+    build.build_for(stack, "local")
+    directory = WORK / ".test" / stack
+    link_stack(directory, stack, "local")
+    with deployer.stop_at("test", stack):
+        initialize(directory, "-backend=false")
+        run_terraform(directory, "test")
     return 0
 
 
@@ -198,40 +191,40 @@ def install_ci() -> int:
     return subprocess.run([*as_root, "sh", "infra/install.sh"], cwd=ROOT).returncode
 
 
-def link_target(folder: Path, target: str, backend: str = "") -> None:
-    """Link a target's files and the shared ones into a folder.
+def link_stack(directory: Path, stack: str, backend: str = "") -> None:
+    """Link a stack's files and the shared ones into a directory.
 
     Args:
-        folder: directory to fill; earlier links are removed.
-        target: name of the target.
-        backend: "local" or "s3"; empty makes the folder a module instead of a root.
+        directory: what to fill; earlier links are removed.
+        stack: name of the stack.
+        backend: "local" or "s3"; empty makes it a module instead of a root.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in folder.iterdir():
+    directory.mkdir(parents=True, exist_ok=True)
+    for path in directory.iterdir():
         if path.is_symlink():
             path.unlink()
-    for path in (*(INFRA / target).iterdir(), INFRA / "common.tf"):
-        (folder / path.name).symlink_to(path)
+    for path in (*(INFRA / stack).iterdir(), INFRA / "common.tf"):
+        (directory / path.name).symlink_to(path)
     if backend:
-        (folder / "backend.tf").symlink_to(INFRA / "state" / f"{backend}.tf")
+        (directory / "backend.tf").symlink_to(INFRA / "state" / f"{backend}.tf")
 
 
-def link_together(root: Path, targets: Sequence[str], *variables: str) -> None:
-    """Make targets the modules of one root, which passes its variables on to them."""
+def link_together(root: Path, stacks: Sequence[str], *variables: str) -> None:
+    """Make stacks the modules of one root, which passes its variables on to them."""
     values = {name: "${var." + name + "}" for name in variables}
-    for target in targets:
-        link_target(root / target, target)
+    for stack in stacks:
+        link_stack(root / stack, stack)
     main = {
         "variable": {name: {} for name in variables},
-        "module": {target: {"source": f"./{target}", **values} for target in targets},
+        "module": {stack: {"source": f"./{stack}", **values} for stack in stacks},
     }
     (root / "main.tf.json").write_text(json.dumps(main), encoding="utf-8")
 
 
 def initialize(
-    folder: Path, *options: str, variables: Mapping[str, str] | None = None
+    directory: Path, *options: str, variables: Mapping[str, str] | None = None
 ) -> None:
-    """Run `terraform init` in a folder, with the project's lock file if there is one.
+    """Run `terraform init` in a directory, with the project's lock file if any.
 
     Raises:
         ProviderUnavailableError: Terraform cannot install its provider.
@@ -239,21 +232,21 @@ def initialize(
     """
     lock = INFRA / ".terraform.lock.hcl"
     if lock.exists():
-        shutil.copyfile(lock, folder / lock.name)
+        shutil.copyfile(lock, directory / lock.name)
     arguments = ("init", "-input=false", *options)
-    run_terraform(folder, *arguments, is_quiet=True, variables=variables)
+    run_terraform(directory, *arguments, is_quiet=True, variables=variables)
 
 
 def run_terraform(
-    folder: Path,
+    directory: Path,
     *arguments: str,
     is_quiet: bool = False,
     variables: Mapping[str, str] | None = None,
 ) -> None:
-    """Run Terraform in a folder.
+    """Run Terraform in a directory.
 
     Args:
-        folder: a target's folder below `.build/terraform/`.
+        directory: a stack's directory below `.build/terraform/`.
         arguments: of the command line.
         is_quiet: print the output only if Terraform fails.
         variables: environment variables that override this process's.
@@ -263,13 +256,13 @@ def run_terraform(
         UserError: Terraform is not installed.
         subprocess.CalledProcessError: Terraform failed.
     """
-    plugins = WORK / ".plugins"  # else each target would download the provider
+    plugins = WORK / ".plugins"  # else each stack would download the provider
     plugins.mkdir(parents=True, exist_ok=True)
     shared = {"TF_IN_AUTOMATION": "1", "TF_PLUGIN_CACHE_DIR": str(plugins)}
     color = [] if sys.stdout.isatty() else ["-no-color"]
     try:
         deployer.run(
-            ["terraform", f"-chdir={folder}", *arguments, *color],
+            ["terraform", f"-chdir={directory}", *arguments, *color],
             variables={**shared, **os.environ, **(variables or {})},
             is_quiet=is_quiet,
         )
@@ -284,13 +277,13 @@ def run_terraform(
 
 
 def _validate_together() -> None:
-    """Validate all targets as modules of one root.
+    """Validate all stacks as modules of one root.
 
     Terraform takes 3 to 5 seconds to start the provider, for each root.
     """
     root = WORK / ".validate"
     names = ("project", "environment", "database")
-    link_together(root, deploy_config.TARGETS, *names)
+    link_together(root, deploy_config.STACKS, *names)
     try:
         initialize(root)
         run_terraform(root, "validate", is_quiet=True)

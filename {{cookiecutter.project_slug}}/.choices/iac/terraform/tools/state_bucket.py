@@ -1,19 +1,19 @@
-"""The S3 bucket that holds the Terraform state of an environment."""
+"""Find or create the S3 bucket that holds the Terraform state of an environment."""
 
 import json
 from typing import Any
 
-import boto3
 from botocore.exceptions import ClientError
 
 from tools import project
+from tools.environment import client
 
 
 def find(env: str) -> str | None:
     """Return the bucket's name, or None if this account has no such bucket."""
-    name = _name(env)
+    name = _name_bucket(env)
     try:
-        boto3.client("s3").head_bucket(Bucket=name, ExpectedBucketOwner=_account())
+        client("s3").head_bucket(Bucket=name, ExpectedBucketOwner=_find_account())
     except ClientError as error:
         if error.response["Error"]["Code"] in ("404", "NoSuchBucket"):
             return None
@@ -26,8 +26,8 @@ def create(env: str) -> str:
 
     It is private, versioned and encrypted, and accepts TLS only.
     """
-    name = _name(env)
-    s3 = boto3.client("s3")
+    name = _name_bucket(env)
+    s3 = client("s3")
     _create_missing(s3, name)
     s3.put_public_access_block(
         Bucket=name,
@@ -43,17 +43,17 @@ def create(env: str) -> str:
     s3.put_bucket_encryption(
         Bucket=name, ServerSideEncryptionConfiguration={"Rules": [aes]}
     )
-    policy = _tls_only(name, s3.meta.partition)
+    policy = _make_tls_policy(name, s3.meta.partition)
     s3.put_bucket_policy(Bucket=name, Policy=json.dumps(policy))
     return name
 
 
-def _name(env: str) -> str:
-    return f"{project.answers().project_slug}-{env}-state-{_account()}"
+def _name_bucket(env: str) -> str:
+    return f"{project.answers().project_slug}-{env}-state-{_find_account()}"
 
 
-def _account() -> str:
-    return str(boto3.client("sts").get_caller_identity()["Account"])
+def _find_account() -> str:
+    return str(client("sts").get_caller_identity()["Account"])
 
 
 def _create_missing(s3: Any, name: str) -> None:
@@ -66,7 +66,7 @@ def _create_missing(s3: Any, name: str) -> None:
         s3.create_bucket(Bucket=name, **(location if region != "us-east-1" else {}))
 
 
-def _tls_only(name: str, partition: str) -> dict[str, Any]:
+def _make_tls_policy(name: str, partition: str) -> dict[str, Any]:
     bucket = f"arn:{partition}:s3:::{name}"
     statement = {
         "Effect": "Deny",

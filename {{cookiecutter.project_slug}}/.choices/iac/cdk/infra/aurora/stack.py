@@ -57,7 +57,7 @@ def add_resources(stack: Stack, deployment: Deployment) -> None:
 def add_cluster(stack: Stack, deployment: Deployment) -> rds.CfnDBCluster:
     """Add the cluster with its parameters and subnets."""
     engine = ENGINES[deployment.database]
-    settings = deployment.environment["database"]
+    settings = deployment.settings["database"]
     group = rds.CfnDBClusterParameterGroup(
         stack,
         "parameters",
@@ -136,7 +136,7 @@ def add_instances(
     stack: Stack, deployment: Deployment, cluster: rds.CfnDBCluster
 ) -> None:
     """Add the instances."""
-    for number in range(deployment.environment["database"]["instances"]):
+    for number in range(deployment.settings["database"]["instances"]):
         rds.CfnDBInstance(
             stack,
             f"instance{number}",
@@ -151,7 +151,7 @@ def add_instances(
 
 
 def allow_reading(stack: Stack, deployment: Deployment, secret: str) -> None:
-    """Let the functions' roles, which the target `role` creates, read the password."""
+    """Let the functions' roles, which the stack `role` creates, read the password."""
     for name in deployment.functions:
         for kind in ("execution", "task"):
             iam.CfnRolePolicy(

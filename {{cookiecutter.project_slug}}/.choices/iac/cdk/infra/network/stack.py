@@ -24,7 +24,7 @@ NOTHING = ec2.CfnSecurityGroup.EgressProperty(
 
 def add_resources(stack: Stack, deployment: Deployment) -> None:
     """Add the VPC, its endpoints and its security groups."""
-    settings = deployment.environment
+    settings = deployment.settings
     cidrs = [str(each) for each in ip_network(settings["cidr"]).subnets(4)]
     vpc = ec2.CfnVPC(
         stack,
@@ -123,7 +123,7 @@ def add_security_groups(
         to("HTTPS to AWS", destination_security_group_id=endpoint.ref, **HTTPS),
         to("HTTPS to S3", destination_prefix_list_id=s3.value_as_string, **HTTPS),
     ]
-    if deployment.environment["nat"]:
+    if deployment.settings["nat"]:
         egress.append(to("HTTPS to anywhere", cidr_ip="0.0.0.0/0", **HTTPS))
     function = group("function", "Functions", egress)
     for name, into, description, rule in (

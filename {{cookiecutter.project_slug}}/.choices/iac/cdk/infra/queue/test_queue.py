@@ -12,16 +12,16 @@ Synthesise = Callable[..., Any]
 
 
 @pytest.mark.parametrize(
-    ("environment", "timeout", "receives"), [("small", 60, 3), ("large", 100, 5)]
+    ("env", "timeout", "receives"), [("small", 60, 3), ("large", 100, 5)]
 )
 def test_visibility_is_six_timeouts_and_the_window(
-    synthesise: Synthesise, environment: str, timeout: int, receives: int
+    synthesise: Synthesise, env: str, timeout: int, receives: int
 ) -> None:
     queue = {
         "VisibilityTimeout": 6 * timeout + 5,
         "RedrivePolicy": Match.object_like({"maxReceiveCount": receives}),
     }
-    template = synthesise(environment)
+    template = synthesise(env)
     template.resource_properties_count_is("AWS::SQS::Queue", queue, len(functions()))
 
 

@@ -1,4 +1,4 @@
-# Lets the functions' roles, which the target role creates, read the password.
+# Lets the functions' roles, which the stack role creates, read the password.
 resource "aws_iam_role_policy" "secret" {
   for_each = toset(flatten([
     for name in local.names : ["${local.prefix}-${name}-execution", "${local.prefix}-${name}-task"]

@@ -1,4 +1,5 @@
+# Tags come from the build: the same code is no new deployment.
 output "images" {
   description = "Image of each container."
-  value       = { for name, tag in local.tags : name => "${aws_ecr_repository.function[name].repository_url}:${tag}" }
+  value       = { for name in keys(local.containers) : name => "${aws_ecr_repository.function[name].repository_url}:${file("${local.root}/.build/local/${name}.tag")}-${local.config.architecture}" }
 }

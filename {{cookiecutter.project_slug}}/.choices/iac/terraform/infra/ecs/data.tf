@@ -1,4 +1,4 @@
-# Resources of other targets.
+# Resources of other stacks.
 data "aws_ecr_repository" "function" {
   for_each = local.containers
   name     = "${local.prefix}-${each.key}"

@@ -1,4 +1,4 @@
-# Resources of other targets; the environment local has neither network nor Aurora.
+# Resources of other stacks. The environment local has neither network nor Aurora.
 data "aws_lambda_layer_version" "packages" {
   layer_name = local.prefix
 }

@@ -8,14 +8,14 @@ data "aws_prefix_list" "s3" {
 }
 
 resource "aws_security_group" "function" {
-  #checkov:skip=CKV2_AWS_5:the targets lambda and ecs attach it
+  #checkov:skip=CKV2_AWS_5:the stacks lambda and ecs attach it
   name        = "${local.prefix}-function"
   description = "Functions"
   vpc_id      = aws_vpc.main.id
 }
 
 resource "aws_security_group" "database" {
-  #checkov:skip=CKV2_AWS_5:the target aurora attaches it
+  #checkov:skip=CKV2_AWS_5:the stack aurora attaches it
   name        = "${local.prefix}-database"
   description = "Database"
   vpc_id      = aws_vpc.main.id

@@ -41,7 +41,7 @@ resource "aws_iam_role" "execution" {
   name                  = "${local.prefix}-${each.key}-execution"
   description           = "Execution role of the Lambda ${each.key}"
   assume_role_policy    = jsonencode(local.trust_lambda)
-  force_detach_policies = true # the target aurora attaches another policy
+  force_detach_policies = true # the stack aurora attaches another policy
 }
 
 resource "aws_iam_role_policy" "execution" {
@@ -94,7 +94,7 @@ resource "aws_iam_role" "task" {
   name                  = "${local.prefix}-${each.key}-task"
   description           = "Task role of the container ${each.key}"
   assume_role_policy    = jsonencode(local.trust_tasks)
-  force_detach_policies = true # the target aurora attaches another policy
+  force_detach_policies = true # the stack aurora attaches another policy
 }
 
 resource "aws_iam_role_policy" "task" {

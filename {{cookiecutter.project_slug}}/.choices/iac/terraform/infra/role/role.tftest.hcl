@@ -31,6 +31,6 @@ run "policies" {
   }
   assert {
     condition     = alltrue([for role in concat(values(aws_iam_role.execution), values(aws_iam_role.task)) : role.force_detach_policies])
-    error_message = "A role must be deletable although the target aurora attached a policy."
+    error_message = "A role must be deletable although the stack aurora attached a policy."
   }
 }
