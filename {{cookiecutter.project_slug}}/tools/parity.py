@@ -198,7 +198,8 @@ def run_unit_context() -> EndState:
                         ledger.setdefault(key, counts)
                     break
         rows = context.rds.tables[context.var.table]
-        return make_end_state(ledger, rows, context.rds.rejects, failures, dead_letters)
+        rejects = [(each.line, each.text, each.reason) for each in context.rds.rejects]
+        return make_end_state(ledger, rows, rejects, failures, dead_letters)
 
 
 class InShim:
