@@ -14,6 +14,7 @@ import heartbeat
 import in_flight
 import message_queue
 import poller
+import slow_start
 from context import CustomContext
 from errors import UnreachableError
 from message_queue import Lease, QueueError, ReceivedMessage
@@ -51,6 +52,12 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(in_flight, "BATCH_DELAY", 0.001)
     monkeypatch.setattr(in_flight, "RETRY_DELAY", 0.001)
     monkeypatch.setattr(heartbeat, "INTERVAL", 0.001)
+
+
+@pytest.fixture
+def _short_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a running message make room for the next one after 0.01 seconds."""
+    monkeypatch.setattr(slow_start, "START_WITHIN", 0.01)
 
 
 @pytest.fixture
@@ -233,6 +240,7 @@ def test_done_message_delivered_again_is_deleted(context: CustomContext) -> None
     assert not context.sqs.in_flight
 
 
+@pytest.mark.usefixtures("_short_start")
 def test_running_message_is_not_run_twice(context: CustomContext) -> None:
     context.var = Box(context.var, workers=2)
     work = Work()
@@ -307,6 +315,7 @@ def test_message_done_at_grace_end_is_deleted() -> None:
     assert not {each["Body"] for each in context.sqs.visible} & set("abcdefghijk")
 
 
+@pytest.mark.usefixtures("_short_start")
 def test_hung_function_and_deleted_queue_end() -> None:
     args = ("--read_queue=worker-pending", "--grace=0", "--workers=2")
     context, end = bare_context(*args), threading.Event()
