@@ -31,7 +31,8 @@ class InFlight:
         batch_size: most messages to receive in one request.
 
     Attributes:
-        changed: condition that guards the messages, notified when a worker is idle.
+        changed: condition that guards the messages, notified when one is finished or
+            acknowledged and when the acknowledger ends.
     """
 
     def __init__(
@@ -46,15 +47,14 @@ class InFlight:
         self._done: dict[str, None] = {}  # the latest IDs, the oldest first
         self._finished: queue.SimpleQueue[ReceivedMessage | None] = queue.SimpleQueue()
         self._cycle_started = inf
-        self._acknowledger = threading.Thread(
-            target=self._acknowledge_until_stopped, name="acknowledger", daemon=True
-        )
+        self._is_running = False
 
     def start(self) -> None:
         """Start the acknowledger, once the queue is connected."""
         timeout = self._message_queue.visibility_timeout
         self._slow_start = SlowStart(self._workers, self._batch_size, timeout)
-        self._acknowledger.start()
+        self._is_running = True
+        threading.Thread(target=self._run, name="acknowledger", daemon=True).start()
 
     def stop(self) -> None:
         """Let the acknowledger end once all finished messages are acknowledged."""
@@ -62,7 +62,7 @@ class InFlight:
 
     def is_stopped(self) -> bool:
         """Whether the acknowledger has ended."""
-        return not self._acknowledger.is_alive()
+        return not self._is_running
 
     def add(self, message: ReceivedMessage) -> bool:
         """Add a message just received, and return whether to process it.
@@ -100,8 +100,7 @@ class InFlight:
             if return_after is None:
                 self._remember(message.id)
             self._finished.put(message)
-            if self.capacity():
-                self.changed.notify_all()
+            self.changed.notify_all()
 
     def capacity(self) -> int:
         """Return how many messages to receive now.
@@ -152,6 +151,14 @@ class InFlight:
         self._done[message_id] = None
         if len(self._done) > MAX_REMEMBERED:
             del self._done[next(iter(self._done))]
+
+    def _run(self) -> None:
+        try:
+            self._acknowledge_until_stopped()
+        finally:
+            with self.changed:
+                self._is_running = False
+                self.changed.notify_all()
 
     def _acknowledge_until_stopped(self) -> None:
         failed: list[ReceivedMessage] = []

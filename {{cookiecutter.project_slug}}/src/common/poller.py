@@ -27,6 +27,7 @@ T = TypeVar("T")
 MAX_PAUSE = 20  # seconds
 MAX_RETRY_DELAY = 900  # seconds
 LAST_REQUESTS = 1.0  # seconds for the last requests to SQS, after the grace period
+CHECK_INTERVAL = 0.1  # seconds; a signal sets an event that wakes no thread
 OUTAGE_RETRY_DELAY = 1  # seconds; the poller itself waits for the outage to end
 
 
@@ -193,8 +194,9 @@ class Poller:
     ) -> None:
         delay = self._var.retry_delay * 2 ** (message.receive_count - 1)
         if is_outage(error):
-            self._unreachable |= services
-            self._outage.set()
+            with self._in_flight.changed:
+                self._unreachable |= services
+                self._outage.set()
             delay = OUTAGE_RETRY_DELAY
         self._in_flight.finish(message, min(MAX_RETRY_DELAY, delay))
 
@@ -219,7 +221,7 @@ class Poller:
             while not self._stop.is_set():
                 if limit := self._in_flight.capacity():
                     return limit
-                self._in_flight.changed.wait(0.2)
+                self._in_flight.changed.wait(CHECK_INTERVAL)
         return 0
 
     def _wait_for_services(self) -> bool:
@@ -232,7 +234,9 @@ class Poller:
                 logger.warning("waiting for S3 or the database: %s", describe(error))
             else:
                 logger.info("resumed")
-                self._outage.clear()
+                with self._in_flight.changed:
+                    self._unreachable.clear()
+                    self._outage.clear()
         return not self._stop.is_set()
 
     def _request(self, send: Callable[[], T]) -> T | None:
@@ -292,7 +296,7 @@ class Poller:
         deadline = monotonic() + seconds
         with self._in_flight.changed:
             while not is_true() and (left := deadline - monotonic()) > 0:
-                self._in_flight.changed.wait(min(0.1, left))
+                self._in_flight.changed.wait(min(CHECK_INTERVAL, left))
 
     def _return_to_queue(
         self, reason: str, is_wanted: Callable[[ReceivedMessage], bool]

@@ -49,6 +49,7 @@ def context() -> CustomContext:
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(poller, "MAX_PAUSE", 0.001)
+    monkeypatch.setattr(poller, "CHECK_INTERVAL", 0.005)
     monkeypatch.setattr(in_flight, "BATCH_DELAY", 0.001)
     monkeypatch.setattr(in_flight, "RETRY_DELAY", 0.001)
     monkeypatch.setattr(heartbeat, "INTERVAL", 0.001)
