@@ -92,11 +92,11 @@ COMMANDS = (
     Command("new", "new:create", "Create a function from tools/starter/.", (FUNC,)),
     Command(
         "test",
-        "run:test",
+        "testing:test",
         "Run all unit tests, or those of a stack.",
         (TARGET, Option("args", "arguments of pytest")),
     ),
-    Command("watch", "run:watch", "Run the unit tests whenever you save a file."),
+    Command("watch", "testing:watch", "Run the unit tests whenever you save a file."),
     Command(
         "check_functions",
         "check_functions:check",

@@ -1,4 +1,4 @@
-"""Checks what this machine has of what the project needs, and how to get the rest.
+"""Check what this machine has of what the project needs, and how to get the rest.
 
 It needs nothing but Python itself, so that it works before anything is installed.
 """

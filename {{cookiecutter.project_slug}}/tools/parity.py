@@ -1,4 +1,4 @@
-"""Sends the same messages through all four environments and compares the end states.
+"""Send the same messages through all four environments and compare the end states.
 
 The environments are the doubles of the unit tests, the command line, a Lambda behind a
 queue, and the container. Except for the first, each has a queue and a table of its own
@@ -16,13 +16,12 @@ from time import monotonic
 from typing import Any, NamedTuple
 from urllib.parse import quote_plus
 
-import boto3
-
 from context import CustomContext
 from func.worker import run
 from lib.events import objects
 from tests.context import CONFIG, void_context
-from tools import build, environment, images, shim_lambda
+from tools import build, images, shim_lambda
+from tools.environment import client, enter
 from tools.errors import UserError
 from tools.project import BUILD, ROOT
 
@@ -89,7 +88,7 @@ def compare() -> int:
     Raises:
         UserError: the shim is not running, or an environment failed.
     """
-    environment.enter("")
+    enter("")
     build.build_for("", "local")
     has_engine = images.engine_answers()
     environments: dict[str, Callable[[InShim], str]] = {
@@ -320,7 +319,7 @@ def run_lambda(shim: InShim) -> str:
                 )
             threading.Event().wait(0.1)
         group = f"/aws/lambda/{shim.name}"
-        found = boto3.client("logs").filter_log_events(logGroupName=group)
+        found = client("logs").filter_log_events(logGroupName=group)
     return "\n".join(event["message"] for event in found["events"])
 
 

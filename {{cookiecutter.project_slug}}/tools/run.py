@@ -1,4 +1,4 @@
-"""Runs functions on this machine: the poller, one invocation, the unit tests."""
+"""Run functions on this machine: the poller, one invocation, the terminals in tmux."""
 
 import os
 import shutil
@@ -6,11 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tools import build, environment, shim_resources
+from tools import build, shim_resources
+from tools.environment import enter
 from tools.errors import UserError
 from tools.project import ROOT, require_file, require_function, split_arguments
 
-WATCHED = (".py", ".yml", ".json", ".csv", ".sql")
 COCKPIT = ROOT / "tools" / "cockpit.yml"
 PANE_VARIABLES = ("AWS_PORT", "DB_PORT", "SHIM")
 # What make sets for its children would change the output of make in the panes.
@@ -30,7 +30,7 @@ def poll(func: str, args: str) -> int:
     require_function(func)
     settings = split_arguments("RUN_ARGS", args)
     if "--help" not in settings:
-        environment.enter("")
+        enter("")
         shim_resources.create_missing(func)
     os.environ.setdefault("READ_QUEUE", f"{func}-pending")
     return start_wrapper(func, settings)
@@ -50,7 +50,7 @@ def invoke(func: str, event: Path, args: str) -> int:
     require_function(func)
     require_file("EVENT", event, "tests/data/event.json")
     settings = split_arguments("RUN_ARGS", args)
-    environment.enter("")
+    enter("")
     shim_resources.create_missing(func)
     return start_wrapper(func, [f"--event={event}", *settings])
 
@@ -62,40 +62,6 @@ def start_wrapper(func: str, settings: list[str]) -> int:
     const_path = f"--const_path={ROOT / 'config' / func}.yml"
     command = [sys.executable, str(wrapper), const_path, *settings]
     os.execv(sys.executable, command)  # noqa: S606 - no shell
-
-
-def test(target: str, args: str) -> int:
-    """Run all unit tests, or the tests of a stack; return the exit code.
-
-    Args:
-        target: a stack of `infra/`, or empty for the unit tests.
-        args: arguments of pytest.
-
-    Raises:
-        UserError: there is no such stack.
-    """
-    if target and args:
-        raise UserError("TEST_ARGS cannot be used with TARGET: leave one of them out")
-    if target:
-        from tools import deploy_config, iac
-
-        deploy_config.require_stack(target)
-        return iac.test(target)
-    arguments = split_arguments("TEST_ARGS", args)
-    # pytest starts in half the time from compiled modules
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    command = [sys.executable, "-m", "pytest", *arguments]
-    os.execv(sys.executable, command)  # noqa: S606 - no shell
-
-
-def watch() -> int:
-    """Run the unit tests again whenever you save code, settings or data; return 0."""
-    from pytest_watch.watcher import watch as watch_files
-
-    directories = [str(ROOT / name) for name in ("src", "tests", "config")]
-    runner = "make --no-print-directory test"
-    watch_files(directories, extensions=WATCHED, runner=runner)
-    return 0
 
 
 def cockpit(func: str) -> int:

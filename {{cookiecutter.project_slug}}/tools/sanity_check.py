@@ -1,4 +1,4 @@
-"""Checks the whole path in the shim: a file into the bucket, its rows in the table."""
+"""Check the whole path in the shim: a file into the bucket, its rows in the table."""
 
 import os
 import subprocess
@@ -6,7 +6,8 @@ import sys
 
 from context import CustomContext
 from lib.events import S3Object
-from tools import build, environment, shim_resources
+from tools import build, shim_resources
+from tools.environment import enter
 from tools.errors import UserError
 from tools.project import ROOT
 
@@ -20,7 +21,7 @@ def check() -> int:
     Raises:
         UserError: the shim is not running, or rows are missing.
     """
-    environment.enter("")
+    enter("")
     shim_resources.create_missing(FUNC)
     directory = build.build_local(FUNC)
     expected = len(FILE.read_text(encoding="utf-8").splitlines())

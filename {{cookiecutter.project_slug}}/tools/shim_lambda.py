@@ -1,4 +1,4 @@
-"""Runs a built function in the shim as a Lambda that is fed by a queue."""
+"""Run a built function in the shim as a Lambda that is fed by a queue."""
 
 import os
 from collections.abc import Iterator
@@ -6,9 +6,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import boto3
-
 from tools import deploy_config
+from tools.environment import client
 
 TIMEOUT_SECONDS = 30
 
@@ -26,9 +25,9 @@ def deployed(
         queue_arn: the queue that feeds it.
         settings: more environment variables of the function.
     """
-    client = boto3.client("lambda")
-    create(client, name, function_zip, layer_zip, settings)
-    mapping = client.create_event_source_mapping(
+    lambdas = client("lambda")
+    create(lambdas, name, function_zip, layer_zip, settings)
+    mapping = lambdas.create_event_source_mapping(
         FunctionName=name,
         EventSourceArn=queue_arn,
         BatchSize=10,
@@ -37,27 +36,27 @@ def deployed(
     try:
         yield
     finally:
-        client.delete_event_source_mapping(UUID=mapping["UUID"])
-        client.delete_function(FunctionName=name)
-        logs = boto3.client("logs")
+        lambdas.delete_event_source_mapping(UUID=mapping["UUID"])
+        lambdas.delete_function(FunctionName=name)
+        logs = client("logs")
         with suppress(logs.exceptions.ResourceNotFoundException):  # it never ran
             logs.delete_log_group(logGroupName=f"/aws/lambda/{name}")
 
 
 def create(
-    client: Any,
+    lambdas: Any,
     name: str,
     function_zip: Path,
     layer_zip: Path,
     settings: dict[str, str],
 ) -> None:
     """Publish the layer and create the Lambda."""
-    layer = client.publish_layer_version(
+    layer = lambdas.publish_layer_version(
         LayerName=name, Content={"ZipFile": layer_zip.read_bytes()}
     )
     names = deploy_config.DATABASE_VARIABLES
     database = {variable: os.environ[variable] for variable in names}
-    client.create_function(
+    lambdas.create_function(
         FunctionName=name,
         Runtime=f"python{deploy_config.load()['python']}",
         Role=f"arn:aws:iam::000000000000:role/{name}",

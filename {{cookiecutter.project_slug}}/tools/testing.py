@@ -1,0 +1,43 @@
+"""Run tests: the unit tests, once or after each change, and those of a stack."""
+
+import os
+import sys
+
+from tools.errors import UserError
+from tools.project import ROOT, split_arguments
+
+WATCHED = (".py", ".yml", ".json", ".csv", ".sql")
+
+
+def test(target: str, args: str) -> int:
+    """Run all unit tests, or the tests of a stack; return the exit code.
+
+    Args:
+        target: a stack of `infra/`, or empty for the unit tests.
+        args: arguments of pytest.
+
+    Raises:
+        UserError: there is no such stack.
+    """
+    if target and args:
+        raise UserError("TEST_ARGS cannot be used with TARGET: leave one of them out")
+    if target:
+        from tools import deploy_config, iac  # boto3 takes longer than the unit tests
+
+        deploy_config.require_stack(target)
+        return iac.test(target)
+    arguments = split_arguments("TEST_ARGS", args)
+    # pytest starts in half the time from compiled modules
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    command = [sys.executable, "-m", "pytest", *arguments]
+    os.execv(sys.executable, command)  # noqa: S606 - no shell
+
+
+def watch() -> int:
+    """Run the unit tests again whenever you save code, settings or data; return 0."""
+    from pytest_watch.watcher import watch as watch_files
+
+    directories = [str(ROOT / name) for name in ("src", "tests", "config")]
+    runner = "make --no-print-directory test"
+    watch_files(directories, extensions=WATCHED, runner=runner)
+    return 0
