@@ -39,6 +39,7 @@ LOCKS = (
     Lock("tests/shim/requirements.txt", SHIM),
     Lock("infra/requirements.txt", ("infra/requirements.in",)),
     Lock("tools/requirements.txt", ("tools/requirements.in",)),
+    Lock("tools/requirements-build.txt", ("tools/requirements-build.in",)),
     Lock("tools/requirements-audit.txt", ("tools/requirements-audit.in",)),
 )
 # Renovate repeats the command in a lock's header. It wants `=` in options, and inputs

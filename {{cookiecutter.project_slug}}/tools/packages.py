@@ -18,6 +18,7 @@ from tools.errors import UserError
 from tools.project import ROOT
 
 VENV = ROOT / ".venv"
+BUILD_LOCK = ROOT / "tools" / "requirements-build.txt"
 
 # pip's settings and uv's variables. Both take lists, uv with a separator of its own.
 UV_VARIABLES = {
@@ -54,7 +55,7 @@ def sync(venv: Path, lock: Path) -> None:
     command: list[str | Path]
     if uv := find_uv():
         command = [uv, "pip", "sync", "--quiet", "--require-hashes"]
-        command += ["--python", python, lock]
+        command += ["--build-constraints", BUILD_LOCK, "--python", python, lock]
     else:
         command = [*pip(), "--python", python, "install", *locked(lock)]
     run("The installation", command, variables())
