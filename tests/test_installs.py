@@ -292,7 +292,7 @@ def test_unreachable_index_is_one_sentence(project: Project) -> None:
     env = {"PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": nowhere, "PIP_RETRIES": "0"}
     env |= {"PIP_FIND_LINKS": "", "XDG_CACHE_HOME": str(project.path.parent)}
     output = install(project, env=env, check=False)
-    assert output.rstrip().endswith("pip failed with exit code 1, see above.")
+    assert output.rstrip().endswith("installation failed with exit code 1, see above.")
     assert "Traceback" not in output
     assert (project.path / ".venv" / "pyvenv.cfg").stat().st_mtime == 0
 
