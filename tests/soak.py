@@ -20,7 +20,8 @@ from tempfile import TemporaryDirectory
 from threading import Event
 from time import monotonic
 
-import sql_client
+import pymysql
+
 from baking import Project, bake
 from proxy import Answer, Call, Cut, Fault, Proxy
 from shim_helpers import (
@@ -234,7 +235,7 @@ def end_connections(project: Project) -> None:
         "SELECT id FROM information_schema.processlist WHERE id <> connection_id()"
     )
     for [number] in connections:
-        with suppress(*sql_client.Errors):  # it may have ended by itself
+        with suppress(pymysql.Error):  # it may have ended by itself
             project.query(f"KILL {number}")
 
 

@@ -3,11 +3,6 @@
 from contextlib import closing
 from typing import Any
 
-import psycopg
-import pymysql
-
-Errors = (psycopg.Error, pymysql.Error)
-
 
 def query(
     database: str, environment: dict[str, str], statement: str
@@ -27,6 +22,8 @@ def query(
 
 def connect_postgres(environment: dict[str, str]) -> Any:
     """Connect to PostgreSQL."""
+    import psycopg  # here, because the bench must take less memory than it measures
+
     return psycopg.connect(
         host=environment["DB_HOST"],
         port=environment["DB_PORT"],
@@ -39,6 +36,8 @@ def connect_postgres(environment: dict[str, str]) -> Any:
 
 def connect_mysql(environment: dict[str, str]) -> Any:
     """Connect to MySQL or MariaDB, by TLS if the server has it."""
+    import pymysql
+
     return pymysql.connect(
         host=environment["DB_HOST"],
         port=int(environment["DB_PORT"]),

@@ -1,6 +1,7 @@
 """An answer is a directory: rules for the trees below `.choices/`."""
 
 import json
+import re
 import shutil
 from itertools import combinations
 from pathlib import Path
@@ -44,9 +45,15 @@ def test_trees_of_different_answers_do_not_overlap() -> None:
         assert not one & other
 
 
-def test_databases_have_the_same_files() -> None:
+def test_databases_have_the_same_interface() -> None:
+    """A database may split its modules, but others import only those of both."""
     mysql, postgres = trees("database").values()
-    assert mysql == postgres
+    assert {"src/lib/rds.py", "tests/shim/database.py"} <= mysql & postgres
+    assert {Path(name).suffix for name in mysql ^ postgres} == {".py"}
+    own = {Path(name).stem for name in mysql ^ postgres}
+    common = [path for path in TEMPLATE.rglob("*.py") if CHOICES not in path.parents]
+    imports = "\n".join(path.read_text(encoding="utf-8") for path in common)
+    assert not [name for name in own if re.search(rf"import.*\b{name}\b", imports)]
 
 
 @pytest.mark.parametrize("name", PROMPTS)

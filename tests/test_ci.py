@@ -225,7 +225,7 @@ def test_report_has_plans_and_only_errors_fail(tmp_path: Path) -> None:
             assert (result.returncode == 0) is (plans == 9), result.stdout
             report = (project.path / ".build/plan.txt").read_text(encoding="utf-8")
             assert report.count("1 to add") == plans
-        assert "plan stopped at role.\n" in result.stdout
+        assert "Plan stopped at role.\n" in result.stdout
 
 
 class Forge(HTTPServer):

@@ -367,7 +367,7 @@ def test_object_that_changes_back_is_loaded_again(shimmed: Project) -> None:
     s3 = client(shimmed, "s3")
     where = {"LocationConstraint": s3.meta.region_name}
     s3.create_bucket(Bucket="unversioned", CreateBucketConfiguration=where)
-    for first in (210_000, 210_100, 210_000):
+    for first in (74_210_000, 74_210_100, 74_210_000):
         s3.put_object(
             Bucket="unversioned", Key="a.csv", Body=clicks(5, first=first).encode()
         )
@@ -376,14 +376,14 @@ def test_object_that_changes_back_is_loaded_again(shimmed: Project) -> None:
         event = json.dumps({"bucket": "unversioned"} | state)
         send_messages(shimmed, event, event)
         drain(shimmed, REPLACE)
-    found = [row[0] for row in fetch_clicks(shimmed, 210_000, 1000)]
-    assert found == list(range(210_000, 210_005))
+    found = [row[0] for row in fetch_clicks(shimmed, 74_210_000, 1000)]
+    assert found == list(range(74_210_000, 74_210_005))
 
 
 @fault("one table under two names", "the ledger knows that it is the same")
 def test_table_has_one_name_in_the_ledger(shimmed: Project) -> None:
     schema = "public" if is_postgres(shimmed) else "main"
-    event = put_file(shimmed, "spelling.csv", clicks(5, first=220_000))
+    event = put_file(shimmed, "spelling.csv", clicks(5, first=74_220_000))
     for table in ("clicks", f"{schema}.clicks"):
         send_messages(shimmed, event)
         output = drain(shimmed, f"--table={table}")
@@ -419,16 +419,15 @@ def test_worker_waits_for_read_only_database(shimmed: Project, tmp_path: Path) -
 def test_pgbouncer_is_a_database(shimmed: Project, tmp_path: Path) -> None:
     with pgbouncer(shimmed, tmp_path) as port:
         for number in range(6):
-            drop(
-                shimmed, f"pool-{number}.csv", clicks(20_000, 230_000 + 20_000 * number)
-            )
-        bad = clicks(3000, first=400_000).replace("visitor-4000", "x" * 65)
+            first = 74_230_000 + 20_000 * number
+            drop(shimmed, f"pool-{number}.csv", clicks(20_000, first))
+        bad = clicks(3000, first=74_400_000).replace("visitor-744000", "x" * 65)
         key = drop(shimmed, "pool-bad.csv", bad)
         output = drain(shimmed, f"--db_port={port} --workers=3")
         assert output.count(LOADED) == 7
-        assert count_clicks(shimmed, 230_000, 120_000) == 120_000
+        assert count_clicks(shimmed, 74_230_000, 120_000) == 120_000
         assert len(fetch_rejects(shimmed, key)) == 100
-        event = put_file(shimmed, "pool.csv", clicks(5, first=410_000))
+        event = put_file(shimmed, "pool.csv", clicks(5, first=74_410_000))
         send_messages(shimmed, event)
         insert = "INSERT INTO {table} ({columns}) VALUES ({values})"
         output = drain(shimmed, f"--db_port={port} --insert_statement='{insert}'")

@@ -24,11 +24,8 @@ def run(event: str, context: CustomContext) -> list[dict[str, Any]]:
         A report for each object: `{"object": "s3://raw/worker/clicks.csv",
         "outcome": "loaded", "loaded": 1000, "rejected": 0}`.
     """
-
-    def load(s3_object: events.S3Object) -> Any:
-        return context.rds.retry(load_object, s3_object, context)
-
-    return try_each(load, events.objects(event))
+    objects = events.objects(event)
+    return try_each(lambda each: context.rds.retry(load_object, each, context), objects)
 
 
 def load_object(s3_object: events.S3Object, context: CustomContext) -> dict[str, Any]:

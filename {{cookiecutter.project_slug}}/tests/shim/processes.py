@@ -18,6 +18,7 @@ STATE = ROOT / ".shim"
 PIDS = STATE / "pids"
 VENV = ROOT / ".venv-shim"
 START_SECONDS = 60
+PORT_SECONDS = 10
 
 
 class ShimError(Exception):
@@ -33,11 +34,12 @@ class Processes:
 
     def __init__(self, stop: threading.Event) -> None:
         self.stop = stop
+        self.patience = 0  # seconds to wait for ports of servers that were killed
         self._running: dict[str, tuple[subprocess.Popen[bytes], signal.Signals]] = {}
 
     def __enter__(self) -> Self:
         STATE.mkdir(exist_ok=True)
-        kill_leftovers()
+        self.patience = PORT_SECONDS if kill_leftovers() else 0
         try:
             self._write_pids()
         except OSError:
@@ -146,8 +148,8 @@ def last_line(name: str) -> str:
     return f"{text.rpartition(chr(10))[2] or 'no output'} (see {path})"
 
 
-def kill_leftovers() -> None:
-    """Kill the servers of a shim of this checkout that was killed itself.
+def kill_leftovers() -> bool:
+    """Kill the servers of this checkout's killed shim; return whether it had any.
 
     Raises:
         ShimError: that shim still runs.
@@ -156,7 +158,7 @@ def kill_leftovers() -> None:
         left: dict[str, list[str]] = json.loads(PIDS.read_text(encoding="utf-8"))
         shim = next(iter(left))  # it lists itself first
     except (FileNotFoundError, ValueError, StopIteration):
-        return
+        return False
     if _is_running(shim, left[shim]):
         raise ShimError(
             f"this checkout's shim runs already, as process {shim}: use it, or stop it"
@@ -170,10 +172,31 @@ def kill_leftovers() -> None:
             raise ShimError(f"servers of a killed shim do not end: processes {servers}")
         threading.Event().wait(0.1)
     PIDS.unlink()
+    return bool(servers)
 
 
-def check_free(name: str, port: int) -> None:
-    """Raise ShimError if a port of the loopback interface is in use."""
+def check_free(name: str, port: int, patience: float = 0) -> None:
+    """Check that a port of the loopback interface is free.
+
+    Args:
+        name: the make variable that names it.
+        port: the port.
+        patience: seconds to wait for threads of a killed server, which let go last.
+
+    Raises:
+        ShimError: it is not.
+    """
+    deadline = monotonic() + patience
+    while not _is_free(name, port):
+        if monotonic() >= deadline:
+            raise ShimError(
+                f"port {port} of 127.0.0.1 is in use: stop the program that uses it, "
+                f"or choose another port: make shim {name}={port + 1}"
+            )
+        threading.Event().wait(0.1)
+
+
+def _is_free(name: str, port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -184,10 +207,8 @@ def check_free(name: str, port: int) -> None:
                 f"{name}={port + 4000}"
             ) from None
         except OSError:
-            raise ShimError(
-                f"port {port} of 127.0.0.1 is in use: stop the program that uses it, "
-                f"or choose another port: make shim {name}={port + 1}"
-            ) from None
+            return False
+        return True
 
 
 def _is_running(pid: str, command: list[str]) -> bool:

@@ -47,8 +47,8 @@ def _supervise(options: Options, stop: threading.Event) -> int:
     bypass_proxies()
     with Processes(stop) as processes:
         FILE.unlink(missing_ok=True)  # of a shim that was killed
-        check_free("AWS_PORT", options.aws_port)
-        check_free("DB_PORT", options.db_port)
+        check_free("AWS_PORT", options.aws_port, processes.patience)
+        check_free("DB_PORT", options.db_port, processes.patience)
         is_docker = options.mode == "docker" or (
             options.mode == "auto" and engine_answers()
         )

@@ -144,10 +144,11 @@ class _Apt:
         (lists / "partial").mkdir(parents=True)
         self._options += [f"-oDir::State::Lists={lists}", *NO_OTHER_LISTS]
         try:
-            self._run("update", "--error-on=any")
+            output = self._run("update")
         except DownloadError as error:
             return str(error)
-        return ""
+        problems = re.findall(r"(?m)^W: (Failed to fetch .*)$", output)
+        return str(problems[0]) if problems else ""
 
     def download(self) -> list[Path]:
         """Download the server, its client programs and the libraries they lack."""
@@ -175,8 +176,8 @@ class _Apt:
             raise DownloadError(_reason(result.stderr))
         return result.stdout
 
-    def _run(self, *words: str) -> None:
-        """Run apt-get in the directory of the packages, with a progress bar."""
+    def _run(self, *words: str) -> str:
+        """Run apt-get with a progress bar; return what it prints."""
         reader, writer = os.pipe()
         with (self._work / "log").open("w+", encoding="utf-8") as log:
             options = [f"-oAPT::Status-Fd={writer}", *self._options]
@@ -196,9 +197,12 @@ class _Apt:
                     if self._stop.is_set():
                         process.terminate()
             _draw(None)
-            if process.wait() != 0:
-                log.seek(0)
-                raise DownloadError(_reason(log.read()))
+            is_failure = process.wait() != 0
+            log.seek(0)
+            output = log.read()
+        if is_failure:
+            raise DownloadError(_reason(output))
+        return output
 
 
 def _percentages(status: Iterator[str] | Sequence[str]) -> Iterator[float]:

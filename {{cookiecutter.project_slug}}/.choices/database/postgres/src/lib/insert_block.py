@@ -31,7 +31,7 @@ DECLARE
     context text;
     violated text;
     missing text;
-    refused jsonb[] := '{{}}';
+    refused jsonb[] := ARRAY[]::jsonb[];
     {declarations}
 BEGIN
     WHILE first <= {count} AND cardinality(refused) <= {limit} LOOP
