@@ -329,7 +329,7 @@ def test_cockpit_opens_four_working_panes(baked: Project, tmp_path: Path) -> Non
 FAKE_DOCKER = """\
 #!/bin/sh
 case "$1 $2" in
-  version*) echo arm64;;
+  version*) echo '{"Server": {"Arch": "arm64"}}';;
   "image inspect") grep -q -e "--tag=$3 " "$CALLS";;
   *) echo "$*" >> "$CALLS";;
 esac

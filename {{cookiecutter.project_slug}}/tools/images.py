@@ -1,6 +1,7 @@
 """Build, run and push container images, and lint what they are made of."""
 
 import base64
+import json
 import os
 import shutil
 import subprocess
@@ -137,9 +138,11 @@ def find_engine() -> str:
     """Return the processor of the Docker engine; empty if none answers."""
     if shutil.which("docker") is None:
         return ""
-    command = ["docker", "version", "--format={{.Server.Arch}}"]
+    command = ["docker", "version", "--format=json"]
     found = subprocess.run(command, capture_output=True, text=True)
-    return found.stdout.strip() if found.returncode == 0 else ""
+    if found.returncode != 0:
+        return ""
+    return str(json.loads(found.stdout)["Server"]["Arch"])
 
 
 def has_compose() -> bool:

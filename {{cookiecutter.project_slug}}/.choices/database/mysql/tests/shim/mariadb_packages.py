@@ -160,7 +160,8 @@ class _Apt:
         if not found:
             raise DownloadError("apt knows no package mariadb-server-core")
         server = min(found, key=len)  # some releases have the version in the name
-        words = ("--simulate", "--no-install-recommends", "install")
+        # "reinstall", because an installed package may lack the program all the same
+        words = ("--simulate", "--no-install-recommends", "--reinstall", "install")
         client = server.replace("-server-", "-client-")
         plan = self._ask("apt-get", *words, server, client)
         return re.findall(r"(?m)^Inst (\S+)", plan)
