@@ -388,7 +388,7 @@ def test_table_has_one_name_in_the_ledger(shimmed: Project) -> None:
         send_messages(shimmed, event)
         output = drain(shimmed, f"--table={table}")
     assert '"outcome": "loaded before"' in output
-    assert count_clicks(shimmed, 220_000, 100) == 5
+    assert count_clicks(shimmed, 74_220_000, 100) == 5
 
 
 @fault(
