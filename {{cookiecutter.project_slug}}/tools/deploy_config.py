@@ -31,9 +31,26 @@ TOP_LEVEL: dict[str, tuple[Any, str]] = {
     "functions": (dict | None, "a mapping of function names to settings"),
     "environments": (dict, "a mapping of environment names to settings"),
 }
+# What a function is if its entry does not say otherwise. `prefix` is `<function>/`.
+DEFAULTS: dict[str, Any] = {
+    "trigger": "bucket",
+    "suffix": "",
+    "timezone": "UTC",
+    "fifo": False,
+    "sends_to": [],
+    "reads": [],
+    "writes": [],
+    "environment": {},
+    "secrets": {},
+    "allow": [],
+    "database": True,
+    "internet": False,
+}
+DECLARATIONS = (*DEFAULTS, "prefix", "schedule", "topic")  # not settings of size
+MERGED = ("environment", "secrets")  # key by key
 # Seconds that a Lambda needs for a message: RESERVE_SECONDS of its wrapper.
 RESERVE = 5
-REQUIRED_ON_AWS = ("cidr", "zones", "nat", "database")  # keys of an environment
+REQUIRED_ON_AWS = ("cidr", "zones", "database")  # keys of an environment
 
 Config = dict[str, Any]
 
@@ -83,7 +100,7 @@ def read(env: str, file: str = CONFIG) -> Config:
                 f"function {function} in {file} does not exist: there is no "
                 f"src/func/{function}.py"
             )
-    known = tuple(config["defaults"])
+    known = (*config["defaults"], *DECLARATIONS)
     for owner, settings in _list_settings(config, env):
         _check_settings(owner, settings, known, file)
     for function in project.functions():
@@ -210,12 +227,19 @@ def _list_settings(config: Config, env: str) -> Iterator[tuple[str, Config]]:
 
 def _merge_settings(config: Config, env: str, function: str) -> Config:
     own = config["environments"][env] or {}
-    return {
-        **config["defaults"],
-        **(own.get("defaults") or {}),
-        **((config["functions"] or {}).get(function) or {}),
-        **((own.get("functions") or {}).get(function) or {}),
-    }
+    layers = [
+        DEFAULTS,
+        config["defaults"],
+        own.get("defaults") or {},
+        (config["functions"] or {}).get(function) or {},
+        (own.get("functions") or {}).get(function) or {},
+    ]
+    merged: Config = {}
+    for layer in layers:
+        for key, value in layer.items():
+            known = merged.get(key) or {}
+            merged[key] = {**known, **value} if key in MERGED else value
+    return merged
 
 
 def _check_batch(function: str, settings: Config, file: str) -> None:

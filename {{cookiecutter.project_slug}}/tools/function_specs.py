@@ -1,0 +1,155 @@
+"""What each function is in an environment: names, variables, permissions.
+
+Terraform, CDK and the shim create their resources from the same specification, which
+`resolve` derives from `config/deploy.yml`.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from tools import deploy_config, grants
+from tools.deploy_config import CONFIG, Config
+from tools.project import answers
+
+SHIM_BUCKET = "raw"
+# Services with a gateway endpoint, which costs nothing; the others have interfaces.
+GATEWAYS = {"s3", "dynamodb"}
+# What a task needs besides its code: its image, its logs and its queue.
+CONTAINER_ENDPOINTS = {"ecr.api", "ecr.dkr", "logs", "sqs"}
+# Endpoints that are not named like the service's actions in IAM.
+ENDPOINT_NAMES = {
+    "aoss": "aoss-data",
+    "cloudwatch": "monitoring",
+    "firehose": "kinesis-firehose",
+    "kinesis": "kinesis-streams",
+    "ses": "email",
+}
+
+
+def resolve(env: str, file: str = CONFIG, project: str = "") -> Config:
+    """Return the specification of all functions in an environment, ready for JSON.
+
+    ARNs and the bucket's name hold the placeholders `{partition}`, `{region}` and
+    `{account}`.
+
+    Args:
+        env: an environment of `config/deploy.yml`; empty for the shim's own resources,
+            which are those of `local` without a prefix.
+        file: path below the project's root, for tests of the stacks.
+        project: first part of all names; by default the project's.
+
+    Returns:
+        `python`, `architecture`, `settings` (the environment's own), `prefix` (of all
+        names, ending with a hyphen, or empty), `bucket`, `topics` (a mapping of names
+        to `name` and `fifo`), `endpoints` (services that the network needs an interface
+        endpoint for), `gateways`, and `functions`: the settings of each function with
+
+        - `queue` and `dead_letter`: names of its queues,
+        - `key_pattern`: of its objects, for `trigger: bucket`; else empty,
+        - `topic_arn`: for `trigger: topic`; else empty,
+        - `variables`: its environment variables, except those of the database,
+        - `statements`: what its code may do, see `grants.list_statements`,
+        - `queue_statements`: who may send to its queue.
+
+    Raises:
+        UserError: the file is wrong, see `deploy_config.read`.
+    """
+    config = deploy_config.read(env or "local", file)
+    prefix = f"{project or answers().project_slug}-{env}-" if env else ""
+    bucket = f"{prefix}raw-{{account}}" if env else SHIM_BUCKET
+    declared = deploy_config.read_functions(env or "local", file)
+    functions = {
+        name: {**settings, **_name_resources(name, settings, prefix)}
+        for name, settings in _fill_prefix(declared, prefix).items()
+    }
+    queues = {name: each["queue"] for name, each in functions.items()}
+    for name, each in functions.items():
+        each["variables"] = _list_variables(each, bucket, queues)
+        each["statements"] = grants.list_statements(each, bucket, queues)
+        each["queue_statements"] = grants.list_senders(each, name, prefix)
+    services = {service for each in functions.values() for service in _services(each)}
+    return {
+        "python": str(config["python"]),
+        "architecture": config["architecture"],
+        "settings": config["environments"][env or "local"] or {},
+        "prefix": prefix,
+        "bucket": bucket,
+        "topics": _list_topics(functions.values(), prefix),
+        "endpoints": sorted(services - GATEWAYS),
+        "gateways": sorted(services & GATEWAYS | {"s3"}),  # layers and images, too
+        "functions": functions,
+    }
+
+
+def _fill_prefix(value: Any, prefix: str) -> Any:
+    """Replace `{prefix}-` and `{prefix}` in all texts."""
+    if isinstance(value, str):
+        return value.replace("{prefix}-", prefix).replace("{prefix}", prefix[:-1])
+    if isinstance(value, list):
+        return [_fill_prefix(each, prefix) for each in value]
+    if isinstance(value, dict):
+        return {key: _fill_prefix(each, prefix) for key, each in value.items()}
+    return value
+
+
+def _name_resources(name: str, settings: Config, prefix: str) -> dict[str, str]:
+    suffix = ".fifo" if settings["fifo"] else ""
+    key_prefix = settings.get("prefix", f"{name}/")
+    topic = settings.get("topic", "")
+    if topic and not topic.startswith("arn:"):
+        topic = grants.make_arn("sns", f"{prefix}{topic}{suffix}")
+    return {
+        "queue": f"{prefix}{name}-pending{suffix}",
+        "dead_letter": f"{prefix}{name}-dead-letter{suffix}",
+        "prefix": key_prefix,
+        "key_pattern": f"{key_prefix}*{settings['suffix']}",
+        "topic_arn": topic,
+    }
+
+
+def _list_variables(
+    function: Config, bucket: str, queues: Mapping[str, str]
+) -> dict[str, str]:
+    """Return a function's environment variables, except those of the database.
+
+    `SEND_QUEUES` leads `context.send` to the queues of this environment. A secret's
+    variable has its name, and the function reads the value.
+    """
+    sends_to = [f"{name}={queues[name]}" for name in function["sends_to"]]
+    secrets = {
+        f"{variable}_SECRET": name for variable, name in function["secrets"].items()
+    }
+    own = {name: str(value) for name, value in function["environment"].items()}
+    found = {"BUCKET": bucket, "SEND_QUEUES": ",".join(sends_to), **own, **secrets}
+    return {name: value for name, value in found.items() if value}
+
+
+def _list_topics(functions: Iterable[Config], prefix: str) -> dict[str, Config]:
+    """Return the project's own topics, by the names that functions declare."""
+    return {
+        each["topic"]: {
+            "name": each["topic_arn"].rpartition(":")[2],
+            "fifo": each["fifo"],
+        }
+        for each in functions
+        if each["trigger"] == "topic" and not each["topic"].startswith("arn:")
+    }
+
+
+def _services(function: Config) -> set[str]:
+    """Return the endpoints that a function's task or code needs in the VPC.
+
+    Lambda itself polls the queue and writes the logs, from outside of the VPC.
+    """
+    found = {
+        ENDPOINT_NAMES.get(service, service)
+        for each in function["allow"]
+        for service in (action.partition(":")[0] for action in each["actions"])
+    }
+    if function["runtime"] == "container":
+        found |= CONTAINER_ENDPOINTS
+    if function["sends_to"]:
+        found.add("sqs")
+    if function["database"] or function["secrets"]:
+        found.add("secretsmanager")
+    return found
