@@ -4,13 +4,16 @@ import os
 import subprocess
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tools import deploy_config, project
+from tools import function_specs, project
 from tools.errors import UserError
+
+TEST_CONFIG = "infra/tests/deploy.yml"
+PLACEHOLDERS = project.BUILD / "placeholders"
 
 
 class Deployer(ABC):
@@ -32,7 +35,8 @@ class Deployer(ABC):
         self.env = env
         self.stacks = stacks
         self.is_local = env == "local"
-        self.functions = deploy_config.read_functions(env)
+        self.spec = function_specs.resolve(env)
+        self.functions = self.spec["functions"]
 
     @abstractmethod
     def plan(self) -> bool:
@@ -74,6 +78,20 @@ class Deployer(ABC):
             for name in mapped
             if self.functions.get(name, {}).get("runtime") == "container"
         ]
+
+
+def write_placeholders(functions: Iterable[str]) -> Path:
+    """Write empty zips and a tag for each function's image; return their directory.
+
+    Checks and tests of the stacks need files of these names, whatever they contain.
+    """
+    zips = [f"lambda/{name}.zip" for name in functions]
+    tags = [f"local/{name}.tag" for name in functions]
+    for name in (*zips, *tags, "layer/aws.zip", "layer/local.zip"):
+        path = PLACEHOLDERS / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("placeholder", encoding="utf-8")
+    return PLACEHOLDERS
 
 
 @contextmanager

@@ -39,14 +39,18 @@ def resolve(env: str, file: str = CONFIG, project: str = "") -> Config:
         project: first part of all names; by default the project's.
 
     Returns:
-        `python`, `architecture`, `settings` (the environment's own), `prefix` (of all
-        names, ending with a hyphen, or empty), `bucket`, `topics` (a mapping of names
-        to `name` and `fifo`), `endpoints` (services that the network needs an interface
-        endpoint for), `gateways`, and `functions`: the settings of each function with
+        `project`, `python`, `architecture`, `settings` (the environment's own),
+        `log_days` (of logs that belong to no function), `prefix` (of all names, ending
+        with a hyphen, or empty), `bucket`, `topics` (a mapping of names to `name`,
+        `arn` and `fifo`), `endpoints` (services that the network needs an interface
+        endpoint for), `gateways`, `uses_bucket`, `uses_database` and `uses_internet`
+        (whether a function does), `schedule_statements` (what the scheduler may do),
+        and `functions`: the settings of each function with
 
         - `queue` and `dead_letter`: names of its queues,
         - `key_pattern`: of its objects, for `trigger: bucket`; else empty,
         - `topic_arn`: for `trigger: topic`; else empty,
+        - `security_groups`: names of its groups in the network, without the prefix,
         - `variables`: its environment variables, except those of the database,
         - `statements`: what its code may do, see `grants.list_statements`,
         - `queue_statements`: who may send to its queue.
@@ -55,7 +59,9 @@ def resolve(env: str, file: str = CONFIG, project: str = "") -> Config:
         UserError: the file is wrong, see `deploy_config.read`.
     """
     config = deploy_config.read(env or "local", file)
-    prefix = f"{project or answers().project_slug}-{env}-" if env else ""
+    own = config["environments"][env or "local"] or {}
+    project = project or answers().project_slug
+    prefix = f"{project}-{env}-" if env else ""
     bucket = f"{prefix}raw-{{account}}" if env else SHIM_BUCKET
     declared = deploy_config.read_functions(env or "local", file)
     functions = {
@@ -69,14 +75,20 @@ def resolve(env: str, file: str = CONFIG, project: str = "") -> Config:
         each["queue_statements"] = grants.list_senders(each, name, prefix)
     services = {service for each in functions.values() for service in _services(each)}
     return {
+        "project": project,
         "python": str(config["python"]),
         "architecture": config["architecture"],
-        "settings": config["environments"][env or "local"] or {},
+        "settings": own,
+        "log_days": {**config["defaults"], **(own.get("defaults") or {})}["log_days"],
         "prefix": prefix,
         "bucket": bucket,
         "topics": _list_topics(functions.values(), prefix),
         "endpoints": sorted(services - GATEWAYS),
         "gateways": sorted(services & GATEWAYS | {"s3"}),  # layers and images, too
+        "uses_bucket": any(each["trigger"] == "bucket" for each in functions.values()),
+        "uses_database": any(each["database"] for each in functions.values()),
+        "uses_internet": any(each["internet"] for each in functions.values()),
+        "schedule_statements": grants.list_schedule_statements(functions.values()),
         "functions": functions,
     }
 
@@ -92,10 +104,10 @@ def _fill_prefix(value: Any, prefix: str) -> Any:
     return value
 
 
-def _name_resources(name: str, settings: Config, prefix: str) -> dict[str, str]:
+def _name_resources(name: str, settings: Config, prefix: str) -> Config:
     suffix = ".fifo" if settings["fifo"] else ""
     key_prefix = settings.get("prefix", f"{name}/")
-    topic = settings.get("topic", "")
+    topic = settings.get("topic", "") if settings["trigger"] == "topic" else ""
     if topic and not topic.startswith("arn:"):
         topic = grants.make_arn("sns", f"{prefix}{topic}{suffix}")
     return {
@@ -104,6 +116,13 @@ def _name_resources(name: str, settings: Config, prefix: str) -> dict[str, str]:
         "prefix": key_prefix,
         "key_pattern": f"{key_prefix}*{settings['suffix']}",
         "topic_arn": topic,
+        "security_groups": [
+            "function",
+            *(["sql"] if settings["database"] else []),
+            *(["internet"] if settings["internet"] else []),
+        ],
+        # SQS collects no batches of a FIFO queue
+        "batch_window": 0 if settings["fifo"] else settings["batch_window"],
     }
 
 
@@ -125,10 +144,11 @@ def _list_variables(
 
 
 def _list_topics(functions: Iterable[Config], prefix: str) -> dict[str, Config]:
-    """Return the project's own topics, by the names that functions declare."""
+    """Return the project's own topics, by their names without the prefix."""
     return {
-        each["topic"]: {
+        f"{each['topic']}{'.fifo' if each['fifo'] else ''}": {
             "name": each["topic_arn"].rpartition(":")[2],
+            "arn": each["topic_arn"],
             "fifo": each["fifo"],
         }
         for each in functions

@@ -90,6 +90,20 @@ def list_senders(
     return [statement]
 
 
+def list_schedule_statements(functions: Iterable[Mapping[str, Any]]) -> list[Statement]:
+    """Return what EventBridge Scheduler may do: send to the functions with a schedule.
+
+    Args:
+        functions: the settings of all functions, with `queue`.
+    """
+    queues = [
+        make_arn("sqs", each["queue"])
+        for each in functions
+        if each["trigger"] == "schedule"
+    ]
+    return [_allow("SendToQueues", ["sqs:SendMessage"], queues)] if queues else []
+
+
 def _allow(sid: str, actions: Iterable[str], resources: list[str]) -> Statement:
     return {
         "Sid": sid,

@@ -2,7 +2,8 @@
 
 A stack is a directory of `infra/`. Its files are linked, together with those that all
 stacks share, into `.build/terraform/<environment>/<stack>/`, where Terraform runs. So
-each environment has its own backend and its own state.
+each environment has its own backend and its own state. What `config/deploy.yml` says
+about the environment is beside the stacks, in `<environment>.json`.
 """
 
 import json
@@ -14,16 +15,37 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tools import build, deploy_config, deployer, install, state_bucket
+from tools import (
+    build,
+    deploy_config,
+    deployer,
+    function_specs,
+    install,
+    state_bucket,
+)
 from tools.environment import enter
 from tools.errors import UserError
-from tools.project import BUILD, ROOT
+from tools.project import BUILD, ROOT, answers
 
 INFRA = ROOT / "infra"
+SHARED = ("common.tf", "provider.tf")  # files of every stack
 WORK = BUILD / "terraform"
 CHECKS_VENV = ".venv-infra"
 NOT_INTERACTIVE = ("-input=false", "-auto-approve")
 HAS_CHANGES = 2  # exit code of `terraform plan -detailed-exitcode`
+PLAN = """\
+mock_provider "aws" {
+  source = "../../../../infra/tests"
+}
+
+run "%(env)s" {
+  command = plan
+  variables {
+    environment = "%(env)s"
+    database    = "%(database)s"
+  }
+}
+"""
 UNAVAILABLE = ("Failed to query available provider", "Failed to install provider")
 
 
@@ -38,7 +60,6 @@ class Iac(deployer.Deployer):
         super().__init__(env, stacks)
         self._initialized: set[str] = set()
         self._variables = {
-            "TF_VAR_project": self.project,
             "TF_VAR_environment": env,
             "TF_VAR_database": self.database,
             "TF_VAR_alarm_topic": os.environ.get("ALARM_TOPIC", ""),
@@ -101,6 +122,7 @@ class Iac(deployer.Deployer):
         """Initialize Terraform for a stack, once; return the directory to run it in."""
         directory = WORK / self.env / stack
         if stack not in self._initialized:
+            write_spec(directory.parent, self.env, self.spec)
             link_stack(directory, stack, "local" if self.is_local else "s3")
             options = [] if self.is_local else self._list_backend_options(stack)
             initialize(directory, *options, variables=self._variables)
@@ -167,8 +189,8 @@ def test(stack: str) -> int:
     Raises:
         UserError: a test failed.
     """
-    build.build_for(stack, "local")
     directory = WORK / ".test" / stack
+    write_test_specs(directory.parent)
     link_stack(directory, stack, "local")
     with deployer.stop_at("test", stack):
         initialize(directory, "-backend=false")
@@ -197,28 +219,57 @@ def link_stack(directory: Path, stack: str, backend: str = "") -> None:
     Args:
         directory: what to fill; earlier links are removed.
         stack: name of the stack.
-        backend: "local" or "s3"; empty makes it a module instead of a root.
+        backend: "local" or "s3"; empty makes it a module instead of a root, whose
+            provider is its root's.
     """
     directory.mkdir(parents=True, exist_ok=True)
     for path in directory.iterdir():
         if path.is_symlink():
             path.unlink()
-    for path in (*(INFRA / stack).iterdir(), INFRA / "common.tf"):
+    shared = SHARED if backend else SHARED[:1]
+    for path in (*(INFRA / stack).iterdir(), *(INFRA / name for name in shared)):
         (directory / path.name).symlink_to(path)
     if backend:
         (directory / "backend.tf").symlink_to(INFRA / "state" / f"{backend}.tf")
 
 
-def link_together(root: Path, stacks: Sequence[str], *variables: str) -> None:
+def link_together(root: Path, stacks: Sequence[str]) -> None:
     """Make stacks the modules of one root, which passes its variables on to them."""
+    variables = ("environment", "database")
     values = {name: "${var." + name + "}" for name in variables}
     for stack in stacks:
         link_stack(root / stack, stack)
     main = {
+        "provider": {"aws": {}},
         "variable": {name: {} for name in variables},
         "module": {stack: {"source": f"./{stack}", **values} for stack in stacks},
     }
     (root / "main.tf.json").write_text(json.dumps(main), encoding="utf-8")
+
+
+def write_spec(
+    directory: Path, env: str, spec: deploy_config.Config, artifacts: Path = BUILD
+) -> None:
+    """Write what the stacks of an environment read from `config/deploy.yml`.
+
+    Args:
+        directory: the one that contains the stacks' directories.
+        env: the environment.
+        spec: what `function_specs.resolve` returns for it.
+        artifacts: directory of the zips and of the images' tags.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    whole = {**spec, "build": str(artifacts.relative_to(ROOT))}
+    path = directory / f"{env}.json"
+    path.write_text(json.dumps(whole, indent=2), encoding="utf-8")
+
+
+def write_test_specs(directory: Path) -> None:
+    """Write the specifications of the environments of `infra/tests/deploy.yml`."""
+    for env in deploy_config.load(deployer.TEST_CONFIG)["environments"]:
+        spec = function_specs.resolve(env, deployer.TEST_CONFIG, "test")
+        artifacts = deployer.write_placeholders(spec["functions"])
+        write_spec(directory, env, spec, artifacts)
 
 
 def initialize(
@@ -277,20 +328,40 @@ def run_terraform(
 
 
 def _validate_together() -> None:
-    """Validate all stacks as modules of one root.
+    """Validate all stacks, and plan them for each environment with AWS mocked.
 
-    Terraform takes 3 to 5 seconds to start the provider, for each root.
+    The stacks are modules of one root, since Terraform takes 3 to 5 seconds to start
+    the provider for each root. The mock knows the data sources of the template's stacks
+    only, so `extra` is not planned.
     """
-    root = WORK / ".validate"
-    names = ("project", "environment", "database")
-    link_together(root, deploy_config.STACKS, *names)
+    all_stacks, planned = WORK / ".validate" / "all", WORK / ".validate" / "planned"
     try:
-        initialize(root)
-        run_terraform(root, "validate", is_quiet=True)
+        link_together(all_stacks, deploy_config.STACKS)
+        initialize(all_stacks)
+        run_terraform(all_stacks, "validate", is_quiet=True)
+        stacks = [stack for stack in deploy_config.STACKS if stack != "extra"]
+        link_together(planned, stacks)
+        if _write_plans(planned):
+            initialize(planned)
+            run_terraform(planned, "test", is_quiet=True)
     except ProviderUnavailableError:
         print("Terraform has no AWS provider here: the stacks are not validated.")
     except subprocess.CalledProcessError as error:
         raise UserError("the stacks are not valid Terraform, see above") from error
+
+
+def _write_plans(root: Path) -> list[str]:
+    """Write a test that plans each environment on AWS; return the environments."""
+    environments = [env for env in deploy_config.load()["environments"] if env != "local"]
+    for path in root.glob("*.tftest.hcl"):
+        path.unlink()
+    for env in environments:
+        spec = function_specs.resolve(env)
+        artifacts = deployer.write_placeholders(spec["functions"])
+        write_spec(root.parent, env, spec, artifacts)
+        plan = PLAN % {"env": env, "database": answers().database}
+        (root / f"{env}.tftest.hcl").write_text(plan, encoding="utf-8")
+    return environments
 
 
 def _check(

@@ -1,7 +1,7 @@
-# Lets the functions' roles, which the stack role creates, read the password.
+# Lets the roles of functions that use the database, which the stack role creates, read the password.
 resource "aws_iam_role_policy" "secret" {
   for_each = toset(flatten([
-    for name in local.names : ["${local.prefix}-${name}-execution", "${local.prefix}-${name}-task"]
+    for name, each in local.functions : ["${local.prefix}-${name}-execution", "${local.prefix}-${name}-task"] if each.database
   ]))
   name = "secret"
   role = each.key

@@ -46,7 +46,7 @@ resource "aws_cloudwatch_log_group" "main" {
   #checkov:skip=CKV_AWS_338:config/deploy.yml sets the retention
   for_each          = toset(local.engine.logs)
   name              = "/aws/rds/cluster/${local.prefix}/${each.key}"
-  retention_in_days = local.config.defaults.log_days
+  retention_in_days = local.spec.log_days
 }
 
 resource "aws_db_subnet_group" "main" {

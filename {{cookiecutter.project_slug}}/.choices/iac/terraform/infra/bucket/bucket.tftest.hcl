@@ -3,10 +3,8 @@ mock_provider "aws" {
 }
 
 variables {
-  project     = "test"
   environment = "small"
   database    = "postgres"
-  config      = "infra/tests/deploy.yml"
 }
 
 run "private" {
@@ -28,11 +26,23 @@ run "private" {
     error_message = "The bucket must be versioned."
   }
   assert {
-    condition = alltrue([
-      for queue in aws_s3_bucket_notification.raw.queue :
-      queue.filter_prefix == "${queue.id}/" && queue.filter_suffix == ".csv" && queue.queue_arn == "arn:aws:sqs:eu-west-1:123456789012:test-small-${queue.id}-pending"
-    ])
-    error_message = "Objects below a function's prefix must notify its queue."
+    condition     = aws_s3_bucket_notification.raw[0].eventbridge && toset(keys(aws_cloudwatch_event_rule.created)) == toset(["worker", "fanout"])
+    error_message = "Only functions with the trigger bucket must have a rule."
+  }
+  assert {
+    condition = jsondecode(aws_cloudwatch_event_rule.created["fanout"].event_pattern) == {
+      source      = ["aws.s3"]
+      detail-type = ["Object Created"]
+      detail = {
+        bucket = { name = [aws_s3_bucket.raw.id] }
+        object = { key = [{ wildcard = "incoming/*.csv" }] }
+      }
+    }
+    error_message = "A rule must match the objects with the function's prefix and suffix."
+  }
+  assert {
+    condition     = aws_cloudwatch_event_target.queue["fanout"].arn == "arn:aws:sqs:eu-west-1:123456789012:test-small-fanout-pending"
+    error_message = "A rule must send to the function's own queue."
   }
   assert {
     condition     = aws_s3_bucket.raw.force_destroy
@@ -47,5 +57,15 @@ run "protected" {
   assert {
     condition     = !aws_s3_bucket.raw.force_destroy
     error_message = "A protected environment must keep its files."
+  }
+}
+
+run "no_trigger" {
+  variables {
+    environment = "lean"
+  }
+  assert {
+    condition     = length(aws_s3_bucket_notification.raw) == 0 && length(aws_cloudwatch_event_rule.created) == 0
+    error_message = "A bucket that triggers nothing must send no events."
   }
 }

@@ -3,7 +3,7 @@ resource "aws_s3_bucket" "raw" {
   #checkov:skip=CKV_AWS_18:CloudTrail logs access, for the whole account
   #checkov:skip=CKV_AWS_144:files can be uploaded again, so one region is enough
   #checkov:skip=CKV_AWS_145:with S3's own key, producers in other accounts need no grant on a key
-  bucket        = local.bucket
+  bucket        = local.spec.bucket
   force_destroy = !try(local.settings.database.is_protected, false)
 }
 

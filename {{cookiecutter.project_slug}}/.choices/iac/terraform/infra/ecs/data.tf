@@ -4,8 +4,9 @@ data "aws_ecr_repository" "function" {
   name     = "${local.prefix}-${each.key}"
 }
 
-data "aws_security_group" "function" {
-  name = "${local.prefix}-function"
+data "aws_security_group" "group" {
+  for_each = toset(flatten([for each in local.functions : each.security_groups]))
+  name     = "${local.prefix}-${each.key}"
 }
 
 data "aws_subnets" "private" {
@@ -13,15 +14,18 @@ data "aws_subnets" "private" {
 }
 
 data "aws_rds_cluster" "main" {
+  count              = local.spec.uses_database ? 1 : 0
   cluster_identifier = local.prefix
 }
 
 locals {
-  database = {
-    DB_HOST   = data.aws_rds_cluster.main.endpoint
-    DB_PORT   = tostring(data.aws_rds_cluster.main.port)
-    DB_NAME   = data.aws_rds_cluster.main.database_name
-    DB_SECRET = data.aws_rds_cluster.main.master_user_secret[0].secret_arn
-    DB_CA     = "/app/rds-ca.pem"
-  }
+  database = merge([
+    for cluster in data.aws_rds_cluster.main : {
+      DB_HOST   = cluster.endpoint
+      DB_PORT   = tostring(cluster.port)
+      DB_NAME   = cluster.database_name
+      DB_SECRET = cluster.master_user_secret[0].secret_arn
+      DB_CA     = "/app/rds-ca.pem"
+    }
+  ]...)
 }

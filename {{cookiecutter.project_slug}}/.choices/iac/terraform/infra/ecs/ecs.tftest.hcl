@@ -3,10 +3,8 @@ mock_provider "aws" {
 }
 
 variables {
-  project     = "test"
   environment = "small"
   database    = "postgres"
-  config      = "infra/tests/deploy.yml"
 }
 
 run "containers" {
@@ -27,6 +25,21 @@ run "containers" {
     error_message = "A task must have a read-only root, 120 seconds to stop, and no password."
   }
   assert {
+    condition = { for each in jsondecode(aws_ecs_task_definition.function["enrich"].container_definitions)[0].environment : each.name => each.value } == {
+      API_KEY_SECRET = "partner/api-key"
+      API_URL        = "https://large.example.com"
+      AWS_REGION     = "eu-west-1"
+      BUCKET         = "test-large-raw-123456789012"
+      GRACE          = "110"
+      READ_QUEUE     = "test-large-enrich-pending"
+    }
+    error_message = "A task without the database must have its own variables only."
+  }
+  assert {
+    condition     = length(aws_ecs_service.function["enrich"].network_configuration[0].security_groups) == 1 && toset(keys(data.aws_security_group.group)) == toset(["function", "internet", "sql"])
+    error_message = "A service must be in the groups of what it declares."
+  }
+  assert {
     condition     = alltrue([for policy in aws_appautoscaling_policy.backlog : policy.target_tracking_scaling_policy_configuration[0].target_value == 100])
     error_message = "Tasks must scale with the backlog."
   }
@@ -40,5 +53,15 @@ run "lambdas" {
   assert {
     condition     = toset(keys(aws_cloudwatch_log_group.task)) == local.names
     error_message = "The logs must outlive a move to Lambda."
+  }
+}
+
+run "no_database" {
+  variables {
+    environment = "lean"
+  }
+  assert {
+    condition     = length(data.aws_rds_cluster.main) == 0
+    error_message = "Without functions that use it, the stack must not need the database."
   }
 }

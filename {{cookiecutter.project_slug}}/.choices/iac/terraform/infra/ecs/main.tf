@@ -27,17 +27,17 @@ resource "aws_ecs_task_definition" "function" {
   execution_role_arn       = "${local.roles_arn}/${local.prefix}-${each.key}-start"
   runtime_platform {
     operating_system_family = "LINUX"
-    cpu_architecture        = upper(local.config.architecture)
+    cpu_architecture        = upper(local.spec.architecture)
   }
   container_definitions = jsonencode([{
     name                   = each.key
-    image                  = "${data.aws_ecr_repository.function[each.key].repository_url}:${file("${local.root}/.build/local/${each.key}.tag")}-${local.config.architecture}"
+    image                  = "${data.aws_ecr_repository.function[each.key].repository_url}:${file("${local.build}/local/${each.key}.tag")}-${local.spec.architecture}"
     essential              = true
     readonlyRootFilesystem = true
     stopTimeout            = 120 # seconds; the maximum on Fargate
     environment = [
-      for name, value in merge(local.database, {
-        READ_QUEUE = local.pending[each.key]
+      for name, value in merge(each.value.variables, each.value.database ? local.database : {}, {
+        READ_QUEUE = each.value.queue
         AWS_REGION = local.region
         GRACE      = "110" # seconds; leaves time for a last request before stopTimeout
       }) : { name = name, value = value }
@@ -76,7 +76,7 @@ resource "aws_ecs_service" "function" {
   }
   network_configuration {
     subnets          = data.aws_subnets.private.ids
-    security_groups  = [data.aws_security_group.function.id]
+    security_groups  = [for name in each.value.security_groups : data.aws_security_group.group[name].id]
     assign_public_ip = false
   }
   lifecycle {

@@ -35,7 +35,7 @@ resource "aws_appautoscaling_policy" "backlog" {
             metric_name = "ApproximateNumberOfMessagesVisible"
             dimensions {
               name  = "QueueName"
-              value = local.pending[each.key]
+              value = each.value.queue
             }
           }
         }

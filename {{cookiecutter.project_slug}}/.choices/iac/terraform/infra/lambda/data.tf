@@ -3,9 +3,9 @@ data "aws_lambda_layer_version" "packages" {
   layer_name = local.prefix
 }
 
-data "aws_security_group" "function" {
-  count = local.is_local ? 0 : 1
-  name  = "${local.prefix}-function"
+data "aws_security_group" "group" {
+  for_each = toset(local.is_local ? [] : flatten([for each in local.functions : each.security_groups]))
+  name     = "${local.prefix}-${each.key}"
 }
 
 data "aws_subnets" "private" {
@@ -14,16 +14,18 @@ data "aws_subnets" "private" {
 }
 
 data "aws_rds_cluster" "main" {
-  count              = local.is_local ? 0 : 1
+  count              = local.spec.uses_database && !local.is_local ? 1 : 0
   cluster_identifier = local.prefix
 }
 
 locals {
-  database = local.is_local ? var.shim_database : {
-    DB_HOST   = data.aws_rds_cluster.main[0].endpoint
-    DB_PORT   = tostring(data.aws_rds_cluster.main[0].port)
-    DB_NAME   = data.aws_rds_cluster.main[0].database_name
-    DB_SECRET = data.aws_rds_cluster.main[0].master_user_secret[0].secret_arn
-    DB_CA     = "/opt/rds-ca.pem"
-  }
+  database = merge(local.is_local ? var.shim_database : {}, [
+    for cluster in data.aws_rds_cluster.main : {
+      DB_HOST   = cluster.endpoint
+      DB_PORT   = tostring(cluster.port)
+      DB_NAME   = cluster.database_name
+      DB_SECRET = cluster.master_user_secret[0].secret_arn
+      DB_CA     = "/opt/rds-ca.pem"
+    }
+  ]...)
 }

@@ -3,10 +3,8 @@ mock_provider "aws" {
 }
 
 variables {
-  project     = "test"
   environment = "small"
   database    = "postgres"
-  config      = "infra/tests/deploy.yml"
 }
 
 run "lambda" {
@@ -30,8 +28,24 @@ run "lambda" {
     error_message = "Architecture and memory must be those of config/deploy.yml."
   }
   assert {
-    condition     = alltrue([for function in aws_lambda_function.function : toset(keys(function.environment[0].variables)) == toset(["DB_HOST", "DB_PORT", "DB_NAME", "DB_SECRET", "DB_CA"])])
+    condition     = toset(keys(aws_lambda_function.function["worker"].environment[0].variables)) == toset(["BUCKET", "DB_HOST", "DB_PORT", "DB_NAME", "DB_SECRET", "DB_CA"])
     error_message = "The environment must hold the secret's ARN and no password."
+  }
+  assert {
+    condition = aws_lambda_function.function["enrich"].environment[0].variables == tomap({
+      API_KEY_SECRET = "partner/api-key"
+      API_URL        = "https://api.example.com"
+      BUCKET         = "test-small-raw-123456789012"
+    })
+    error_message = "A Lambda without the database must have its own variables only."
+  }
+  assert {
+    condition     = aws_lambda_function.function["fanout"].environment[0].variables["SEND_QUEUES"] == "part=test-small-part-pending"
+    error_message = "A Lambda must know the queues that it sends to."
+  }
+  assert {
+    condition     = aws_lambda_event_source_mapping.pending["orders"].event_source_arn == "arn:aws:sqs:eu-west-1:123456789012:test-small-orders-pending.fifo" && aws_lambda_event_source_mapping.pending["orders"].maximum_batching_window_in_seconds == 0
+    error_message = "A FIFO queue must feed its Lambda without a batch window."
   }
 }
 
@@ -53,5 +67,15 @@ run "handover" {
   assert {
     condition     = toset(keys(aws_lambda_event_source_mapping.pending)) == toset(setintersection(local.names, ["worker"]))
     error_message = "A container must keep its mapping while it moves."
+  }
+}
+
+run "no_database" {
+  variables {
+    environment = "lean"
+  }
+  assert {
+    condition     = length(data.aws_rds_cluster.main) == 0
+    error_message = "Without functions that use it, the stack must not need the database."
   }
 }

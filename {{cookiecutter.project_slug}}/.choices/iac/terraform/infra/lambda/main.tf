@@ -11,17 +11,17 @@ resource "aws_lambda_function" "function" {
   #checkov:skip=CKV_AWS_115:config/deploy.yml can reserve concurrency; the mapping limits it
   #checkov:skip=CKV_AWS_116:failed messages go back to the queue, which has a dead-letter queue
   #checkov:skip=CKV_AWS_117:it is in the VPC, except in the emulator, which has none
-  #checkov:skip=CKV_AWS_173:the environment holds the ARN of a secret only
+  #checkov:skip=CKV_AWS_173:the environment holds names of secrets, and no secret
   #checkov:skip=CKV_AWS_272:the machine that builds the zip deploys it
   for_each                       = local.functions
   function_name                  = "${local.prefix}-${each.key}"
   description                    = "src/func/${each.key}.py"
   role                           = "${local.roles_arn}/${local.prefix}-${each.key}-execution"
-  runtime                        = "python${local.config.python}"
-  architectures                  = [local.config.architecture]
+  runtime                        = "python${local.spec.python}"
+  architectures                  = [local.spec.architecture]
   handler                        = "lambda_wrapper.handler"
-  filename                       = "${local.root}/.build/lambda/${each.key}.zip"
-  source_code_hash               = filebase64sha256("${local.root}/.build/lambda/${each.key}.zip")
+  filename                       = "${local.build}/lambda/${each.key}.zip"
+  source_code_hash               = filebase64sha256("${local.build}/lambda/${each.key}.zip")
   layers                         = [data.aws_lambda_layer_version.packages.arn]
   memory_size                    = each.value.memory
   timeout                        = each.value.timeout
@@ -29,16 +29,16 @@ resource "aws_lambda_function" "function" {
   depends_on                     = [aws_cloudwatch_log_group.function]
 
   environment {
-    variables = local.database
+    variables = merge(each.value.variables, each.value.database ? local.database : {})
   }
   tracing_config {
     mode = "Active"
   }
   dynamic "vpc_config" {
-    for_each = data.aws_security_group.function
+    for_each = data.aws_subnets.private
     content {
-      security_group_ids = [vpc_config.value.id]
-      subnet_ids         = data.aws_subnets.private[0].ids
+      security_group_ids = [for name in each.value.security_groups : data.aws_security_group.group[name].id]
+      subnet_ids         = vpc_config.value.ids
     }
   }
 }
@@ -51,13 +51,13 @@ resource "aws_lambda_function_event_invoke_config" "function" {
 }
 
 resource "aws_lambda_event_source_mapping" "pending" {
-  for_each                           = toset([for name, each in local.functions : name if each.runtime == "lambda" || contains(var.still_mapped, name)])
+  for_each                           = { for name, each in local.functions : name => each if each.runtime == "lambda" || contains(var.still_mapped, name) }
   function_name                      = aws_lambda_function.function[each.key].arn
-  event_source_arn                   = "${local.queues_arn}:${local.pending[each.key]}"
-  batch_size                         = local.functions[each.key].batch_size
-  maximum_batching_window_in_seconds = local.functions[each.key].batch_window
+  event_source_arn                   = "${local.queues_arn}:${each.value.queue}"
+  batch_size                         = each.value.batch_size
+  maximum_batching_window_in_seconds = each.value.batch_window
   function_response_types            = ["ReportBatchItemFailures"]
   scaling_config {
-    maximum_concurrency = local.functions[each.key].max_concurrency
+    maximum_concurrency = each.value.max_concurrency
   }
 }

@@ -3,10 +3,8 @@ mock_provider "aws" {
 }
 
 variables {
-  project     = "test"
   environment = "small"
   database    = "postgres"
-  config      = "infra/tests/deploy.yml"
 }
 
 run "local" {

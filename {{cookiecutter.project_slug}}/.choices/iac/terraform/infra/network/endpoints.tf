@@ -1,13 +1,14 @@
-# Endpoints for the AWS services that functions use. ECR keeps images in S3.
-resource "aws_vpc_endpoint" "s3" {
+# Endpoints for the AWS services that the functions need. Those of gateways cost nothing.
+resource "aws_vpc_endpoint" "gateway" {
+  for_each          = toset(local.spec.gateways)
   vpc_id            = aws_vpc.main.id
-  service_name      = "com.amazonaws.${local.region}.s3"
+  service_name      = "com.amazonaws.${local.region}.${each.key}"
   vpc_endpoint_type = "Gateway"
   route_table_ids   = aws_route_table.private[*].id
 }
 
 resource "aws_vpc_endpoint" "service" {
-  for_each            = toset(["ecr.api", "ecr.dkr", "logs", "secretsmanager", "sqs"])
+  for_each            = toset(local.spec.endpoints)
   vpc_id              = aws_vpc.main.id
   service_name        = "com.amazonaws.${local.region}.${each.key}"
   vpc_endpoint_type   = "Interface"

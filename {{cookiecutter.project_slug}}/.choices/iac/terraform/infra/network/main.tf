@@ -1,4 +1,4 @@
-# A VPC with a private subnet in each zone, and no internet access unless nat is true.
+# A VPC with a private subnet in each zone.
 data "aws_availability_zones" "available" {
   #checkov:skip=CKV_AWS_394:zones are sorted by name, so a region's new zone comes last
   state            = "available"

@@ -1,6 +1,6 @@
-# A NAT gateway in a public subnet, for environments with nat: true.
+# A NAT gateway in a public subnet, if a function declares `internet: true`.
 locals {
-  nat = local.settings.nat ? 1 : 0
+  nat = local.spec.uses_internet ? 1 : 0
 }
 
 resource "aws_internet_gateway" "main" {
@@ -51,9 +51,17 @@ resource "aws_route" "internet" {
   nat_gateway_id         = aws_nat_gateway.main[0].id
 }
 
-resource "aws_vpc_security_group_egress_rule" "function_to_internet" {
+resource "aws_security_group" "internet" {
+  #checkov:skip=CKV2_AWS_5:the stacks lambda and ecs attach it
+  count       = local.nat
+  name        = "${local.prefix}-internet"
+  description = "Functions that call the internet"
+  vpc_id      = aws_vpc.main.id
+}
+
+resource "aws_vpc_security_group_egress_rule" "internet" {
   count             = local.nat
-  security_group_id = aws_security_group.function.id
+  security_group_id = aws_security_group.internet[0].id
   description       = "HTTPS to anywhere"
   ip_protocol       = "tcp"
   from_port         = 443

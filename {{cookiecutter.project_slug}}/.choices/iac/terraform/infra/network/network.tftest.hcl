@@ -3,10 +3,8 @@ mock_provider "aws" {
 }
 
 variables {
-  project     = "test"
   environment = "small"
   database    = "postgres"
-  config      = "infra/tests/deploy.yml"
 }
 
 run "small" {
@@ -15,12 +13,16 @@ run "small" {
     error_message = "A small network must have two zones and no NAT gateway."
   }
   assert {
-    condition     = toset(keys(aws_vpc_endpoint.service)) == toset(["ecr.api", "ecr.dkr", "logs", "secretsmanager", "sqs"])
-    error_message = "Functions must reach AWS by endpoints."
+    condition     = toset(keys(aws_vpc_endpoint.service)) == toset(["secretsmanager", "sqs"]) && toset(keys(aws_vpc_endpoint.gateway)) == toset(["dynamodb", "s3"])
+    error_message = "There must be endpoints for what the functions declare, and no others."
   }
   assert {
-    condition     = aws_vpc_security_group_ingress_rule.database_from_function.from_port == 5432 && aws_vpc_security_group_ingress_rule.database_from_function.cidr_ipv4 == null
-    error_message = "Only functions may reach the database, at its port."
+    condition     = aws_vpc_security_group_ingress_rule.database_from_sql.from_port == 5432 && aws_vpc_security_group_ingress_rule.database_from_sql.referenced_security_group_id == aws_security_group.sql.id
+    error_message = "Only functions that declare it may reach the database, at its port."
+  }
+  assert {
+    condition     = length(aws_security_group.internet) == 0
+    error_message = "No function may reach the internet."
   }
 }
 
@@ -34,7 +36,15 @@ run "large" {
     error_message = "A large network must have three zones and a NAT gateway."
   }
   assert {
-    condition     = aws_vpc_security_group_egress_rule.function_to_database.to_port == 3306
+    condition     = toset(keys(aws_vpc_endpoint.service)) == toset(["ecr.api", "ecr.dkr", "logs", "secretsmanager", "sqs"])
+    error_message = "Containers must get their images and write their logs."
+  }
+  assert {
+    condition     = aws_vpc_security_group_egress_rule.internet[0].security_group_id == aws_security_group.internet[0].id
+    error_message = "Only functions that declare it may reach the internet."
+  }
+  assert {
+    condition     = aws_vpc_security_group_egress_rule.sql_to_database.to_port == 3306
     error_message = "Functions must reach MySQL at port 3306."
   }
 }

@@ -1,16 +1,24 @@
-# Functions reach the database and AWS, and nothing else.
+# Functions reach AWS. Only those that declare it reach the database, or the internet: see nat.tf.
 locals {
   database_port = { mysql = 3306, postgres = 5432 }[var.database]
 }
 
-data "aws_prefix_list" "s3" {
-  name = "com.amazonaws.${local.region}.s3"
+data "aws_prefix_list" "gateway" {
+  for_each = toset(local.spec.gateways)
+  name     = "com.amazonaws.${local.region}.${each.key}"
 }
 
 resource "aws_security_group" "function" {
   #checkov:skip=CKV2_AWS_5:the stacks lambda and ecs attach it
   name        = "${local.prefix}-function"
   description = "Functions"
+  vpc_id      = aws_vpc.main.id
+}
+
+resource "aws_security_group" "sql" {
+  #checkov:skip=CKV2_AWS_5:the stacks lambda and ecs attach it
+  name        = "${local.prefix}-sql"
+  description = "Functions that use the database"
   vpc_id      = aws_vpc.main.id
 }
 
@@ -27,8 +35,8 @@ resource "aws_security_group" "endpoint" {
   vpc_id      = aws_vpc.main.id
 }
 
-resource "aws_vpc_security_group_egress_rule" "function_to_database" {
-  security_group_id            = aws_security_group.function.id
+resource "aws_vpc_security_group_egress_rule" "sql_to_database" {
+  security_group_id            = aws_security_group.sql.id
   referenced_security_group_id = aws_security_group.database.id
   description                  = "SQL to the database"
   ip_protocol                  = "tcp"
@@ -36,9 +44,9 @@ resource "aws_vpc_security_group_egress_rule" "function_to_database" {
   to_port                      = local.database_port
 }
 
-resource "aws_vpc_security_group_ingress_rule" "database_from_function" {
+resource "aws_vpc_security_group_ingress_rule" "database_from_sql" {
   security_group_id            = aws_security_group.database.id
-  referenced_security_group_id = aws_security_group.function.id
+  referenced_security_group_id = aws_security_group.sql.id
   description                  = "SQL from functions"
   ip_protocol                  = "tcp"
   from_port                    = local.database_port
@@ -63,10 +71,11 @@ resource "aws_vpc_security_group_ingress_rule" "endpoint_from_function" {
   to_port                      = 443
 }
 
-resource "aws_vpc_security_group_egress_rule" "function_to_s3" {
+resource "aws_vpc_security_group_egress_rule" "function_to_gateway" {
+  for_each          = data.aws_prefix_list.gateway
   security_group_id = aws_security_group.function.id
-  prefix_list_id    = data.aws_prefix_list.s3.id
-  description       = "HTTPS to S3"
+  prefix_list_id    = each.value.id
+  description       = "HTTPS to ${each.key}"
   ip_protocol       = "tcp"
   from_port         = 443
   to_port           = 443

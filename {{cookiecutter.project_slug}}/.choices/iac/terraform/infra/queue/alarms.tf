@@ -10,16 +10,16 @@ variable "alarm_topic" {
 
 locals {
   actions = compact([var.alarm_topic])
-  watched = local.is_local ? {} : local.functions # the emulator has no metrics
+  watched = { for name, each in local.functions : name => each if !local.is_local } # the emulator has no metrics
 }
 
 resource "aws_cloudwatch_metric_alarm" "dead_letters" {
   for_each            = local.watched
-  alarm_name          = "${local.dead_letter[each.key]}-messages"
+  alarm_name          = "${each.value.dead_letter}-messages"
   alarm_description   = "${each.key} failed to handle a message: read its logs, fix the cause, then redrive the message."
   namespace           = "AWS/SQS"
   metric_name         = "ApproximateNumberOfMessagesVisible"
-  dimensions          = { QueueName = local.dead_letter[each.key] }
+  dimensions          = { QueueName = each.value.dead_letter }
   statistic           = "Maximum"
   period              = 60
   evaluation_periods  = 1
@@ -32,11 +32,11 @@ resource "aws_cloudwatch_metric_alarm" "dead_letters" {
 
 resource "aws_cloudwatch_metric_alarm" "oldest_message" {
   for_each            = local.watched
-  alarm_name          = "${local.pending[each.key]}-age"
+  alarm_name          = "${each.value.queue}-age"
   alarm_description   = "${each.key} does not run, or is too slow for its queue."
   namespace           = "AWS/SQS"
   metric_name         = "ApproximateAgeOfOldestMessage"
-  dimensions          = { QueueName = local.pending[each.key] }
+  dimensions          = { QueueName = each.value.queue }
   statistic           = "Maximum"
   period              = 60
   evaluation_periods  = 5

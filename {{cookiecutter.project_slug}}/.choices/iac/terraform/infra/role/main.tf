@@ -3,37 +3,6 @@
 locals {
   lambda_logs = { for name in local.names : name => "${local.logs_arn}:/aws/lambda/${local.prefix}-${name}:*" }
   task_logs   = { for name in local.names : name => "${local.logs_arn}:/ecs/${local.prefix}-${name}:*" }
-
-  # The statements that a function needs on each runtime.
-  work = {
-    for name in local.names : name => [
-      {
-        Sid    = "ReceiveMessages"
-        Effect = "Allow"
-        Action = [
-          "sqs:ChangeMessageVisibility",
-          "sqs:DeleteMessage",
-          "sqs:GetQueueAttributes",
-          "sqs:GetQueueUrl",
-          "sqs:ReceiveMessage",
-        ]
-        Resource = "${local.queues_arn}:${local.pending[name]}"
-      },
-      {
-        Sid      = "ReadObjects"
-        Effect   = "Allow"
-        Action   = ["s3:GetObject", "s3:GetObjectVersion"]
-        Resource = "${local.bucket_arn}/${name}/*"
-      },
-      {
-        # without it, S3 reports a deleted object as 403 instead of 404
-        Sid      = "ListBucket"
-        Effect   = "Allow"
-        Action   = ["s3:ListBucket"]
-        Resource = local.bucket_arn
-      },
-    ]
-  }
 }
 
 resource "aws_iam_role" "execution" {
@@ -50,7 +19,7 @@ resource "aws_iam_role_policy" "execution" {
   role     = aws_iam_role.execution[each.key].id
   policy = jsonencode({
     Version = "2012-10-17"
-    Statement = concat(local.work[each.key], [
+    Statement = concat(each.value.statements, [
       {
         Sid      = "WriteLogs"
         Effect   = "Allow"
@@ -101,7 +70,7 @@ resource "aws_iam_role_policy" "task" {
   for_each = local.functions
   name     = "work"
   role     = aws_iam_role.task[each.key].id
-  policy   = jsonencode({ Version = "2012-10-17", Statement = local.work[each.key] })
+  policy   = jsonencode({ Version = "2012-10-17", Statement = each.value.statements })
 }
 
 resource "aws_iam_role" "start" {
@@ -143,4 +112,18 @@ resource "aws_iam_role_policy" "start" {
       },
     ]
   })
+}
+
+resource "aws_iam_role" "scheduler" {
+  count              = length(local.spec.schedule_statements)
+  name               = "${local.prefix}-scheduler"
+  description        = "Role of the schedules"
+  assume_role_policy = jsonencode(local.trust_scheduler)
+}
+
+resource "aws_iam_role_policy" "scheduler" {
+  count  = length(local.spec.schedule_statements)
+  name   = "send"
+  role   = aws_iam_role.scheduler[0].id
+  policy = jsonencode({ Version = "2012-10-17", Statement = local.spec.schedule_statements })
 }

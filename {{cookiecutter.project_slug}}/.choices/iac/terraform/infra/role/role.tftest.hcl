@@ -3,10 +3,8 @@ mock_provider "aws" {
 }
 
 variables {
-  project     = "test"
   environment = "small"
   database    = "postgres"
-  config      = "infra/tests/deploy.yml"
 }
 
 run "policies" {
@@ -18,19 +16,53 @@ run "policies" {
     error_message = "Allowed actions must have no wildcard."
   }
   assert {
-    condition = alltrue([
-      for name, policy in aws_iam_role_policy.task : [
-        for statement in jsondecode(policy.policy).Statement : statement.Resource
-        ] == [
-        "arn:aws:sqs:eu-west-1:123456789012:test-small-${name}-pending",
-        "arn:aws:s3:::test-small-raw-123456789012/${name}/*",
-        "arn:aws:s3:::test-small-raw-123456789012",
-      ]
-    ])
-    error_message = "A function may use its own queue and its own objects only."
+    condition = {
+      for name, policy in aws_iam_role_policy.task : name => {
+        for statement in jsondecode(policy.policy).Statement : statement.Sid => one(statement.Resource)
+      }
+      } == {
+      worker = {
+        ReceiveMessages = "arn:aws:sqs:eu-west-1:123456789012:test-small-worker-pending"
+        ReadObjects     = "arn:aws:s3:::test-small-raw-123456789012/worker/*"
+        ListBucket      = "arn:aws:s3:::test-small-raw-123456789012"
+      }
+      fanout = {
+        ReceiveMessages = "arn:aws:sqs:eu-west-1:123456789012:test-small-fanout-pending"
+        ReadObjects     = "arn:aws:s3:::test-small-raw-123456789012/incoming/*.csv"
+        ListBucket      = "arn:aws:s3:::test-small-raw-123456789012"
+        SendMessages    = "arn:aws:sqs:eu-west-1:123456789012:test-small-part-pending"
+      }
+      part = { ReceiveMessages = "arn:aws:sqs:eu-west-1:123456789012:test-small-part-pending" }
+      enrich = {
+        ReceiveMessages = "arn:aws:sqs:eu-west-1:123456789012:test-small-enrich-pending"
+        ReadObjects     = "arn:aws:s3:::test-small-raw-123456789012/incoming/*"
+        ListBucket      = "arn:aws:s3:::test-small-raw-123456789012"
+        WriteObjects    = "arn:aws:s3:::test-small-raw-123456789012/enriched/*"
+        ReadSecrets     = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:partner/api-key-??????"
+        Allow1          = "arn:aws:dynamodb:eu-west-1:123456789012:table/test-small-seen"
+      }
+      nightly = { ReceiveMessages = "arn:aws:sqs:eu-west-1:123456789012:test-small-nightly-pending" }
+      orders  = { ReceiveMessages = "arn:aws:sqs:eu-west-1:123456789012:test-small-orders-pending.fifo" }
+      prices  = { ReceiveMessages = "arn:aws:sqs:eu-west-1:123456789012:test-small-prices-pending" }
+    }
+    error_message = "A function may do what it declares, and nothing else."
+  }
+  assert {
+    condition     = jsondecode(aws_iam_role_policy.scheduler[0].policy).Statement[0].Resource == ["arn:aws:sqs:eu-west-1:123456789012:test-small-nightly-pending"]
+    error_message = "The scheduler may send to the queues of scheduled functions only."
   }
   assert {
     condition     = alltrue([for role in concat(values(aws_iam_role.execution), values(aws_iam_role.task)) : role.force_detach_policies])
     error_message = "A role must be deletable although the stack aurora attached a policy."
+  }
+}
+
+run "no_schedule" {
+  variables {
+    environment = "lean"
+  }
+  assert {
+    condition     = length(aws_iam_role.scheduler) == 0
+    error_message = "Without a schedule, there must be no role for schedules."
   }
 }

@@ -9,7 +9,7 @@ mock_data "aws_region" {
   defaults = { id = "eu-west-1" }
 }
 mock_data "aws_availability_zones" {
-  defaults = { names = ["eu-west-1a", "eu-west-1b", "eu-west-1c"] }
+  defaults = { names = [for letter in ["a", "b", "c", "d", "e", "f"] : "eu-west-1${letter}"] }
 }
 mock_data "aws_lambda_layer_version" {
   defaults = { arn = "arn:aws:lambda:eu-west-1:123456789012:layer:test:1" }

@@ -1,0 +1,27 @@
+# New objects become messages of the functions whose prefix and suffix they match.
+resource "aws_s3_bucket_notification" "raw" {
+  count       = local.spec.uses_bucket ? 1 : 0
+  bucket      = aws_s3_bucket.raw.id
+  eventbridge = true
+}
+
+resource "aws_cloudwatch_event_rule" "created" {
+  for_each    = { for name, each in local.functions : name => each if each.trigger == "bucket" }
+  name        = "${local.prefix}-${each.key}"
+  description = "New objects for ${each.key}"
+  event_pattern = jsonencode({
+    source      = ["aws.s3"]
+    detail-type = ["Object Created"]
+    detail = {
+      bucket = { name = [aws_s3_bucket.raw.id] }
+      object = { key = [{ wildcard = each.value.key_pattern }] }
+    }
+  })
+}
+
+resource "aws_cloudwatch_event_target" "queue" {
+  for_each  = aws_cloudwatch_event_rule.created
+  rule      = each.value.name
+  target_id = "queue"
+  arn       = "${local.queues_arn}:${local.functions[each.key].queue}"
+}

@@ -1,0 +1,1 @@
+# Your own resources. README.md beside this file has an example.
