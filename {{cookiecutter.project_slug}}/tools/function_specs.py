@@ -36,7 +36,8 @@ def resolve(env: str, file: str = CONFIG, project: str = "") -> Config:
         env: an environment of `config/deploy.yml`; empty for the shim's own resources,
             which are those of `local` without a prefix.
         file: path below the project's root, for tests of the stacks.
-        project: first part of all names; by default the project's.
+        project: first part of all names; by default the project's. Without `env`,
+            resources of their own beside those of the shim have it.
 
     Returns:
         `python`, `architecture`, `settings` (the environment's own), `prefix` (of all
@@ -55,8 +56,11 @@ def resolve(env: str, file: str = CONFIG, project: str = "") -> Config:
         UserError: the file is wrong, see `deploy_config.read`.
     """
     config = deploy_config.read(env or "local", file)
-    prefix = f"{project or answers().project_slug}-{env}-" if env else ""
-    bucket = f"{prefix}raw-{{account}}" if env else SHIM_BUCKET
+    if env:
+        prefix = f"{project or answers().project_slug}-{env}-"
+    else:
+        prefix = f"{project}-" if project else ""
+    bucket = f"{prefix}raw-{{account}}" if env else f"{prefix}{SHIM_BUCKET}"
     declared = deploy_config.read_functions(env or "local", file)
     functions = {
         name: {**settings, **_name_resources(name, settings, prefix)}
