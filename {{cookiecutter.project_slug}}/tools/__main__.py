@@ -89,7 +89,15 @@ COMMANDS = (
         "Create a virtual environment from its lock file.",
         (Option("venv", "name of the environment", default=".venv"),),
     ),
-    Command("new", "new:create", "Create a function from tools/starter/.", (FUNC,)),
+    Command(
+        "new",
+        "new:create",
+        "Create a function from tools/starter/.",
+        (
+            FUNC,
+            Option("trigger", "what sends it messages", default="bucket"),
+        ),
+    ),
     Command(
         "test",
         "testing:test",
@@ -133,8 +141,25 @@ COMMANDS = (
             Option("bucket", "another bucket than the environment's"),
         ),
     ),
-    Command("sanity_check", "sanity_check:check", "Load a file end to end and count."),
-    Command("parity", "parity:compare", "Compare the four environments."),
+    Command(
+        "send",
+        "send:send",
+        "Send a message to a function's queue.",
+        (
+            FUNC,
+            Option("body", "the message"),
+            Option("file", "a file with the message", Path, Path()),
+            Option("group", "message group"),
+            ENV,
+        ),
+    ),
+    Command(
+        "sanity_check",
+        "sanity_check:check",
+        "Run functions end to end in the shim.",
+        (FUNC,),
+    ),
+    Command("parity", "parity:compare", "Compare the four environments.", (FUNC,)),
     Command(
         "queue",
         "queues:show",

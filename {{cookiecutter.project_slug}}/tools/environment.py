@@ -7,7 +7,7 @@ such as `<project>-<env>-worker-pending`; ENV=local is a deployment into the shi
 
 import os
 import shlex
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import boto3
@@ -24,7 +24,7 @@ from botocore.exceptions import (
 )
 from dotenv import dotenv_values
 
-from tools import deploy_config
+from tools import deploy_config, function_specs
 from tools.errors import UserError
 from tools.project import ROOT, answers
 
@@ -74,8 +74,21 @@ class Environment:
         """Whether it is an AWS account rather than the shim."""
         return self.name not in ("", "local")
 
+    @cached_property
+    def functions(self) -> dict[str, deploy_config.Config]:
+        """The specification of each function, see `function_specs.resolve`."""
+        found: dict[str, deploy_config.Config] = function_specs.resolve(self.name)[
+            "functions"
+        ]
+        return found
+
+    def queue_name(self, func: str, kind: str) -> str:
+        """Return the name of a function's queue, "pending" or "dead-letter"."""
+        keys = {"pending": "queue", "dead-letter": "dead_letter"}
+        return str(self.functions[func][keys[kind]])
+
     def resource_name(self, *parts: str) -> str:
-        """Return the name of a resource, such as a function's queue."""
+        """Return the name of another resource, such as a function's Lambda."""
         return "-".join(filter(None, (self.prefix, *parts)))
 
     def find_bucket(self) -> str:
@@ -95,7 +108,7 @@ class Environment:
         Raises:
             UserError: there is no such queue.
         """
-        name, sqs = self.resource_name(func, kind), client("sqs")
+        name, sqs = self.queue_name(func, kind), client("sqs")
         try:
             return str(sqs.get_queue_url(QueueName=name)["QueueUrl"])
         except sqs.exceptions.QueueDoesNotExist:

@@ -36,7 +36,8 @@ def resolve(env: str, file: str = CONFIG, project: str = "") -> Config:
         env: an environment of `config/deploy.yml`; empty for the shim's own resources,
             which are those of `local` without a prefix.
         file: path below the project's root, for tests of the stacks.
-        project: first part of all names; by default the project's.
+        project: first part of all names; by default the project's. Without `env`,
+            resources of their own beside those of the shim have it.
 
     Returns:
         `project`, `python`, `architecture`, `settings` (the environment's own),
@@ -60,9 +61,12 @@ def resolve(env: str, file: str = CONFIG, project: str = "") -> Config:
     """
     config = deploy_config.read(env or "local", file)
     own = config["environments"][env or "local"] or {}
-    project = project or answers().project_slug
-    prefix = f"{project}-{env}-" if env else ""
-    bucket = f"{prefix}raw-{{account}}" if env else SHIM_BUCKET
+    if env:
+        project = project or answers().project_slug
+        prefix = f"{project}-{env}-"
+    else:
+        prefix = f"{project}-" if project else ""
+    bucket = f"{prefix}raw-{{account}}" if env else f"{prefix}{SHIM_BUCKET}"
     declared = deploy_config.read_functions(env or "local", file)
     functions = {
         name: {**settings, **_name_resources(name, settings, prefix)}

@@ -70,13 +70,14 @@ def container(func: str, args: str, docker_args: str) -> int:
     settings = split_arguments("RUN_ARGS", args)
     arch = require_engine()
     enter("")
-    shim_resources.create_missing(func)
+    function = shim_resources.enter_function(func)
     name = name_image(func, arch)
     found = ["docker", "image", "inspect", name]
     if subprocess.run(found, capture_output=True).returncode != 0:
         build_image(func, arch, [])
-    os.environ.setdefault("READ_QUEUE", f"{func}-pending")
-    variables = [f"--env={each}" for each in SHIM_VARIABLES]
+    os.environ.setdefault("READ_QUEUE", function["queue"])
+    names = (*SHIM_VARIABLES, *function["variables"])
+    variables = [f"--env={each}" for each in names]
     command = ["docker", "run", f"--platform=linux/{arch}", *HARDENING, *variables]
     command += [*arguments, name, *settings]
     os.execvp("docker", command)  # noqa: S606 - no shell

@@ -1,4 +1,4 @@
-"""Create a function from the files in tools/starter/.
+"""Create a function from the files in tools/starter/<trigger>/.
 
 They mirror the project. The word `starter` stands for the function's name, in the names
 of the files and in their text; change them to start new functions in another way.
@@ -16,6 +16,13 @@ from tools.project import ROOT, functions
 
 STARTER = ROOT / "tools" / "starter"
 DEPLOY = ROOT / "config" / "deploy.yml"
+# The entry of a new function in config/deploy.yml, by its trigger.
+ENTRIES = {
+    "bucket": "{}",
+    "queue": "{trigger: queue}",
+    "schedule": '{trigger: schedule, schedule: "cron(0 2 * * ? *)", timezone: UTC}',
+    "topic": "{trigger: topic, topic: starter}",
+}
 PLACEHOLDER = "starter"
 RESERVED = {
     "run": "each build calls its function by this name",
@@ -23,23 +30,31 @@ RESERVED = {
 }
 
 
-def create(func: str) -> int:
+def create(func: str, trigger: str) -> int:
     """Write the function's files and its entry in `config/deploy.yml`; return 0.
 
+    Args:
+        func: name of the function.
+        trigger: a key of `ENTRIES`.
+
     Raises:
-        UserError: the name is taken or not allowed, or the entry cannot be added.
-            Nothing has been written then.
+        UserError: the name is taken or not allowed, there is no such trigger, or the
+            entry cannot be added. Nothing has been written then.
     """
     check_name(func)
-    new = read_starter(func)
-    deploy_config.load()
-    new[DEPLOY] = add_entry(DEPLOY.read_text(encoding="utf-8"), func)
+    check_trigger(func, trigger)
+    new = read_starter(func, trigger)
+    entry = ENTRIES[trigger].replace(PLACEHOLDER, func)
+    new[DEPLOY] = add_entry(DEPLOY.read_text(encoding="utf-8"), func, entry)
     for path, text in new.items():
         path.write_text(text, encoding="utf-8")
         print(f"wrote {path.relative_to(ROOT)}")
+    message = {
+        "bucket": f"event FUNC={func} FILE=tests/data/sanity.csv",
+        "schedule": f"send FUNC={func}",
+    }.get(trigger, f"send FUNC={func} FILE=tests/data/event-{func}.json")
     print(
-        f"Next: make test, make run FUNC={func}, and in another terminal "
-        f"make event FUNC={func} FILE=tests/data/sanity.csv"
+        f"Next: make test, make run FUNC={func}, and in another terminal make {message}"
     )
     return 0
 
@@ -64,15 +79,35 @@ def check_name(func: str) -> None:
         raise UserError(f"FUNC={func} is reserved: {reason}")
 
 
-def read_starter(func: str) -> dict[Path, str]:
+def check_trigger(func: str, trigger: str) -> None:
+    """Check that there is such a trigger, and no entry with another one.
+
+    Raises:
+        UserError: there is not.
+    """
+    if trigger not in ENTRIES:
+        *others, last = ENTRIES
+        raise UserError(
+            f"TRIGGER={trigger} is unknown: choose {', '.join(others)} or {last}"
+        )
+    entry = (deploy_config.load()["functions"] or {}).get(func)
+    if entry is not None and (known := entry.get("trigger", "bucket")) != trigger:
+        raise UserError(
+            f"TRIGGER={trigger} differs from the entry of {func} in config/deploy.yml: "
+            f"choose TRIGGER={known}, or change the entry"
+        )
+
+
+def read_starter(func: str, trigger: str) -> dict[Path, str]:
     """Return the paths and the text of the new files.
 
     Raises:
         UserError: one of them exists.
     """
     found = {}
-    for path in build.list_files(STARTER):
-        name = Path(str(path.relative_to(STARTER)).replace(PLACEHOLDER, func))
+    starter = STARTER / trigger
+    for path in build.list_files(starter):
+        name = Path(str(path.relative_to(starter)).replace(PLACEHOLDER, func))
         if (ROOT / name).exists():
             raise UserError(f"FUNC={func} is taken: {name} exists")
         text = path.read_text(encoding="utf-8")
@@ -80,10 +115,10 @@ def read_starter(func: str) -> dict[Path, str]:
     return found
 
 
-def add_entry(text: str, func: str) -> str:
+def add_entry(text: str, func: str, entry: str) -> str:
     """Return the text of `config/deploy.yml` with an entry for a function.
 
-    Everything else in it is kept, comments too.
+    Everything else in it is kept, comments and an entry of the function, too.
 
     Raises:
         UserError: its layout leaves no line for an entry.
@@ -93,9 +128,9 @@ def add_entry(text: str, func: str) -> str:
     if func in known:
         return text
     lines = f"{text.rstrip()}\n".splitlines(keepends=True)
-    lines.insert(find_end_of_functions(lines), f"  {func}: " + "{}\n")
+    lines.insert(find_end_of_functions(lines), f"  {func}: {entry}\n")
     result = re.sub(r"(?m)^functions: *\{ *\}", "functions:", "".join(lines))
-    expected["functions"] = {**known, func: {}}
+    expected["functions"] = {**known, func: yaml.safe_load(entry)}
     try:
         is_right = yaml.safe_load(result) == expected
     except yaml.YAMLError:

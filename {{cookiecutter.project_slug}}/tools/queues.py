@@ -41,9 +41,9 @@ def show(func: str, env: str, peek: bool) -> int:
     if func:
         require_function(func)
     environment = enter(env)
+    if not env:
+        shim_resources.update()
     for name in [func] if func else functions():
-        if not env:
-            shim_resources.create_missing(name)
         show_queues(environment, name, peek or not environment.is_on_aws)
         if not env:
             show_local_deployment(name)
@@ -55,7 +55,7 @@ def show_queues(environment: Environment, func: str, peek: bool) -> None:
     for kind in KINDS:
         url = environment.find_queue_url(func, kind)
         counts = count_messages(url)
-        print(f"{environment.resource_name(func, kind)}: {describe_counts(counts)}")
+        print(f"{environment.queue_name(func, kind)}: {describe_counts(counts)}")
         is_visible = counts["ApproximateNumberOfMessages"]
         if is_visible and (peek or kind == "dead-letter"):
             print_newest(url)
@@ -64,7 +64,7 @@ def show_queues(environment: Environment, func: str, peek: bool) -> None:
 def show_local_deployment(func: str) -> None:
     """Print the queues that `make deploy ENV=local` created, if it did."""
     local = Environment("local")
-    name = local.resource_name(func, "pending")
+    name = local.queue_name(func, "pending")
     if client("sqs").list_queues(QueueNamePrefix=name).get("QueueUrls"):
         show_queues(local, func, peek=True)
 
@@ -116,12 +116,12 @@ def redrive(func: str, env: str) -> int:
     require_function(func)
     environment = enter(env)
     if not env:
-        shim_resources.create_missing(func)
+        shim_resources.update()
     pending = environment.find_queue_url(func, "pending")
     dead_letter = environment.find_queue_url(func, "dead-letter")
     count = count_messages(dead_letter)["ApproximateNumberOfMessages"]
     if not count:
-        print(f"{environment.resource_name(func, 'dead-letter')} has no messages.")
+        print(f"{environment.queue_name(func, 'dead-letter')} has no messages.")
         return 0
     for moved in move_dead_letters(dead_letter, pending, count):
         print(f"moved {moved} of {count}", flush=True)
@@ -225,8 +225,8 @@ def purge(func: str, env: str, queue: str, confirm: str) -> int:
     require_function(func)
     environment = enter(env)
     if not env:
-        shim_resources.create_missing(func)
-    name = environment.resource_name(func, queue)
+        shim_resources.update()
+    name = environment.queue_name(func, queue)
     url = environment.find_queue_url(func, queue)
     counts = describe_counts(count_messages(url))
     question = f"This permanently deletes all messages of {name}: {counts}."

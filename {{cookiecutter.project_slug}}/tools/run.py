@@ -31,8 +31,8 @@ def poll(func: str, args: str) -> int:
     settings = split_arguments("RUN_ARGS", args)
     if "--help" not in settings:
         enter("")
-        shim_resources.create_missing(func)
-    os.environ.setdefault("READ_QUEUE", f"{func}-pending")
+        function = shim_resources.enter_function(func)
+        os.environ.setdefault("READ_QUEUE", function["queue"])
     return start_wrapper(func, settings)
 
 
@@ -51,7 +51,7 @@ def invoke(func: str, event: Path, args: str) -> int:
     require_file("EVENT", event, "tests/data/event.json")
     settings = split_arguments("RUN_ARGS", args)
     enter("")
-    shim_resources.create_missing(func)
+    shim_resources.enter_function(func)
     return start_wrapper(func, [f"--event={event}", *settings])
 
 

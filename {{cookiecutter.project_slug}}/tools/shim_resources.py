@@ -1,21 +1,78 @@
-"""Create the queues of functions that were added while the shim was running."""
+"""Keep the shim's own resources up to date with `config/deploy.yml`."""
 
 import os
 from functools import cache
 
+from botocore.exceptions import ClientError
+from dotenv import dotenv_values
+
 from tests.shim import bootstrap
-from tools.environment import Environment, client
+from tools import function_specs
+from tools.deploy_config import Config
+from tools.environment import client
+from tools.errors import UserError
+from tools.project import ROOT
+
+SECRETS_FILE = ROOT / "config" / "secrets-local.env"
 
 
 @cache
-def create_missing(func: str) -> None:
-    """Create a function's queues and its notification, unless the shim has them.
+def update() -> Config:
+    """Create what functions have declared since the shim started; return their specs.
 
-    The process's variables are those of the shim, see `enter`.
+    The process's variables are those of the shim, see `tools.environment.enter`.
+
+    Returns:
+        The specification of all functions, see `function_specs.resolve`, with the
+        shim's region and account.
+
+    Raises:
+        UserError: `config/deploy.yml` is wrong, or asks for an impossible change.
     """
-    shim = Environment("")
-    sqs = client("sqs")
+    region = os.environ["AWS_REGION"]
+    spec = bootstrap.fill_in(function_specs.resolve(""), region)
     try:
-        sqs.get_queue_url(QueueName=shim.resource_name(func, "pending"))
-    except sqs.exceptions.QueueDoesNotExist:
-        bootstrap.create_missing(client("s3"), sqs, os.environ["AWS_REGION"])
+        bootstrap.create_all(spec, client, region)
+    except ClientError as error:
+        raise UserError(
+            f"the shim cannot be brought up to date with config/deploy.yml ({error}): "
+            "restart it with 'make shim'"
+        ) from None
+    put_secrets(spec)
+    return spec
+
+
+def enter_function(func: str) -> Config:
+    """Bring the shim up to date, and set a function's variables in this process.
+
+    A variable that your shell sets overrides the function's own.
+
+    Returns:
+        The function's specification.
+
+    Raises:
+        UserError: see `update`.
+    """
+    function: Config = update()["functions"][func]
+    for name, value in function["variables"].items():
+        os.environ.setdefault(name, value)
+    # of another environment, your shell's would lead messages there
+    os.environ["SEND_QUEUES"] = function["variables"].get("SEND_QUEUES", "")
+    for variable in function["secrets"]:  # its value is in the secret
+        os.environ.pop(variable, None)
+    return function
+
+
+def put_secrets(spec: Config) -> None:
+    """Give the secrets the values that you have set.
+
+    They come from `config/secrets-local.env` or your shell, by the names of the
+    variables that functions declare.
+    """
+    given = {**os.environ, **dotenv_values(SECRETS_FILE, interpolate=False)}
+    for function in spec["functions"].values():
+        for variable, name in function["secrets"].items():
+            if value := given.get(variable):
+                client("secretsmanager").put_secret_value(
+                    SecretId=name, SecretString=value
+                )

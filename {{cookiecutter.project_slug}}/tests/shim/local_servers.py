@@ -40,7 +40,7 @@ def run_local_servers(options: Options, processes: Processes) -> Iterator[None]:
             stop_signal=database.STOP_SIGNAL,
         )
         processes.wait_for("S3 and SQS", lambda: _answers(options.aws_port))
-        create_queues(options)
+        create_resources(options)
         processes.wait_for("the database", lambda: database.is_ready(options.db_port))
         database.create_tables(options.db_port)
         yield
@@ -59,8 +59,8 @@ def check_space() -> None:
         )
 
 
-def create_queues(options: Options) -> None:
-    """Create the bucket and the functions' queues; see `bootstrap`."""
+def create_resources(options: Options) -> None:
+    """Create what the functions declare; see `bootstrap`."""
     program = str(Path(__file__).with_name("bootstrap.py"))
     run_logged(
         "bootstrap",
@@ -82,7 +82,8 @@ def _emulator(options: Options) -> dict[str, str]:
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
         "TMPDIR": str(TEMPORARY),  # it leaves files there
-        "AWS_ACCESS_KEY_ID": "shim",  # may do everything where AUTH=true enforces IAM
+        "AUTH": "true",  # Lambdas may do only what their role allows
+        "AWS_ACCESS_KEY_ID": "shim",  # this key may do everything
         "AWS_SECRET_ACCESS_KEY": "shim",
     }
 
