@@ -3,16 +3,20 @@
 import re
 import shlex
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-from baking import ROOT, Project, Running, bake, clean_environment, free_port
+from baking import ROOT, TEMPLATE, Project, Running, bake, clean_environment, free_port
 from make_menu import read_targets
-from test_docs import pages
+from shim_helpers import require_server
+from test_docs import ANSWERS, pages
 
-BLOCK = re.compile(r"^ *```(?:sh|bash|shell|console)\n(.*?)^ *```", re.M | re.S)
+FENCED = re.compile(r"^ *(```+|~~~+) *([^\n]*)\n(.*?)^ *\1 *$", re.M | re.S)
+SHELL = {"sh", "bash", "shell", "console"}
+OTHER = {"json", "mermaid", "python", "text", "yaml"}
 NEEDS = re.compile(r"\s*# needs (.+)")
 # What a block may need that this machine need not have. Other tests run the same
 # commands with a stub, an emulator, or the tool where it is installed.
@@ -26,7 +30,7 @@ KNOWN_NEEDS = {
 class Block(NamedTuple):
     """A shell block of a page."""
 
-    page: str
+    page: Path
     script: str
 
     @property
@@ -42,26 +46,79 @@ class Block(NamedTuple):
         return [words for line in lines if (words := shlex.split(line, comments=True))]
 
 
+# The answers that add or change pages, in all combinations.
+CHOICES = {name: ANSWERS[name] for name in ("iac", "database", "ci")}
+COMBINATIONS = [
+    dict(zip(CHOICES, values, strict=True)) for values in product(*CHOICES.values())
+]
+
+
 def blocks(folder: Path) -> Iterator[Block]:
-    """Yield the shell blocks of all pages of a directory."""
+    """Yield the shell blocks of all pages of a directory.
+
+    Raises:
+        AssertionError: a block names no known language, or needs something unknown.
+    """
     for path in sorted(pages(folder)):
-        for script in BLOCK.findall(path.read_text(encoding="utf-8")):
-            yield Block(path.name, script)
+        page = path.relative_to(folder)
+        for _, words, text in FENCED.findall(path.read_text(encoding="utf-8")):
+            language = words.partition(" ")[0]
+            assert language in SHELL | OTHER, f"{page}: {language!r} before {text}"
+            if language in SHELL:
+                block = Block(page, text)
+                assert block.needs in {"", *KNOWN_NEEDS}, block
+                yield block
+
+
+def tree_of(page: Path, answers: dict[str, str]) -> str:
+    """Return the answer that brings a page, or an empty string."""
+    trees = TEMPLATE / ".choices"
+    found = [each for each in answers.items() if trees.joinpath(*each, page).exists()]
+    return found[0][1] if found else ""
 
 
 @pytest.mark.long
 def test_shell_blocks_of_a_project_run(tmp_path: Path) -> None:
-    project = bake(tmp_path / "with-shim").share_installs().share_layer()
-    without_shim = bake(tmp_path / "without-shim").share_installs()
-    count = 0
-    with project.shim():
+    """Each block runs in the first combination that has it."""
+    seen = set()
+    for answers in COMBINATIONS:
+        folder = tmp_path / "-".join(answers.values())
+        project = bake(folder / "with-shim", **answers)
+        new = []
         for block in blocks(project.path):
-            if block.needs:
-                assert block.needs in KNOWN_NEEDS, block
-            else:
-                run_block(block, project, without_shim)
-                count += 1
-    assert count > 15
+            key = (block, tree_of(block.page, answers))
+            if not block.needs and key not in seen:
+                seen.add(key)
+                new.append(block)
+        if new:
+            without_shim = bake(folder / "without-shim", **answers)
+            run_blocks(new, project, without_shim)
+    assert len(seen) > 15
+
+
+def run_blocks(some: list[Block], project: Project, without_shim: Project) -> None:
+    """Run blocks in a project with a shim, or in one without if they start a shim."""
+    require_server(project.database)
+    project.share_installs().share_layer()
+    without_shim.share_installs()
+    with project.shim():
+        for block in some:
+            run_block(block, project, without_shim)
+
+
+@pytest.mark.parametrize(
+    ("block", "message"),
+    [
+        ("```\nmake test\n```", "page.md: ''"),
+        ("~~~sh\n# needs a friend\nmake test\n~~~", "a friend"),
+        ("   ```console\n   cdk synth\n   ```", "cdk"),
+    ],
+)
+def test_unmarked_block_is_refused(tmp_path: Path, block: str, message: str) -> None:
+    (tmp_path / "page.md").write_text(f"# Page\n\n{block}\n", encoding="utf-8")
+    nothing = Project(tmp_path)
+    with pytest.raises(AssertionError, match=message):
+        run_block(next(blocks(tmp_path)), nothing, nothing)
 
 
 def run_block(block: Block, project: Project, without_shim: Project) -> None:
@@ -110,10 +167,7 @@ def test_shell_blocks_of_the_template_are_valid(tmp_path: Path) -> None:
     """Their targets take too long to run, but make accepts them as they are written."""
     known = {*read_targets(ROOT), "help"}
     without_shim = bake(tmp_path).share_installs()
-    for block in blocks(ROOT):
-        if block.needs:
-            assert block.needs in KNOWN_NEEDS, block
-            continue
+    for block in (each for each in blocks(ROOT) if not each.needs):
         for command in block.commands:
             assert command[0] == "make", block
             if "shim" in command:
