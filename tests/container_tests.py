@@ -4,10 +4,11 @@ import json
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
-from baking import Project, free_port, wait_until
+from baking import Project, bake, free_port, wait_until
 from proxy import Proxy, hold
 from shim_helpers import (
     clicks,
@@ -110,6 +111,14 @@ def test_image_is_unprivileged_and_read_only(imaged: Project) -> None:
         command = ("docker", "exec", name, "touch", "/app/file")
         refused = subprocess.run(command, capture_output=True, text=True)
     assert "Read-only file system" in refused.stderr
+
+
+def test_image_works_with_umask_077(tmp_path: Path) -> None:
+    project = bake(tmp_path, project_slug="private").share_installs()
+    words = f"make image FUNC=worker 'DOCKER_ARGS={NETWORK}'"
+    project.run("sh", "-c", f"umask 077; chmod -R go= .; {words}")
+    help_page = docker("run", "--rm", "--read-only", "private/worker", "--help")
+    assert "--read_queue" in help_page
 
 
 @on_postgres
