@@ -22,6 +22,7 @@ from tools.lock import LOCKS, check_locks, read_input, read_lock
 
 PYTHON = os.environ.get("PYTHON", "python3")
 PATHS = [lock.path for lock in LOCKS]
+USES_PIP = {"PIP_KEYRING_PROVIDER": "import"}  # uv cannot take it over
 IDS = ["-".join(answers.values()) for answers in ANSWERS]
 
 
@@ -297,15 +298,37 @@ def test_unreachable_index_is_one_sentence(project: Project) -> None:
     assert (project.path / ".venv" / "pyvenv.cfg").stat().st_mtime == 0
 
 
-@pytest.mark.long
-def test_pip_replaces_missing_uv(project: Project) -> None:
-    lock = project.path / "tools" / "requirements.txt"
+def falsify_hashes(lock: Path) -> None:
+    """Replace the hashes of a lock by wrong ones."""
     text = lock.read_text(encoding="utf-8")
     lock.write_text(re.sub(r"sha256:\w+", f"sha256:{'0' * 64}", text))
+
+
+@pytest.mark.long
+def test_pip_replaces_missing_uv(project: Project) -> None:
+    falsify_hashes(project.path / "tools" / "requirements.txt")
     assert "Using pip" in install(project)
     assert not (project.path / ".venv" / "bin" / "uv").exists()
     project.run(".venv/bin/python", "-m", "pytest", "--version")
     assert "Using pip" not in install(project, ".venv-shim")
+
+
+@pytest.mark.long
+def test_pip_builds_with_locked_setuptools(project: Project, tmp_path: Path) -> None:
+    env = USES_PIP | {"XDG_CACHE_HOME": str(tmp_path / "empty")}
+    install(project, env=env)
+    path = project.path / "tools" / "requirements-build.txt"
+    version = {each.name: each.version for each in read_lock(path)}["setuptools"]
+    for name in ("docopt", "pytest_watch"):
+        [metadata] = (project.path / ".venv").rglob(f"{name}-*.dist-info/WHEEL")
+        assert f"Generator: setuptools ({version})" in metadata.read_text()
+
+
+def test_pip_checks_hashes_of_setuptools(project: Project) -> None:
+    falsify_hashes(project.path / "tools" / "requirements-build.txt")
+    output = install(project, env=USES_PIP, check=False)
+    assert "THESE PACKAGES DO NOT MATCH THE HASHES" in output
+    assert output.rstrip().endswith("installation failed with exit code 1, see above.")
 
 
 INDEX = """\
@@ -339,8 +362,7 @@ def test_uv_gets_pips_index(installed: Project, tmp_path: Path) -> None:
 def test_pip_is_used_where_uv_cannot(installed: Project) -> None:
     program = "from tools.packages import find_uv; print(find_uv())"
     assert evaluate(installed, program).strip().endswith(".venv/bin/uv")
-    env = {"PIP_KEYRING_PROVIDER": "import"}
-    assert evaluate(installed, program, env).strip() == "None"
+    assert evaluate(installed, program, USES_PIP).strip() == "None"
 
 
 @pytest.mark.parametrize("uses_uv", [True, False], ids=["uv", "pip"])
@@ -348,7 +370,7 @@ def test_pip_is_used_where_uv_cannot(installed: Project) -> None:
 def test_packages_fit_lambdas_machine(
     installed: Project, tmp_path: Path, machine: str | None, uses_uv: bool
 ) -> None:
-    env = {} if uses_uv else {"PIP_KEYRING_PROVIDER": "import"}
+    env = {} if uses_uv else USES_PIP
     program = (
         "from pathlib import Path; from tools.packages import install_packages; "
         "install_packages(Path('src/common/requirements-layer.txt'), "

@@ -57,7 +57,10 @@ def sync(venv: Path, lock: Path) -> None:
         command = [uv, "pip", "sync", "--quiet", "--require-hashes"]
         command += ["--build-constraints", BUILD_LOCK, "--python", python, lock]
     else:
-        command = [*pip(), "--python", python, "install", *locked(lock)]
+        # an isolated build would take any version of setuptools
+        installer = [*pip(), "--python", python, "install"]
+        run("The installation", [*installer, *locked(BUILD_LOCK)], variables())
+        command = [*installer, "--no-build-isolation", "--use-pep517", *locked(lock)]
     run("The installation", command, variables())
 
 
