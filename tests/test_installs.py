@@ -227,6 +227,65 @@ def test_install_replaces_missing_python(installed: Project) -> None:
     installed.run(python, "-m", "pytest", "--version")
 
 
+def test_any_target_replaces_missing_python(project: Project) -> None:
+    project.make("install")
+    for name in ("python", "python3"):
+        (project.path / ".venv" / "bin" / name).unlink()
+    project.make("test")
+
+
+@pytest.mark.long
+def test_ensure_replaces_missing_python(installed: Project) -> None:
+    install(installed, ".venv-shim")
+    python = installed.path / ".venv-shim" / "bin" / "python"
+    python.unlink()
+    program = "from tools.install import ensure; ensure('.venv-shim')"
+    assert "Installing .venv-shim" in installed.run(PYTHON, "-c", program).stdout
+    assert "Installing" not in installed.run(PYTHON, "-c", program).stdout
+    installed.run(python, "-c", "import boto3")
+
+
+def test_install_restores_deleted_files(project: Project) -> None:
+    project.make("install")
+    [package] = (project.path / ".venv").rglob("site-packages/botocore")
+    shutil.rmtree(package)
+    result = project.make("run", "FUNC=worker", check=False)
+    assert result.stdout.startswith(".venv is damaged, No module named 'botocore")
+    assert "run 'make install'.\n" in result.stdout
+    assert "Traceback" not in result.stdout
+    project.make("install")
+    assert (package / "__init__.py").exists()
+
+
+@pytest.mark.parametrize("name", ["uv", "python"])
+def test_install_replaces_broken_program(project: Project, name: str) -> None:
+    project.make("install")
+    program = project.path / ".venv" / "bin" / name
+    program.unlink()
+    program.write_bytes(b"\x7fELF")
+    program.chmod(0o755)
+    output = project.make("install").stdout
+    assert "Using pip" not in output
+    project.make("test")
+
+
+def test_missing_pytest_names_the_remedy(project: Project) -> None:
+    project.make("install")
+    [package] = (project.path / ".venv").rglob("site-packages/pytest")
+    shutil.rmtree(package)
+    output = project.make("test", check=False).stdout
+    assert output.startswith(".venv is damaged, pytest is gone: run 'make install'.")
+
+
+def test_missing_module_of_a_function_is_a_bug(baked: Project) -> None:
+    """Its traceback shows where your code imports it."""
+    settings = baked.path / "src" / "common" / "settings.py"
+    settings.write_text(f"import absent\n{settings.read_text(encoding='utf-8')}")
+    output = baked.make("settings", check=False).stdout
+    assert "Traceback" in output
+    assert "damaged" not in output
+
+
 def test_install_follows_link(project: Project) -> None:
     shared = project.path.parent / "shared"
     (project.path / ".venv").symlink_to(shared)
@@ -430,7 +489,7 @@ def simplify(project: Project, installed: Project) -> None:
     """Replace a project's targets by some that print their names and directory."""
     venv = installed.path / ".venv"
     (project.path / "Makefile").write_text(
-        f"install:\n\t@ln -sfn '{venv}' .venv\n"
+        f".venv/bin/python:\n\t@ln -sfn '{venv}' .venv\n"
         "format lint-code lint-infra test:\n\t@echo $@ in '$(CURDIR)' >> ../checked\n",
         encoding="utf-8",
     )

@@ -9,6 +9,7 @@ import errno
 import os
 import re
 import sys
+import traceback
 from argparse import (
     ArgumentParser,
     ArgumentTypeError,
@@ -329,6 +330,8 @@ def explain(error: Exception, env: str) -> str | None:
     """Return the sentence that a user needs, or None where the error is a bug."""
     if isinstance(error, UserError):
         return str(error)
+    if isinstance(error, ImportError) and is_own(error):
+        return f".venv is damaged, {error}: run 'make install'"
     if isinstance(error, OSError) and error.errno in NOT_A_BUG:
         return f"{error.filename or 'a file'} cannot be used: {error.strerror}"
     if "botocore" in sys.modules:
@@ -336,6 +339,14 @@ def explain(error: Exception, env: str) -> str | None:
 
         return environment.explain(error, env)
     return None
+
+
+def is_own(error: ImportError) -> bool:
+    """Return whether tools or their packages, and not your code, import in vain."""
+    files = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
+    sources = [file for file in files if not file.startswith("<frozen")]
+    parts = Path(sources[-1]).parts
+    return parts[-2] == "tools" or "site-packages" in parts
 
 
 if __name__ == "__main__":

@@ -27,6 +27,17 @@ LOCKS = {
 }
 UV_LOCK = ROOT / "tools" / "requirements.txt"
 OLDEST_PYTHON = (3, 11)
+# Run by an environment's Python: exits with 1 if that is too old, or a file is missing.
+CHECK = f"""
+import sys
+from importlib.metadata import distributions
+
+assert sys.version_info >= {OLDEST_PYTHON}
+for package in distributions():
+    assert package.files is not None
+    for file in package.files:
+        assert file.suffix == ".pyc" or file.locate().exists()
+"""
 
 
 def install(venv: str = ".venv") -> None:
@@ -68,7 +79,7 @@ def install_alone(venv: str) -> None:
 
 
 def ensure(venv: str) -> None:
-    """Install a virtual environment, unless it is newer than its lock.
+    """Install a virtual environment, unless it is current.
 
     Raises:
         UserError: see `install`.
@@ -78,9 +89,11 @@ def ensure(venv: str) -> None:
 
 
 def is_current(venv: str) -> bool:
-    """Return whether a virtual environment is complete and newer than its lock."""
+    """Return whether a virtual environment has a Python and is newer than its lock."""
     stamp, lock = ROOT / venv / "pyvenv.cfg", ROOT / LOCKS[venv]
-    return stamp.exists() and stamp.stat().st_mtime >= lock.stat().st_mtime
+    if not (stamp.exists() and (ROOT / venv / "bin" / "python").exists()):
+        return False
+    return stamp.stat().st_mtime >= lock.stat().st_mtime
 
 
 def check_machine() -> None:
@@ -113,12 +126,12 @@ def can_create_environments() -> bool:
 
 
 def is_usable(directory: Path) -> bool:
-    """Return whether an environment has a Python that runs and is new enough."""
+    """Return whether an environment's Python runs, and no file of a package is gone."""
     if not (directory / "pyvenv.cfg").exists():
         return False
-    program = f"import sys; sys.exit(sys.version_info < {OLDEST_PYTHON})"
+    command = [str(directory / "bin" / "python"), "-I", "-c", CHECK]
     try:
-        done = subprocess.run([directory / "bin" / "python", "-c", program])
+        done = subprocess.run(command, capture_output=True)
     except OSError:
         return False
     return done.returncode == 0
@@ -127,7 +140,7 @@ def is_usable(directory: Path) -> bool:
 def prepare(directory: Path) -> None:
     """Make sure that an environment exists, and mark it as incomplete.
 
-    An environment whose Python is gone or too old is created anew.
+    One whose Python is gone or too old, or that lacks files, is created anew.
 
     Args:
         directory: the environment, or a link to a directory that projects share.

@@ -13,11 +13,13 @@ import sysconfig
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from zipfile import ZipFile
 
 from tools.errors import UserError
 from tools.project import ROOT
 
 VENV = ROOT / ".venv"
+UV = VENV / "bin" / "uv"
 BUILD_LOCK = ROOT / "tools" / "requirements-build.txt"
 
 # pip's settings and uv's variables. Both take lists, uv with a separator of its own.
@@ -105,7 +107,10 @@ def install_uv(lock: Path) -> None:
     if settings := pip_only_settings():
         print(f"Using pip, which is configured with {settings}", file=sys.stderr)
         return
-    command = [*pip(), "install", "--only-binary=:all:", *locked(lock)]
+    if f"uv=={uv_version()} " in lock.read_text(encoding="utf-8"):
+        return
+    command = [*pip(), "install", "--force-reinstall", "--only-binary=:all:"]
+    command += locked(lock)
     done = subprocess.run(command, env=variables(), capture_output=True, text=True)
     if done.returncode != 0 or find_uv() is None:
         reason = done.stderr.strip().rpartition("\n")[2] or "it does not run here"
@@ -114,26 +119,45 @@ def install_uv(lock: Path) -> None:
 
 def find_uv() -> Path | None:
     """Return the path of `.venv`'s uv if it runs and can replace pip here."""
-    program = VENV / "bin" / "uv"
-    if not program.exists() or pip_only_settings():
-        return None
-    done = subprocess.run([program, "--version"], capture_output=True)
-    return program if done.returncode == 0 else None
+    return UV if uv_version() and not pip_only_settings() else None
+
+
+def uv_version() -> str:
+    """Return the version of `.venv`'s uv, or an empty string if it does not run."""
+    try:
+        done = subprocess.run([UV, "--version"], capture_output=True, text=True)
+    except OSError:  # it is missing, damaged, or for another machine
+        return ""
+    return done.stdout.split()[1] if done.returncode == 0 else ""
 
 
 def pip() -> list[str | Path]:
     """Return the command that runs pip with `.venv`'s Python."""
     wheel = bundled_pip()
-    program = [wheel / "pip"] if wheel else ["-m", "pip"]
+    program = [unpack(wheel) / "pip"] if wheel else ["-m", "pip"]
     return [VENV / "bin" / "python", "-I", *program, "--disable-pip-version-check"]
+
+
+def unpack(wheel: Path) -> Path:
+    """Unpack a wheel into `.venv` unless it is there, and return the directory.
+
+    Python compiles what is in a wheel each time that it runs, and a directory once.
+    """
+    directory = VENV / wheel.stem
+    if not directory.exists():
+        partial = VENV / f"{wheel.stem}.part"
+        with ZipFile(wheel) as archive:
+            archive.extractall(partial)
+        partial.replace(directory)
+    return directory
 
 
 @cache
 def bundled_pip() -> Path | None:
     """Return the wheel of pip that comes with Python, or None if it is not found.
 
-    It runs as it is. ensurepip would unpack and compile it first, which takes a quarter
-    of the time of an install.
+    ensurepip would compile all of it first, which takes a quarter of the time of an
+    install.
     """
     directories = [
         Path(sysconfig.get_path("stdlib")) / "ensurepip" / "_bundled",

@@ -6,7 +6,7 @@ PROJECT=$(dirname "$(dirname "$0")")
 export PROJECT
 
 git diff --cached --quiet -- "$PROJECT" && exit
-make --silent --directory="$PROJECT" install || exit
+make --silent --directory="$PROJECT" .venv/bin/python || exit
 if ! [ -w "${XDG_CACHE_HOME:-$HOME/.cache}" ]; then
   export PRE_COMMIT_HOME="$PROJECT/.build/pre-commit"
 fi

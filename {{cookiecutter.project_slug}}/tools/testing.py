@@ -2,6 +2,7 @@
 
 import os
 import sys
+from importlib.util import find_spec
 
 from tools.errors import UserError
 from tools.project import ROOT, split_arguments
@@ -17,7 +18,7 @@ def test(target: str, args: str) -> int:
         args: arguments of pytest.
 
     Raises:
-        UserError: there is no such stack.
+        UserError: there is no such stack, or no pytest.
     """
     if target and args:
         raise UserError("TEST_ARGS cannot be used with TARGET: leave one of them out")
@@ -27,6 +28,8 @@ def test(target: str, args: str) -> int:
         deploy_config.require_stack(target)
         return iac.test(target)
     arguments = split_arguments("TEST_ARGS", args)
+    if not find_spec("pytest"):
+        raise UserError(".venv is damaged, pytest is gone: run 'make install'")
     # pytest starts in half the time from compiled modules
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     command = [sys.executable, "-m", "pytest", *arguments]
