@@ -40,6 +40,11 @@ from shim_helpers import (
 FULL_DISK = "mount -t tmpfs -o size=1m none .shim"
 DOWNLOAD = "import threading; from tests.shim import mariadb_packages as packages; "
 DOWNLOAD += "packages.download(threading.Event())"
+LOCATE = """
+import json, sys
+from tests.shim.mariadb_packages import program, root
+print(json.dumps([program(sys.argv[1]), f"{root()}/usr"]))
+"""
 WITHOUT_SERVER = """
 import sys, threading
 from tests.shim import database, supervisor
@@ -96,7 +101,7 @@ def processes_of(project: Project) -> list[str]:
     return [line for line in listed.splitlines() if str(project.path) in line]
 
 
-def test_ctrl_c_stops_the_servers_and_removes_their_files(stopped: Project) -> None:
+def test_ctrl_c_stops_servers_and_removes_files(stopped: Project) -> None:
     for _ in ("once", "again"):
         with stopped.shim() as environment:
             assert all(map(listens, ports_of(environment)))
@@ -206,7 +211,7 @@ def test_environment_file_keeps_entries_of_no_proxy(stopped: Project) -> None:
         assert f"export {name}=intranet.example,localhost,127.0.0.1" in lines
 
 
-def test_environment_file_is_read_alike_by_shell_and_python(stopped: Project) -> None:
+def test_shell_and_python_read_environment_alike(stopped: Project) -> None:
     entry = "intranet's $HOME"
     words = ["make", "shim", "SHIM=process", *ports()]
     file = stopped.path / ".shim" / "shim.env"
@@ -233,7 +238,7 @@ def test_shims_of_two_checkouts_run_side_by_side(
 
 
 @pytest.mark.parametrize("shimmed", ["mysql"], indirect=True)
-def test_mysql_server_keeps_its_temporary_files_to_itself(shimmed: Project) -> None:
+def test_mysql_server_keeps_temporary_files_inside(shimmed: Project) -> None:
     [[folder]] = shimmed.query("SELECT @@tmpdir")
     assert Path(folder).is_relative_to(shimmed.path)
 
@@ -394,6 +399,32 @@ def test_mysql_shim_downloads_a_server_once(tmp_path: Path, lists: str) -> None:
     assert "%" not in output[0].partition("Ready")[0]  # the bar is for terminals
 
 
+def test_installed_mysql_server_wins_over_download(tmp_path: Path) -> None:
+    """The installed programs note their use, and run the downloaded ones."""
+    need_apt()
+    project = bake(tmp_path / "project", database="mysql").share_installs()
+    project.run("python3", "-c", DOWNLOAD)
+    log = tmp_path / "log"
+    directory = tmp_path / "bin"
+    directory.mkdir()
+    for name in ("sbin/mariadbd", "bin/mariadb-install-db"):
+        command, base = json.loads(project.run("python3", "-c", LOCATE, name).stdout)
+        script = directory / Path(name).name
+        script.write_text(
+            f"#!/bin/sh\necho {name} >> {shlex.quote(str(log))}\n"
+            f'exec {shlex.join(command)} "$@" --basedir={base}\n'
+        )
+        script.chmod(0o755)
+    cache = tmp_path / "cache"
+    path = f"{directory}:{os.environ['PATH']}"
+    result = run_shim(project, "FOR=sanity_check", PATH=path, XDG_CACHE_HOME=str(cache))
+    assert "10 rows in, 10 rows out" in result.stdout
+    assert "Downloading" not in result.stdout
+    assert not (cache / "portable").exists()
+    used = log.read_text(encoding="utf-8").splitlines()
+    assert used == ["bin/mariadb-install-db", "sbin/mariadbd"]
+
+
 def test_projects_download_a_server_together(tmp_path: Path) -> None:
     need_apt()
     project = bake(tmp_path, database="mysql")
@@ -437,7 +468,7 @@ def test_cache_that_is_not_writable_has_a_fallback(tmp_path: Path) -> None:
     assert output.startswith(str(project.path / ".shim" / "cache"))
 
 
-def test_missing_mysql_server_is_reported_with_the_remedy(tmp_path: Path) -> None:
+def test_missing_mysql_server_names_the_remedy(tmp_path: Path) -> None:
     project = bake(tmp_path, database="mysql")
     words = (sys.executable, "-c", WITHOUT_SERVER, *options().split())
     nothing = {"PATH": str(tmp_path / "nothing")}
