@@ -43,11 +43,11 @@ def main() -> None:
     parser.add_argument("--runs", type=number_from(1), default=DEFAULT_RUNS)
     parser.add_argument("--only", choices=PARTS, nargs="+", default=PARTS)
     options = parser.parse_args()
-    folder = ROOT / ".build" / "bench" / f"{options.rows}-{options.runs}"
-    folder.mkdir(parents=True, exist_ok=True)
+    directory = ROOT / ".build" / "bench" / f"{options.rows}-{options.runs}"
+    directory.mkdir(parents=True, exist_ok=True)
     reports: dict[str, Report] = {}
     for part in PARTS:
-        file = folder / f"{part}.json"
+        file = directory / f"{part}.json"
         if part in options.only:
             report = import_module(f"bench.{part}").measure(options.rows, options.runs)
             file.write_text(json.dumps(as_json(report)), encoding="utf-8")
@@ -58,7 +58,9 @@ def main() -> None:
     for part in options.only:
         print(f"{part}\n{page.table(reports[part].results)}\n")
     is_default = (options.rows, options.runs) == (DEFAULT_ROWS, DEFAULT_RUNS)
-    written = page.write(ROOT / "docs" if is_default else folder, reports, options.runs)
+    written = page.write(
+        ROOT / "docs" if is_default else directory, reports, options.runs
+    )
     print(f"written to {written.relative_to(ROOT)}")
 
 

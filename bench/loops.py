@@ -42,9 +42,9 @@ def measure(rows: int, runs: int) -> Report:
     """
     report = Report(text=TEXT)
     with TemporaryDirectory(prefix="bench-") as name:
-        folder = Path(name)
-        project = bake(folder / "postgres", database="postgres").share_installs()
-        report.results += _tests(project, folder, runs)
+        directory = Path(name)
+        project = bake(directory / "postgres", database="postgres").share_installs()
+        report.results += _tests(project, directory, runs)
         report.results.append(_builds(project, runs))
         report.results.append(_shims("postgres", project, runs))
         try:
@@ -52,15 +52,15 @@ def measure(rows: int, runs: int) -> Report:
         except pytest.skip.Exception as reason:
             report.text += f"\n\nNot measured on mysql: {reason}."
         else:
-            project = bake(folder / "mysql", database="mysql").share_installs()
+            project = bake(directory / "mysql", database="mysql").share_installs()
             report.results.append(_shims("mysql", project, runs))
-        report.results.append(_bakes(folder / "bakes", runs))
+        report.results.append(_bakes(directory / "bakes", runs))
     return report
 
 
-def _tests(project: Project, folder: Path, runs: int) -> list[Result]:
-    (folder / "empty").mkdir()
-    (folder / "empty/test_empty.py").write_text(
+def _tests(project: Project, directory: Path, runs: int) -> list[Result]:
+    (directory / "empty").mkdir()
+    (directory / "empty/test_empty.py").write_text(
         "def test_nothing() -> None:\n    ...\n"
     )
     empty: list[str | Path] = [project.path / ".venv/bin/pytest", "-q"]
@@ -68,7 +68,7 @@ def _tests(project: Project, folder: Path, runs: int) -> list[Result]:
         _wait_for_result(watch, 1)
         ways = {
             "make watch": lambda: _save(project, watch),
-            "empty": lambda: run(empty, folder / "empty").seconds,
+            "empty": lambda: run(empty, directory / "empty").seconds,
             "make test": lambda: run(["make", "test"], project.path).seconds,
         }
         run_rounds("warm up", 1, ways)
@@ -110,17 +110,17 @@ def _start_shim(project: Project) -> float:
         return _seconds_until(shim, (project.path / ".shim/shim.env").exists)
 
 
-def _bakes(folder: Path, runs: int) -> Result:
+def _bakes(directory: Path, runs: int) -> Result:
     ways = {
-        "baked": partial(_bake, folder),
-        "rendered": partial(_bake, folder, "--accept-hooks=no"),
+        "baked": partial(_bake, directory),
+        "rendered": partial(_bake, directory, "--accept-hooks=no"),
     }
     run_rounds("warm up", 1, ways)
     seconds = run_rounds("loops: bakes", runs * TIMES, ways)
     return compare_seconds("a bake", seconds["baked"], seconds["rendered"], 1.3)
 
 
-def _bake(folder: Path, *words: str) -> float:
+def _bake(directory: Path, *words: str) -> float:
     with TemporaryDirectory(prefix="bench-") as name:
         began = time.monotonic()
         finished = cookiecutter(Path(name), *words)

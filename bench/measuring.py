@@ -90,13 +90,13 @@ class Finished(NamedTuple):
 
 
 def run(
-    words: list[str | Path], folder: Path, environment: dict[str, str] | None = None
+    words: list[str | Path], directory: Path, environment: dict[str, str] | None = None
 ) -> Finished:
     """Run a program to its end.
 
     Args:
         words: the command.
-        folder: its working directory.
+        directory: its working directory.
         environment: variables in addition to the clean environment.
 
     Raises:
@@ -106,7 +106,7 @@ def run(
         began = monotonic()
         process = subprocess.Popen(
             words,
-            cwd=folder,
+            cwd=directory,
             env=clean_environment(environment),
             stdin=subprocess.DEVNULL,
             stdout=log,

@@ -49,9 +49,9 @@ def table(results: list[Result]) -> str:
     return "\n".join(lines)
 
 
-def write(folder: Path, reports: dict[str, Report], runs: int) -> Path:
+def write(directory: Path, reports: dict[str, Report], runs: int) -> Path:
     """Write the page and its charts into a directory; return the page."""
-    folder.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(parents=True, exist_ok=True)
     parts = [
         HEAD.format(
             cores=os.cpu_count(),
@@ -64,11 +64,11 @@ def write(folder: Path, reports: dict[str, Report], runs: int) -> Path:
         parts += [f"## {name.capitalize()}\n", table(report.results) + "\n"]
         for file, chart in report.charts.items():
             picture = f"bench-{file}.svg"
-            draw(chart, folder / picture)
+            draw(chart, directory / picture)
             parts.append(f"![{chart.title}]({picture})\n")
         parts.append(f"{report.text}\n")
     parts.append(NOTES.read_text(encoding="utf-8"))
-    page = folder / "bench.md"
+    page = directory / "bench.md"
     page.write_text("\n".join(parts), encoding="utf-8")
     return page
 

@@ -30,7 +30,7 @@ from bench.measuring import (
     run_rounds,
 )
 
-FOLDER = Path(__file__).parent
+DIRECTORY = Path(__file__).parent
 SLEEP = 15  # seconds between two polls of the original
 ARRIVALS = 200
 GAP = 0.05  # seconds between two arrivals, on average
@@ -70,9 +70,9 @@ def measure(rows: int, runs: int) -> Report:
     """
     share = min(1.0, rows / 100_000)
     report = Report()
-    with TemporaryDirectory(prefix="bench-") as folder, serving() as port:
-        project = bake(Path(folder)).share_installs()
-        for path in (FOLDER / "functions").glob("*.py"):
+    with TemporaryDirectory(prefix="bench-") as directory, serving() as port:
+        project = bake(Path(directory)).share_installs()
+        for path in (DIRECTORY / "functions").glob("*.py"):
             shutil.copy(path, project.path / "src/func")
             (project.path / f"config/{path.name}").with_suffix(".yml").write_text(
                 "{}\n"
@@ -94,7 +94,7 @@ def measure(rows: int, runs: int) -> Report:
 def serving() -> Iterator[int]:
     """Run the stub of SQS; yield its port."""
     words = [sys.executable, "-m", "bench.sqs_stub"]
-    environment = clean_environment({"PYTHONPATH": str(FOLDER.parent)})
+    environment = clean_environment({"PYTHONPATH": str(DIRECTORY.parent)})
     with subprocess.Popen(words, env=environment, stdout=subprocess.PIPE) as stub:
         assert stub.stdout is not None
         try:
@@ -214,7 +214,7 @@ class _Polls:
         if way == "ours":
             return self._empty_ours(messages)
         name = self._filled(messages)
-        program = FOLDER / "programs/poll.py"
+        program = DIRECTORY / "programs/poll.py"
         words: list[str | Path] = [".venv/bin/python", program, way, name]
         run(words, self._project.path, self._environment)
         return self._emptied(name, messages)

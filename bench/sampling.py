@@ -19,13 +19,15 @@ ACTIVITIES = {
 }
 
 
-def sample(words: list[str | Path], folder: Path, environment: dict[str, str]) -> str:
+def sample(
+    words: list[str | Path], directory: Path, environment: dict[str, str]
+) -> str:
     """Run a program under py-spy; return a section of Markdown.
 
     Only samples below a function `run` count. A waiting thread counts for what it
     waits for.
     """
-    stacks = folder / "stacks.txt"
+    stacks = directory / "stacks.txt"
     options = [
         f"--rate={RATE}",
         "--idle",
@@ -37,7 +39,7 @@ def sample(words: list[str | Path], folder: Path, environment: dict[str, str]) -
     try:
         run(
             [program, "record", *options, f"--output={stacks}", "--", *words],
-            folder,
+            directory,
             environment,
         )
     except AssertionError as failure:

@@ -34,10 +34,10 @@ def measure(rows: int, runs: int) -> Report:
         runs: number of rounds; each has every way `TIMES` times.
     """
     with TemporaryDirectory(prefix="bench-") as name:
-        folder = Path(name)
-        project = bake(folder, database="mysql").share_installs()
+        directory = Path(name)
+        project = bake(directory, database="mysql").share_installs()
         project.make("build")
-        packed, bare = _unpack(project, folder / "packed"), folder / "bare"
+        packed, bare = _unpack(project, directory / "packed"), directory / "bare"
         _unpack(project, bare)
         for path in bare.rglob("*.pyc"):
             path.unlink()
@@ -80,19 +80,19 @@ def measure(rows: int, runs: int) -> Report:
     return Report(results, TEXT)
 
 
-def _unpack(project: Project, folder: Path) -> Path:
-    """Unpack the zips of the Lambda and of its layer; return the folder."""
+def _unpack(project: Project, directory: Path) -> Path:
+    """Unpack the zips of the Lambda and of its layer; return the directory."""
     for name in ("lambda/worker.zip", "layer/local.zip"):
         with zipfile.ZipFile(project.path / ".build" / name) as archive:
-            archive.extractall(folder)
-    return folder
+            archive.extractall(directory)
+    return directory
 
 
-def _python(project: Project, folder: Path, *words: str) -> Finished:
+def _python(project: Project, directory: Path, *words: str) -> Finished:
     """Run Python, with the unpacked Lambda and its layer on the path."""
-    paths = {"PYTHONPATH": f"{folder}:{folder / 'python'}"}
+    paths = {"PYTHONPATH": f"{directory}:{directory / 'python'}"}
     return run(
         [project.path / ".venv/bin/python", *words],
-        folder,
+        directory,
         paths | {"PYTHONDONTWRITEBYTECODE": "1"},
     )

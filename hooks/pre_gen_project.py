@@ -111,8 +111,8 @@ def remove_empty_directories(slug: str, project: Path) -> None:
     parts = Path(slug).parts
     if len(parts) > 1 and ".." not in parts and not Path(slug).is_absolute():
         with suppress(OSError):  # a directory that is not empty existed before
-            for folder in (project, *project.parents)[: len(parts)]:
-                folder.rmdir()
+            for directory in (project, *project.parents)[: len(parts)]:
+                directory.rmdir()
 
 
 if __name__ == "__main__":

@@ -13,8 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from threading import Event
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any, NoReturn, Self
 
 import pytest
@@ -295,7 +294,7 @@ def wait_until(is_true: Callable[[], Any], what: str) -> Any:
     end = monotonic() + DEADLINE
     while not (value := is_true()):
         assert monotonic() < end, f"waited {DEADLINE} s in vain for {what}"
-        Event().wait(0.1)
+        sleep(0.1)
     return value
 
 

@@ -30,11 +30,11 @@ def show(database: str) -> None:
     Raises:
         AssertionError: a step failed; the message has its output.
     """
-    folder = ROOT / ".build" / f"demo-{database}"
-    shutil.rmtree(folder, ignore_errors=True)
+    directory = ROOT / ".build" / f"demo-{database}"
+    shutil.rmtree(directory, ignore_errors=True)
     project = step(
         "bake",
-        lambda: bake(folder, database=database),
+        lambda: bake(directory, database=database),
         lambda baked: f"a project for {database}: {baked.path.relative_to(ROOT)}",
     )
     step("install", project.share_installs, lambda _: "into .build/, for next time too")

@@ -13,7 +13,7 @@ from rich.text import Text
 from baking import ROOT, TEMPLATE, Project, Running, bake
 
 PICTURE = TEMPLATE / "docs" / "loops.svg"
-FOLDER = ROOT / ".build" / "loops"
+DIRECTORY = ROOT / ".build" / "loops"
 WIDTH = 96
 # as rich's own template, without fonts from other hosts
 FORMAT = """\
@@ -88,8 +88,8 @@ def until(running: Running, text: str) -> str:
 
 def main() -> None:
     """Draw the picture."""
-    shutil.rmtree(FOLDER, ignore_errors=True)
-    console = draw(bake(FOLDER).share_installs())
+    shutil.rmtree(DIRECTORY, ignore_errors=True)
+    console = draw(bake(DIRECTORY).share_installs())
     picture = console.export_svg(code_format=FORMAT, unique_id="loops")
     for private in (str(ROOT), socket.gethostname()):
         assert private not in picture, private

@@ -39,8 +39,8 @@ def main() -> None:
     options = parser.parse_args()
     write_locks(UV, ROOT, OWN, os.environ, options.upgrade)
     for answers in ANSWERS:
-        with tempfile.TemporaryDirectory() as folder:
-            project = bake(Path(folder), **answers).path
+        with tempfile.TemporaryDirectory() as directory:
+            project = bake(Path(directory), **answers).path
             write_locks(UV, project, LOCKS, os.environ, options.upgrade)
             if (project / "infra" / "package.json").exists():
                 lock_node_packages(project)

@@ -27,7 +27,7 @@ default_pool_size = 2
 
 
 @contextmanager
-def pgbouncer(project: Project, folder: Path) -> Iterator[int]:
+def pgbouncer(project: Project, directory: Path) -> Iterator[int]:
     """Run PgBouncer in front of a project's database; yield its port.
 
     Transactions share two connections of the server, whatever client they are from.
@@ -36,14 +36,18 @@ def pgbouncer(project: Project, folder: Path) -> Iterator[int]:
     program = shutil.which("pgbouncer", path=path)
     if not program:
         skip("this machine has no PgBouncer")
-    port, users, settings = free_port(), folder / "users", folder / "pgbouncer.ini"
+    port, users, settings = (
+        free_port(),
+        directory / "users",
+        directory / "pgbouncer.ini",
+    )
     users.write_text('"worker" "shim"\n', encoding="utf-8")
     database = project.shim_environment()["DB_PORT"]
     text = SETTINGS.format(database=database, port=port, users=users)
     settings.write_text(text, encoding="utf-8")
     command = [program, "--quiet", str(settings)]
     if getpass.getuser() == "root":  # which PgBouncer refuses
-        for each in (folder, *folder.parents):
+        for each in (directory, *directory.parents):
             if each.owner() == "root" and each.name:
                 each.chmod(each.stat().st_mode | 0o011)
         for each in (users, settings):

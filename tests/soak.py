@@ -282,8 +282,8 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=0)
     options = parser.parse_args()
     end = monotonic() + options.minutes * MINUTE
-    with TemporaryDirectory() as folder:
-        project = bake(Path(folder), database=options.database).share_installs()
+    with TemporaryDirectory() as directory:
+        project = bake(Path(directory), database=options.database).share_installs()
         with project.shim():
             for seed in count(options.seed):
                 print(f"seed {seed}", flush=True)

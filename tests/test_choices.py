@@ -16,9 +16,11 @@ VARIABLES = [path for path in CHOICES.iterdir() if path.is_dir()]
 PROMPTS = [name for name in ANSWERS if not name.startswith("_")]
 
 
-def files(folder: Path) -> set[str]:
-    """Return the files below a folder, relative to it."""
-    found = {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
+def files(directory: Path) -> set[str]:
+    """Return the files below a directory, relative to it."""
+    found = {
+        path.relative_to(directory) for path in directory.rglob("*") if path.is_file()
+    }
     return {str(path) for path in found if path.parts[0] not in (".git", ".choices")}
 
 
@@ -110,9 +112,9 @@ def test_value_needs_a_tree_a_word_and_a_label(tmp_path: Path) -> None:
     template = tmp_path / "template"
     for name in (TEMPLATE.name, "hooks"):
         shutil.copytree(ROOT / name, template / name)
-    folder = template / TEMPLATE.name / ".choices" / "ci" / "throwaway"
-    (folder / "docs").mkdir(parents=True)
-    (folder / "docs" / "ci.md").write_text("# Throw-away CI\n", encoding="utf-8")
+    directory = template / TEMPLATE.name / ".choices" / "ci" / "throwaway"
+    (directory / "docs").mkdir(parents=True)
+    (directory / "docs" / "ci.md").write_text("# Throw-away CI\n", encoding="utf-8")
     answers = json.loads(json.dumps(ANSWERS))
     answers["ci"].append("throwaway")
     answers["__prompts__"]["ci"]["throwaway"] = "Throw-away CI"

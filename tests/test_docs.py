@@ -36,11 +36,11 @@ def projects(tmp_path_factory: pytest.TempPathFactory) -> list[Project]:
     ]
 
 
-def pages(folder: Path) -> list[Path]:
+def pages(directory: Path) -> list[Path]:
     """Return the pages of a directory, without those of builds and of the template."""
-    found = [path.relative_to(folder) for path in folder.rglob("*.md")]
+    found = [path.relative_to(directory) for path in directory.rglob("*.md")]
     foreign = {".build", ".venv", TEMPLATE.name}
-    return [folder / path for path in found if not foreign & set(path.parts)]
+    return [directory / path for path in found if not foreign & set(path.parts)]
 
 
 def anchors(path: Path) -> set[str]:

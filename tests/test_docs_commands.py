@@ -53,14 +53,14 @@ COMBINATIONS = [
 ]
 
 
-def blocks(folder: Path) -> Iterator[Block]:
+def blocks(directory: Path) -> Iterator[Block]:
     """Yield the shell blocks of all pages of a directory.
 
     Raises:
         AssertionError: a block names no known language, or needs something unknown.
     """
-    for path in sorted(pages(folder)):
-        page = path.relative_to(folder)
+    for path in sorted(pages(directory)):
+        page = path.relative_to(directory)
         for _, words, text in FENCED.findall(path.read_text(encoding="utf-8")):
             language = words.partition(" ")[0]
             assert language in SHELL | OTHER, f"{page}: {language!r} before {text}"
@@ -82,8 +82,8 @@ def test_shell_blocks_of_a_project_run(tmp_path: Path) -> None:
     """Each block runs in the first combination that has it."""
     seen = set()
     for answers in COMBINATIONS:
-        folder = tmp_path / "-".join(answers.values())
-        project = bake(folder / "with-shim", **answers)
+        directory = tmp_path / "-".join(answers.values())
+        project = bake(directory / "with-shim", **answers)
         new = []
         for block in blocks(project.path):
             key = (block, tree_of(block.page, answers))
@@ -91,7 +91,7 @@ def test_shell_blocks_of_a_project_run(tmp_path: Path) -> None:
                 seen.add(key)
                 new.append(block)
         if new:
-            without_shim = bake(folder / "without-shim", **answers)
+            without_shim = bake(directory / "without-shim", **answers)
             run_blocks(new, project, without_shim)
     assert len(seen) > 15
 

@@ -167,7 +167,7 @@ def test_record_has_version_and_answers(tmp_path: Path) -> None:
 
 
 def files_of(folder: Path) -> dict[Path, bytes]:
-    """Return the content of all files below a folder."""
+    """Return the content of all files below a directory."""
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
@@ -207,9 +207,9 @@ def test_overwriting_broken_record_fails(tmp_path: Path) -> None:
 
 
 def git(folder: Path, *words: str | Path) -> None:
-    """Run git in a folder, as somebody."""
+    """Run git in a directory, as somebody."""
     identity = ["-c", "user.name=Anna", "-c", "user.email=anna@example.org"]
-    allowed = ["-c", "protocol.file.allow=always"]  # for a submodule from a folder
+    allowed = ["-c", "protocol.file.allow=always"]  # for a submodule from a directory
     subprocess.run(
         ["git", *identity, *allowed, *words],
         cwd=folder,

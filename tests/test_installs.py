@@ -318,7 +318,7 @@ def test_unknown_environment_is_refused(project: Project) -> None:
 def test_missing_ensurepip_names_the_remedy(project: Project) -> None:
     program = (
         "import sys; sys.modules['ensurepip'] = None; from tools import install; "
-        "install.bundled_pip = lambda: None; install.install()"
+        "install.find_bundled_pip = lambda: None; install.install()"
     )
     done = project.run(PYTHON, "-c", program, check=False)
     assert "UserError" in done.stdout
@@ -392,9 +392,9 @@ def test_pip_checks_hashes_of_setuptools(project: Project) -> None:
 
 INDEX = """\
 import json, os
-from tools.packages import index_variables
+from tools.packages import convert_index_settings
 os.environ.pop("SSL_CERT_FILE", None)
-print(json.dumps(index_variables()))
+print(json.dumps(convert_index_settings()))
 """
 
 

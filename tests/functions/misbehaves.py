@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from threading import Event
+from time import sleep
 from typing import Any
 
 from context import CustomContext
@@ -26,7 +27,7 @@ def run(event: str, context: CustomContext) -> Any:
     with Path(os.environ["ATTEMPTS"]).open("a", encoding="utf-8") as attempts:
         attempts.write(f"{message['name']}\n")
     if "seconds" in message:
-        Event().wait(message["seconds"])
+        sleep(message["seconds"])
     return ENDS[message.get("end", "done")]()
 
 
@@ -62,7 +63,7 @@ def use_up_files() -> None:
         while True:
             files.append(os.open(os.devnull, os.O_RDONLY))
     except OSError:
-        Event().wait(LAST_SECONDS)
+        sleep(LAST_SECONDS)
     finally:
         for each in files:
             os.close(each)

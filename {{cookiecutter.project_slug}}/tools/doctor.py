@@ -17,6 +17,37 @@ from tools.project import ROOT, answers
 SHIM_FILE = ROOT / ".shim" / "shim.env"
 VENV_PYTHON = ROOT / ".venv" / "bin" / "python"
 VERSION = r"(\d+(?:\.\d+)+)"
+# Arguments of `find_program`. Only the first one is required.
+EVERYDAY = (
+    (
+        "make",
+        ["make", "--version"],
+        "3.81",
+        "all targets",
+        "Debian, Ubuntu, WSL: apt-get install make; macOS: xcode-select --install",
+    ),
+    (
+        "git",
+        ["git", "--version"],
+        "",
+        "checks before each commit",
+        "Debian, Ubuntu, WSL: apt-get install git; macOS: xcode-select --install",
+    ),
+    (
+        "tmux",
+        ["tmux", "-V"],
+        "",
+        "make cockpit",
+        "Debian, Ubuntu, WSL: apt-get install tmux; macOS: brew install tmux",
+    ),
+    (
+        "AWS CLI",
+        ["aws", "--version"],
+        "",
+        "only to log in with SSO",
+        "https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html",
+    ),
+)
 COLOURS = {"ok": 32, "absent": 33, "too old": 33, "MISSING": 31}
 
 
@@ -97,6 +128,14 @@ def find_ensurepip() -> Finding:
 
 def find_everyday(env: str) -> list[Finding]:
     """Check what unit tests, shim and poller need, and what is useful besides."""
+    engine, compose = find_docker(env)
+    server = find_database_server(is_required=not (engine.is_met and compose.is_met))
+    make, *others = (find_program(*program) for program in EVERYDAY)
+    return [make._replace(is_required=True), server, engine, compose, *others]
+
+
+def find_docker(env: str) -> tuple[Finding, Finding]:
+    """Check for Docker's engine and for Compose."""
     engine = find_program(
         "Docker engine",
         ["docker", "version"],
@@ -115,40 +154,7 @@ def find_everyday(env: str) -> list[Finding]:
         "Debian, Ubuntu: apt-get install docker-compose-plugin from Docker's own "
         "repository; macOS, WSL: part of Docker Desktop",
     )
-    return [
-        find_program(
-            "make",
-            ["make", "--version"],
-            "3.81",
-            "all targets",
-            "Debian, Ubuntu, WSL: apt-get install make; macOS: xcode-select --install",
-            is_required=True,
-        ),
-        find_program(
-            "git",
-            ["git", "--version"],
-            "",
-            "checks before each commit",
-            "Debian, Ubuntu, WSL: apt-get install git; macOS: xcode-select --install",
-        ),
-        find_database_server(is_required=not (engine.is_met and compose.is_met)),
-        engine,
-        compose,
-        find_program(
-            "tmux",
-            ["tmux", "-V"],
-            "",
-            "make cockpit",
-            "Debian, Ubuntu, WSL: apt-get install tmux; macOS: brew install tmux",
-        ),
-        find_program(
-            "AWS CLI",
-            ["aws", "--version"],
-            "",
-            "only to log in with SSO",
-            "https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html",
-        ),
-    ]
+    return engine, compose
 
 
 def find_deploy(env: str) -> list[Finding]:

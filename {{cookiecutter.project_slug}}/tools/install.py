@@ -16,7 +16,7 @@ from types import SimpleNamespace
 from tools.errors import UserError
 from tools.file_lock import locked
 from tools.git_hook import install_hook
-from tools.packages import VENV, bundled_pip, install_uv, run, sync
+from tools.packages import VENV, find_bundled_pip, install_uv, run, sync
 from tools.project import BUILD, ROOT
 
 LOCKS = {
@@ -122,7 +122,7 @@ def check_machine() -> None:
 def can_create_environments() -> bool:
     """Return whether this Python has pip; Debian and Ubuntu package it separately."""
     has_ensurepip = importlib.util.find_spec("ensurepip") is not None
-    return has_ensurepip or bundled_pip() is not None
+    return has_ensurepip or find_bundled_pip() is not None
 
 
 def is_usable(directory: Path) -> bool:
@@ -151,7 +151,7 @@ def prepare(directory: Path) -> None:
     if is_usable(directory):
         mark_incomplete(directory / "pyvenv.cfg")
         return
-    needs_pip = directory == VENV and bundled_pip() is None
+    needs_pip = directory == VENV and find_bundled_pip() is None
     builder = Builder(clear=True, symlinks=True, with_pip=needs_pip)
     try:
         builder.create(directory.resolve())

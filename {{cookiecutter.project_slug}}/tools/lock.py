@@ -136,14 +136,14 @@ def check_locks(root: Path, locks: Sequence[Lock]) -> None:
         UserError: some do not.
     """
     problems = [
-        f"{lock.path}: {fault}" for lock in locks for fault in faults(root, lock)
+        f"{lock.path}: {fault}" for lock in locks for fault in find_faults(root, lock)
     ]
     if problems:
         title = "Run make lock, because locks do not fit their inputs:"
         raise UserError("\n".join([title, *problems]))
 
 
-def faults(root: Path, lock: Lock) -> list[str]:
+def find_faults(root: Path, lock: Lock) -> list[str]:
     """Return why a lock does not fit its inputs, nothing if it does."""
     path = root / lock.path
     if not path.exists():
@@ -167,7 +167,7 @@ def read_lock(path: Path) -> list[Package]:
     """Return the packages of a lock."""
     return [
         Package(
-            normalized(block["name"]),
+            normalize(block["name"]),
             block["version"],
             is_direct=re.search(r"^ +#.* -r ", block[0], re.MULTILINE) is not None,
             has_hashes="--hash=sha256:" in block[0],
@@ -182,10 +182,10 @@ def read_input(path: Path) -> dict[str, str]:
     for line in path.read_text(encoding="utf-8").splitlines():
         if text := line.partition("#")[0].strip():
             name, _, version = text.partition(";")[0].partition("==")
-            pinned[normalized(name.partition("[")[0])] = version.strip()
+            pinned[normalize(name.partition("[")[0])] = version.strip()
     return pinned
 
 
-def normalized(name: str) -> str:
+def normalize(name: str) -> str:
     """Return a package's name as indexes and locks spell it."""
     return re.sub(r"[-_.]+", "-", name.strip()).lower()

@@ -2,10 +2,9 @@
 
 import heapq
 import sys
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from time import time
+from time import sleep, time
 from typing import Any
 
 from tools.environment import Environment, client, enter
@@ -41,7 +40,7 @@ def show(func: str, env: str, since: int, follow: bool) -> int:
                 print_event(event)
         if not follow:
             break
-        threading.Event().wait(POLL_SECONDS)
+        sleep(POLL_SECONDS)
     if not seen:
         print(
             f"{func} has logged nothing in the last {since} minutes: SINCE=… goes "

@@ -104,10 +104,10 @@ def install_packages(
 
 def install_uv(lock: Path) -> None:
     """Install uv into `.venv`, or print a note that pip takes its place."""
-    if settings := pip_only_settings():
+    if settings := find_pip_only_settings():
         print(f"Using pip, which is configured with {settings}", file=sys.stderr)
         return
-    if f"uv=={uv_version()} " in lock.read_text(encoding="utf-8"):
+    if f"uv=={read_uv_version()} " in lock.read_text(encoding="utf-8"):
         return
     command = [*pip(), "install", "--force-reinstall", "--only-binary=:all:"]
     command += locked(lock)
@@ -119,10 +119,10 @@ def install_uv(lock: Path) -> None:
 
 def find_uv() -> Path | None:
     """Return the path of `.venv`'s uv if it runs and can replace pip here."""
-    return UV if uv_version() and not pip_only_settings() else None
+    return UV if read_uv_version() and not find_pip_only_settings() else None
 
 
-def uv_version() -> str:
+def read_uv_version() -> str:
     """Return the version of `.venv`'s uv, or an empty string if it does not run."""
     try:
         done = subprocess.run([UV, "--version"], capture_output=True, text=True)
@@ -133,7 +133,7 @@ def uv_version() -> str:
 
 def pip() -> list[str | Path]:
     """Return the command that runs pip with `.venv`'s Python."""
-    wheel = bundled_pip()
+    wheel = find_bundled_pip()
     program = [unpack(wheel) / "pip"] if wheel else ["-m", "pip"]
     return [VENV / "bin" / "python", "-I", *program, "--disable-pip-version-check"]
 
@@ -153,7 +153,7 @@ def unpack(wheel: Path) -> Path:
 
 
 @cache
-def bundled_pip() -> Path | None:
+def find_bundled_pip() -> Path | None:
     """Return the wheel of pip that comes with Python, or None if it is not found.
 
     ensurepip would compile all of it first, which takes a quarter of the time of an
@@ -196,11 +196,11 @@ def run(
 
 def variables() -> dict[str, str]:
     """Return the environment of uv and pip."""
-    return os.environ | index_variables() | cache_variables()
+    return os.environ | convert_index_settings() | check_cache()
 
 
 @cache
-def pip_settings() -> dict[str, str]:
+def read_pip_settings() -> dict[str, str]:
     """Return pip's configuration from its files and from the environment."""
     done = subprocess.run([*pip(), "config", "list"], capture_output=True, text=True)
     settings = {}
@@ -211,18 +211,18 @@ def pip_settings() -> dict[str, str]:
     return settings
 
 
-def pip_only_settings() -> str:
+def find_pip_only_settings() -> str:
     """Return the names of those of pip's settings that uv cannot take over."""
-    return ", ".join(name for name in PIP_ONLY if name in pip_settings())
+    return ", ".join(name for name in PIP_ONLY if name in read_pip_settings())
 
 
-def index_variables() -> dict[str, str]:
+def convert_index_settings() -> dict[str, str]:
     """Return pip's index, proxy and certificates as uv's environment variables.
 
     Variables that are set already stay.
     """
     found = {}
-    for name, value in pip_settings().items():
+    for name, value in read_pip_settings().items():
         if value and name in UV_VARIABLES:
             separator = "," if name in COMMA_SEPARATED else " "
             found[UV_VARIABLES[name]] = separator.join(value.split())
@@ -233,7 +233,7 @@ def index_variables() -> dict[str, str]:
 
 
 @cache
-def cache_variables() -> dict[str, str]:
+def check_cache() -> dict[str, str]:
     """Return the variables that turn off a cache that is not writable."""
     parent = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     directory = Path(os.environ.get("UV_CACHE_DIR") or Path(parent) / "uv")

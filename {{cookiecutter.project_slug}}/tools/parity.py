@@ -10,9 +10,8 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterable, Iterator
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any, NamedTuple
 from urllib.parse import quote_plus
 
@@ -317,7 +316,7 @@ def run_lambda(shim: InShim) -> str:
                 raise UserError(
                     f"the Lambda has not emptied its queue in {DEADLINE_SECONDS} s"
                 )
-            threading.Event().wait(0.1)
+            sleep(0.1)
         group = f"/aws/lambda/{shim.name}"
         found = client("logs").filter_log_events(logGroupName=group)
     return "\n".join(event["message"] for event in found["events"])

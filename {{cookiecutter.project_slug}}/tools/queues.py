@@ -1,9 +1,9 @@
 """Show the queues of functions, redrive dead letters, and purge a queue."""
 
 import sys
-import threading
 from collections.abc import Iterator
 from datetime import datetime
+from time import sleep
 
 from botocore.exceptions import ClientError
 
@@ -174,7 +174,7 @@ def watch_move_task(arn: str) -> Iterator[int]:
         if task["Status"] in ("FAILED", "CANCELLED"):
             reason = task.get("FailureReason", "the task was cancelled")
             raise UserError(f"SQS stopped after {moved} messages: {reason}")
-        threading.Event().wait(POLL_SECONDS)
+        sleep(POLL_SECONDS)
 
 
 def move_messages(source: str, destination: str, count: int) -> Iterator[int]:

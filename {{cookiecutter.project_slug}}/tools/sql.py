@@ -8,8 +8,8 @@ password never reaches this machine.
 import base64
 import contextlib
 import sys
-import threading
 from collections.abc import Callable, Iterator
+from time import sleep
 from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
@@ -182,7 +182,7 @@ def call_when_resumed(data: Any, request: dict[str, Any], name: str) -> dict[str
         except data.exceptions.DatabaseResumingException:
             if not second:
                 print("The database is resuming.", file=sys.stderr)
-            threading.Event().wait(1)
+            sleep(1)
     raise UserError(f"{name} has not resumed after {RESUME_SECONDS} s: try again")
 
 

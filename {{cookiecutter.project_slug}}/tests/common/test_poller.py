@@ -4,7 +4,7 @@ import threading
 from asyncio import CancelledError
 from collections.abc import Callable
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
 import pytest
@@ -82,7 +82,7 @@ def eventually(condition: Callable[[], bool]) -> bool:
     """Whether a condition holds within 10 seconds."""
     deadline = monotonic() + 10
     while not (value := condition()) and monotonic() < deadline:
-        threading.Event().wait(0.001)
+        sleep(0.001)
     return value
 
 
@@ -371,7 +371,7 @@ def test_heartbeat_stops_when_function_is_stuck(
 
     def is_beating() -> bool:
         file.unlink(missing_ok=True)
-        threading.Event().wait(0.003)
+        sleep(0.003)
         return file.exists()
 
     def handle(message: ReceivedMessage, context: CustomContext) -> None:

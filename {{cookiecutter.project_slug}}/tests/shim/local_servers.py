@@ -29,9 +29,9 @@ def run_local_servers(options: Options, processes: Processes) -> Iterator[None]:
     database.require_server(processes.stop)
     install.ensure(VENV.name)
     try:
-        for folder in (DATABASE, TEMPORARY):
-            shutil.rmtree(folder, ignore_errors=True)  # of a shim that was killed
-            folder.mkdir()
+        for directory in (DATABASE, TEMPORARY):
+            shutil.rmtree(directory, ignore_errors=True)  # of a shim that was killed
+            directory.mkdir()
         processes.start("aws", [_python(), "-m", "ministack"], _emulator(options))
         database.create(DATABASE)
         processes.start(
@@ -46,8 +46,8 @@ def run_local_servers(options: Options, processes: Processes) -> Iterator[None]:
         yield
     finally:
         processes.end()
-        for folder in (DATABASE, TEMPORARY):
-            shutil.rmtree(folder, ignore_errors=True)
+        for directory in (DATABASE, TEMPORARY):
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 def check_space() -> None:

@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 from typing import Self
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -120,7 +120,7 @@ class Processes:
 def run_logged(
     name: str,
     command: list[str],
-    folder: Path | None = None,
+    directory: Path | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> None:
     """Run a command to its end; its output goes to `.shim/<name>.log`.
@@ -131,7 +131,7 @@ def run_logged(
     with (STATE / f"{name}.log").open("wb") as log:
         result = subprocess.run(
             command,
-            cwd=folder,
+            cwd=directory,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -170,7 +170,7 @@ def kill_leftovers() -> bool:
     while not all(map(_has_ended, servers)):
         if monotonic() > deadline:
             raise ShimError(f"servers of a killed shim do not end: processes {servers}")
-        threading.Event().wait(0.1)
+        sleep(0.1)
     PIDS.unlink()
     return bool(servers)
 
@@ -193,7 +193,7 @@ def check_free(name: str, port: int, patience: float = 0) -> None:
                 f"port {port} of 127.0.0.1 is in use: stop the program that uses it, "
                 f"or choose another port: make shim {name}={port + 1}"
             )
-        threading.Event().wait(0.1)
+        sleep(0.1)
 
 
 def _is_free(name: str, port: int) -> bool:

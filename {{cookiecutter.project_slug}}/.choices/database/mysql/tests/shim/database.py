@@ -15,7 +15,7 @@ PORT = 13306
 SCHEMA = Path(__file__).with_name("schema.sql")
 STOP_SIGNAL = signal.SIGTERM
 SPEED = ("innodb_flush_log_at_trx_commit=0", "skip_name_resolve")
-FOLDERS = ("/usr/sbin", "/usr/libexec", "/usr/local/sbin", "/opt/homebrew/bin")
+DIRECTORIES = ("/usr/sbin", "/usr/libexec", "/usr/local/sbin", "/opt/homebrew/bin")
 MISSING = (
     "install MySQL or MariaDB with `apt-get install mariadb-server` (Debian, Ubuntu, "
     "WSL) or `brew install mysql` (macOS), or start Docker"
@@ -58,27 +58,27 @@ def require_server(stop: threading.Event) -> None:
         ) from error
 
 
-def create(folder: Path) -> None:
-    """Create the database `data` in a folder."""
-    temporary = folder / "temporary"
+def create(directory: Path) -> None:
+    """Create the database `data` in a directory."""
+    temporary = directory / "temporary"
     temporary.mkdir()
     run_logged(
         "database-setup",
         [*_installer(), "--datadir=./data", *_as_root()],
-        folder,  # its path may contain characters that the script's shell interprets
+        directory,  # its path may contain characters that the script's shell interprets
         os.environ | {"TMPDIR": str(temporary)},
     )
 
 
-def command(folder: Path, port: int) -> list[str]:
-    """Return the command that serves the database in a folder."""
-    start = folder / "start.sql"
+def command(directory: Path, port: int) -> list[str]:
+    """Return the command that serves the database in a directory."""
+    start = directory / "start.sql"
     statements = SETUP + SCHEMA.read_text(encoding="utf-8")
     start.write_text(_one_line_each(statements), encoding="utf-8")
     settings = (
-        f"datadir={folder / 'data'}",
-        f"tmpdir={folder / 'temporary'}",  # it deletes other servers' files elsewhere
-        f"pid_file={folder / 'pid'}",
+        f"datadir={directory / 'data'}",
+        f"tmpdir={directory / 'temporary'}",  # in /tmp it deletes other servers' files
+        f"pid_file={directory / 'pid'}",
         f"init_file={start}",
         "socket=server.sock",
         f"port={port}",
@@ -137,5 +137,5 @@ def _one_line_each(script: str) -> str:
 
 
 def _installed(*names: str) -> str | None:
-    path = os.pathsep.join((os.environ["PATH"], *FOLDERS))
+    path = os.pathsep.join((os.environ["PATH"], *DIRECTORIES))
     return next(filter(None, (shutil.which(name, path=path) for name in names)), None)

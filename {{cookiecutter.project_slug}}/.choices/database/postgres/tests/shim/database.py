@@ -36,22 +36,22 @@ def require_server(_: threading.Event) -> None:
             )
 
 
-def create(folder: Path) -> None:
-    """Create the database cluster `data` in a folder."""
-    password = folder / "password"
+def create(directory: Path) -> None:
+    """Create the database cluster `data` in a directory."""
+    password = directory / "password"
     password.write_text("shim\n", encoding="utf-8")
     if os.geteuid() == 0:
-        for path in (folder, password):
+        for path in (directory, password):
             shutil.chown(path, "nobody")
     options = ["--pgdata=data", "--pwfile=password", "--username=worker"]
     options += ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync"]
-    run_logged("initdb", [*_unprivileged(), _program("initdb"), *options], folder)
+    run_logged("initdb", [*_unprivileged(), _program("initdb"), *options], directory)
 
 
-def command(folder: Path, port: int) -> list[str]:
-    """Return the command that serves the cluster in a folder."""
+def command(directory: Path, port: int) -> list[str]:
+    """Return the command that serves the cluster in a directory."""
     settings = (f"port={port}", "listen_addresses=127.0.0.1", *SPEED)
-    serve = [_program("postgres"), "-D", str(folder / "data"), "-k", ""]
+    serve = [_program("postgres"), "-D", str(directory / "data"), "-k", ""]
     return [*_unprivileged(), *serve, *(f"--{setting}" for setting in settings)]
 
 
