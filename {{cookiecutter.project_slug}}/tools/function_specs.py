@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tools import deploy_config, grants
-from tools.deploy_config import CONFIG, Config
+from tools.deploy_config import CONFIG
 from tools.project import answers
+from tools.setting_layers import Config
 
 SHIM_BUCKET = "raw"
 # Services with a gateway endpoint, which costs nothing; the others have interfaces.

@@ -1,0 +1,114 @@
+"""The rules of a function's settings in one environment, after they are merged."""
+
+from collections.abc import Callable, Iterator
+
+from tools.setting_layers import Config, locate, merge
+from tools.yaml_document import Path, join, show
+
+Problem = tuple[str, str]  # a setting, and what to write instead
+
+RESERVE = 5  # seconds that a Lambda needs for a message, see its wrapper
+# The memory that goes with each CPU size of Fargate: least, most, step, in MiB.
+# https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-tasks-services.html
+FARGATE = {
+    256: (512, 2048, 512),
+    512: (1024, 4096, 1024),
+    1024: (2048, 8192, 1024),
+    2048: (4096, 16384, 1024),
+    4096: (8192, 30720, 1024),
+    8192: (16384, 61440, 4096),
+    16384: (32768, 122880, 8192),
+}
+
+
+def find_problems(
+    config: Config, env: str, function: str
+) -> Iterator[tuple[Path, str]]:
+    """Yield the path of each wrong setting, and what is wrong with it.
+
+    Args:
+        config: the content of `config/deploy.yml`.
+        env: an environment.
+        function: the function.
+    """
+    settings = merge(config, env, function)
+    rules: list[Callable[[Config], Iterator[Problem]]] = [_check_trigger, _check_names]
+    if settings["runtime"] == "lambda":
+        rules += [_check_lambda, _check_batch]
+    else:
+        rules += [_check_container]
+    for rule in rules:
+        for key, remedy in rule(settings):
+            path = locate(config, env, function, key)
+            value = show(settings[key]) if key in settings else "missing"
+            yield path, f"{join(path)} is {value} ({function} in {env}): {remedy}"
+
+
+def _check_trigger(settings: Config) -> Iterator[Problem]:
+    trigger = settings["trigger"]
+    if trigger == "schedule" and "schedule" not in settings:
+        yield "schedule", 'add it, such as "cron(0 2 * * ? *)", or change the trigger'
+    if trigger == "topic" and "topic" not in settings:
+        yield "topic", "add a name or an ARN, or change the trigger"
+    if not settings["fifo"]:
+        return
+    if trigger not in ("queue", "topic"):
+        yield "fifo", f"use it with trigger queue or topic, the trigger is {trigger}"
+    topic = settings.get("topic", "")
+    if trigger == "topic" and topic.startswith("arn:") and not topic.endswith(".fifo"):
+        yield (
+            "topic",
+            "a FIFO queue needs the ARN of a FIFO topic, or write fifo: false",
+        )
+
+
+def _check_names(settings: Config) -> Iterator[Problem]:
+    """Check that a setting has its value from one variable."""
+    for name in settings["secrets"]:
+        for variable in (name, f"{name}_FILE", f"{name}_SECRET"):
+            if variable in settings["environment"]:
+                yield "secrets", f"remove {variable} from environment, or {name} here"
+
+
+def _check_lambda(settings: Config) -> Iterator[Problem]:
+    if settings["memory"] > 10240:
+        yield "memory", "use 128 to 10240 for a Lambda"
+    reserved, most = settings["reserved_concurrency"], settings["max_concurrency"]
+    if reserved != -1 and reserved < most:
+        yield "reserved_concurrency", f"use -1, or max_concurrency ({most}) or more"
+
+
+def _check_batch(settings: Config) -> Iterator[Problem]:
+    """Check that a Lambda can start all messages of a batch before they are dead.
+
+    An invocation starts messages while `RESERVE` seconds are left. The others return to
+    the queue, and each time they spend one of their receives.
+    """
+    size, window = settings["batch_size"], settings["batch_window"]
+    timeout, receives = settings["timeout"], settings["max_receives"]
+    if settings["fifo"] and size > 10:
+        yield "batch_size", "use 10 or less for a FIFO queue"
+    if settings["fifo"] and window:
+        yield "batch_window", "use 0 for a FIFO queue"
+    if size > 10 and not window:
+        yield "batch_size", "use 10 or less, or a batch_window of 1 or more"
+    startable = receives * (timeout // RESERVE)
+    if size > startable:
+        yield (
+            "batch_size",
+            f"use {startable} or less with timeout {timeout} and max_receives "
+            f"{receives}, because further messages would become dead letters without "
+            "being started",
+        )
+
+
+def _check_container(settings: Config) -> Iterator[Problem]:
+    cpu, memory = settings["cpu"], settings["memory"]
+    least, most, step = FARGATE[cpu]
+    if not least <= memory <= most or memory % step:
+        yield (
+            "memory",
+            f"use {least} to {most} in steps of {step} for a container with cpu {cpu}",
+        )
+    if settings["min_tasks"] > settings["max_tasks"]:
+        yield "min_tasks", f"use max_tasks ({settings['max_tasks']}) or less"
