@@ -18,7 +18,6 @@ from tools.yaml_document import Document, Path, join, show
 
 # Keys of earlier versions, and what takes their place.
 REMOVED = {"nat": "write internet: true for each function that calls the internet"}
-ONLY_OF_A_FUNCTION = "it belongs to one function, so write it below functions"
 
 
 def check(document: Document, functions: Iterable[str], region: str) -> None:
@@ -66,8 +65,6 @@ def _is_number(value: object) -> bool:
 def _explain(error: Any, path: Path) -> tuple[Path, str]:
     """Return where and what an error of the validator is."""
     name = join(path)
-    if error.schema is False:
-        return path, f"{name} is not for all functions: {ONLY_OF_A_FUNCTION}"
     if "propertyNames" in error.absolute_schema_path:
         key = error.instance
         problem = f"{join((*path, key))} is not a valid name: {describe(error.schema)}"

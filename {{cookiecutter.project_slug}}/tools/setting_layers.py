@@ -27,8 +27,10 @@ def read_schema() -> Config:
     """
     try:
         found: Config = json.loads((ROOT / SCHEMA).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{SCHEMA} cannot be read: {error}") from None
+    except FileNotFoundError:
+        raise UserError(f"{SCHEMA} is missing: restore it from git") from None
+    except ValueError as error:
+        raise UserError(f"{SCHEMA} is damaged ({error}): restore it from git") from None
     return found
 
 
@@ -55,11 +57,16 @@ def merge(config: Config, env: str, function: str) -> Config:
 
 
 def locate(config: Config, env: str, function: str, key: str) -> Path:
-    """Return the path of the setting that counts, or where it could be added."""
-    for path, layer in reversed(list_layers(config, env, function)):
+    """Return the path of the setting that counts, or where it could be added.
+
+    That is beside the function's own settings in the environment, if it has some.
+    """
+    layers = list_layers(config, env, function)
+    for path, layer in reversed(layers):
         if key in layer:
             return (*path, key)
-    return ("functions", function, key)
+    last, layer = layers[-1]
+    return (*last, key) if layer else ("functions", function, key)
 
 
 def list_places(config: Config) -> list[tuple[Path, Config]]:

@@ -99,8 +99,6 @@ def _check_key(key: yaml.Node, place: str) -> None:
     if not isinstance(key, yaml.ScalarNode):
         raise UserError(f"{place}: a key is a list or a mapping: use text")
     kind = KINDS.get(key.tag.removeprefix(TAG))
-    if kind and not key.value:
-        raise UserError(f"{place}: a key is empty: write its name before the colon")
     if kind:
         raise UserError(
             f"{place}: the key {key.value} is {kind} in YAML, not text: write "
