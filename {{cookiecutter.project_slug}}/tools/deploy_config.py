@@ -19,11 +19,12 @@ DATABASE_VARIABLES = (
 ARCHITECTURES = {"x86_64": "linux/amd64", "arm64": "linux/arm64"}  # Docker's names
 
 
-def load(file: str = CONFIG) -> Config:
+def load(file: str = CONFIG, new: str = "") -> Config:
     """Return the whole configuration, which is valid in all environments.
 
     Args:
         file: path below the project's root, for tests of the stacks.
+        new: a function that does not exist yet, and that the file may name.
 
     Raises:
         UserError: the file is missing or not valid, see `deploy_schema.check`.
@@ -33,7 +34,8 @@ def load(file: str = CONFIG) -> Config:
     except FileNotFoundError:
         raise UserError(f"the file {file} is missing: restore it from git") from None
     document = yaml_document.parse(text, file)
-    deploy_schema.check(document, project.functions(), project.answers().aws_region)
+    functions = {*project.functions(), *filter(None, [new])}
+    deploy_schema.check(document, sorted(functions), project.answers().aws_region)
     config: Config = document.content
     return config
 

@@ -44,6 +44,7 @@ def create(func: str, trigger: str) -> int:
     check_name(func)
     check_trigger(func, trigger)
     new = read_starter(func, trigger)
+    deploy_config.load(new=func)
     entry = ENTRIES[trigger].replace(PLACEHOLDER, func)
     new[DEPLOY] = add_entry(DEPLOY.read_text(encoding="utf-8"), func, entry)
     for path, text in new.items():
