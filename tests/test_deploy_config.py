@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
-from baking import TEMPLATE, Project
+from baking import TEMPLATE, Project, bake
 
 sys.path.insert(0, str(TEMPLATE))
 
-from tools import deploy_schema, setting_layers, yaml_document
+from tools import deploy_rules, deploy_schema, setting_layers, yaml_document
 from tools.errors import UserError
 
 DEPLOY = TEMPLATE / "config" / "deploy.yml"
@@ -372,6 +372,12 @@ def test_region_has_the_zones(region: str, zones: int) -> None:
         assert f"use {zones} or less, because {region} has {zones}" in refuse(
             wrong, region
         )
+
+
+def test_project_fits_zones_of_its_region(tmp_path: Path) -> None:
+    fewest = min(deploy_rules.ZONES, key=deploy_rules.ZONES.__getitem__)
+    project = bake(tmp_path, aws_region=fewest)
+    check((project.path / "config" / "deploy.yml").read_text("utf-8"), fewest)
 
 
 @pytest.mark.parametrize(
