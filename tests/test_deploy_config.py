@@ -199,7 +199,8 @@ def test_written_defaults_are_those_of_schema() -> None:
         ("reserved_concurrency: -1", "reserved_concurrency: 0", "use -1, or max_conc"),
         ("runtime: lambda", "runtime: container\n  min_tasks: 9", "also in line"),
         ("y: 1024, o", "y: 1024, runtime: container, cpu: 4096, o", "use 8192 to 307"),
-        ("y: 1024, o", "y: 3000, runtime: container, o", "use 512 to 2048 in steps of"),
+        ("y: 1024, o", "y: 3000, runtime: container, o", "use 512, 1024, 2048 for a"),
+        ("y: 1024, o", "y: 1536, runtime: container, o", "use 512, 1024, 2048 for a"),
         ("y: 1024, o", "y: 1024, runtime: container, min_tasks: 5, o", "use max_tasks"),
     ],
 )

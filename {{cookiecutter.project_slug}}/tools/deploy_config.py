@@ -2,7 +2,8 @@
 
 from tools import deploy_schema, project, yaml_document
 from tools.errors import UserError
-from tools.setting_layers import Config, merge
+from tools.setting_layers import Config as Config
+from tools.setting_layers import merge
 
 CONFIG = "config/deploy.yml"
 # In the order of deployment. `role` is destroyed last: Lambda leaves the VPC with it.

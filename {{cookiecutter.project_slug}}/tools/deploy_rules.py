@@ -152,7 +152,9 @@ def _find_timezone_problem(zone: str) -> str:
     if zone == "UTC" or not known or zone in known:
         return ""
     close = get_close_matches(zone, sorted(known), n=1)
-    return f"the closest one is {close[0]}" if close else "use such as Europe/Vienna"
+    if close:
+        return f"the closest one is {close[0]}"
+    return "use a name such as Europe/Vienna"
 
 
 def _check_numbers(

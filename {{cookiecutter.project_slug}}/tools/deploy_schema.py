@@ -31,12 +31,12 @@ def check(document: Document, functions: Iterable[str], region: str) -> None:
     Raises:
         UserError: something is wrong; it describes the first problem.
     """
-    problems = _find_problems(document.content)
-    # a misspelled key is the reason why another one is missing
-    by_line = sorted(
-        problems, key=lambda each: (each[2], document.find_line(each[0]), len(each[0]))
-    )
-    for path, problem, _ in by_line:
+    if problems := _find_problems(document.content):
+        # by line; but a misspelled key is the reason why another one is missing
+        path, problem, _ = min(
+            problems,
+            key=lambda each: (each[2], document.find_line(each[0]), len(each[0])),
+        )
         raise document.error(path, problem)
     for path, problem in deploy_rules.find_problems(document, list(functions), region):
         raise document.error(path, problem)

@@ -8,16 +8,16 @@ from tools.yaml_document import Path, join, show
 Problem = tuple[str, str]  # a setting, and what to write instead
 
 RESERVE = 5  # seconds that a Lambda needs for a message, see its wrapper
-# The memory that goes with each CPU size of Fargate: least, most, step, in MiB.
+# The memory in MiB that goes with each CPU size of Fargate.
 # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-tasks-services.html
 FARGATE = {
-    256: (512, 2048, 512),
-    512: (1024, 4096, 1024),
-    1024: (2048, 8192, 1024),
-    2048: (4096, 16384, 1024),
-    4096: (8192, 30720, 1024),
-    8192: (16384, 61440, 4096),
-    16384: (32768, 122880, 8192),
+    256: (512, 1024, 2048),
+    512: range(1024, 4097, 1024),
+    1024: range(2048, 8193, 1024),
+    2048: range(4096, 16385, 1024),
+    4096: range(8192, 30721, 1024),
+    8192: range(16384, 61441, 4096),
+    16384: range(32768, 122881, 8192),
 }
 
 
@@ -103,12 +103,11 @@ def _check_batch(settings: Config) -> Iterator[Problem]:
 
 
 def _check_container(settings: Config) -> Iterator[Problem]:
-    cpu, memory = settings["cpu"], settings["memory"]
-    least, most, step = FARGATE[cpu]
-    if not least <= memory <= most or memory % step:
-        yield (
-            "memory",
-            f"use {least} to {most} in steps of {step} for a container with cpu {cpu}",
-        )
+    sizes = FARGATE[settings["cpu"]]
+    if settings["memory"] not in sizes:
+        known = ", ".join(map(str, sizes))
+        if isinstance(sizes, range):
+            known = f"{sizes[0]} to {sizes[-1]} in steps of {sizes.step}"
+        yield "memory", f"use {known} for a container with cpu {settings['cpu']}"
     if settings["min_tasks"] > settings["max_tasks"]:
         yield "min_tasks", f"use max_tasks ({settings['max_tasks']}) or less"
