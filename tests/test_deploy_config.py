@@ -276,7 +276,7 @@ def test_wrong_setting_gets_a_remedy(right: str, wrong: str, problem: str) -> No
             "trigger: queue, fifo: true, batch_size: 11",
             "use 10 or less for a FIFO queue",
         ),
-        ("trigger: queue, fifo: true, batch_window: 1", "use 0 for a FIFO queue"),
+        ("trigger: queue, fifo: true, batch_window: 1", "write batch_window: 0 for a"),
         # receivers
         ("sends_to: [moon]", "sends_to names moon, but there is no src/func/moon.py"),
         ("sends_to: [wroker]", "src/func/wroker.py: the closest one is worker"),

@@ -89,7 +89,7 @@ def _check_batch(settings: Config) -> Iterator[Problem]:
     if settings["fifo"] and size > 10:
         yield "batch_size", "use 10 or less for a FIFO queue"
     if settings["fifo"] and window:
-        yield "batch_window", "use 0 for a FIFO queue"
+        yield "batch_window", "write batch_window: 0 for a function with fifo: true"
     if size > 10 and not window:
         yield "batch_size", "use 10 or less, or a batch_window of 1 or more"
     startable = receives * (timeout // RESERVE)
