@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from tools import (
-    build,
     deploy_config,
     deployer,
     function_specs,
