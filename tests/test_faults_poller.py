@@ -345,9 +345,9 @@ def test_lambda_answers_after_any_error(site: Site, end: str) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"timeout": 5}, "timeout is 5 for function worker"),
+        ({"timeout": 5}, "timeout is 5: use 10 to 900"),
         ({"timeout": 10, "batch_size": 10}, "use 6 or less"),
-        ({"batch_size": 20}, "use a batch_window of 1 or more"),
+        ({"batch_size": 20}, "or a batch_window of 1 or more"),
         ({"batch_size": "many"}, "use a whole number"),
     ],
 )

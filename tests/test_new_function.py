@@ -95,8 +95,8 @@ def test_new_entry_keeps_rest_of_deploy_config(baked: Project) -> None:
             "functions:\n  tally: {memory: 1024}  # it is large",
         ),
         (
-            "functions:\n  worker:\n    memory: 9\n\n  # the end",
-            "functions:\n  worker:\n    memory: 9\n\n  # the end\n  tally: {}",
+            "functions:\n  worker:\n    memory: 999\n\n  # the end",
+            "functions:\n  worker:\n    memory: 999\n\n  # the end\n  tally: {}",
         ),
     ],
 )

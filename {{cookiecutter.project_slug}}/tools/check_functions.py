@@ -1,4 +1,4 @@
-"""Check that functions take their I/O from the context, where ruff cannot.
+"""Check `config/deploy.yml`, and that functions keep to it and to their context.
 
 The imports that a function must not have are listed in `pyproject.toml`. Ruff cannot
 ban built-in functions with a message of our own, so they are checked here.
@@ -6,7 +6,9 @@ ban built-in functions with a message of our own, so they are checked here.
 
 import ast
 import sys
+from collections.abc import Iterator
 
+from tools import check_declarations, deploy_config
 from tools.project import ROOT, functions
 
 INSTEAD = {
@@ -18,17 +20,30 @@ INSTEAD = {
 
 
 def check() -> int:
-    """Print each call that breaks the rule; return 1 if there is one, else 0."""
-    faults = [
-        f"src/func/{name}.py:{node.lineno}:{node.col_offset + 1}: "
-        f"{node.id}: {INSTEAD[node.id]}"
-        for name in functions()
-        for node in ast.walk(ast.parse(read_source(name)))
-        if isinstance(node, ast.Name) and node.id in INSTEAD
-    ]
+    """Print each call that breaks a rule; return 1 if there is one, else 0.
+
+    Raises:
+        UserError: `config/deploy.yml` is wrong for one of its environments.
+    """
+    config = deploy_config.load()
+    faults = []
+    for name in functions():
+        tree = ast.parse(read_source(name))
+        declared = check_declarations.find_faults(name, tree, config, functions())
+        faults += [
+            f"src/func/{name}.py:{node.lineno}:{node.col_offset + 1}: {problem}"
+            for node, problem in (*find_banned(tree), *declared)
+        ]
     for fault in faults:
         print(fault, file=sys.stderr)
     return int(bool(faults))
+
+
+def find_banned(tree: ast.Module) -> Iterator[tuple[ast.expr, str]]:
+    """Yield each built-in function that the context replaces."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and node.id in INSTEAD:
+            yield node, f"{node.id}: {INSTEAD[node.id]}"
 
 
 def read_source(name: str) -> str:

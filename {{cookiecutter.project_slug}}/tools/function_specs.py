@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tools import deploy_config, grants
-from tools.deploy_config import CONFIG, Config
+from tools.deploy_config import CONFIG
 from tools.project import answers
+from tools.setting_layers import Config
 
 SHIM_BUCKET = "raw"
 # Services with a gateway endpoint, which costs nothing; the others have interfaces.
@@ -109,16 +110,18 @@ def _fill_prefix(value: Any, prefix: str) -> Any:
 
 
 def _name_resources(name: str, settings: Config, prefix: str) -> Config:
+    trigger = settings["trigger"]
     suffix = ".fifo" if settings["fifo"] else ""
     key_prefix = settings.get("prefix", f"{name}/")
-    topic = settings.get("topic", "") if settings["trigger"] == "topic" else ""
+    pattern = f"{key_prefix}*{settings['suffix']}" if trigger == "bucket" else ""
+    topic = settings["topic"] if trigger == "topic" else ""
     if topic and not topic.startswith("arn:"):
         topic = grants.make_arn("sns", f"{prefix}{topic}{suffix}")
     return {
         "queue": f"{prefix}{name}-pending{suffix}",
         "dead_letter": f"{prefix}{name}-dead-letter{suffix}",
         "prefix": key_prefix,
-        "key_pattern": f"{key_prefix}*{settings['suffix']}",
+        "key_pattern": pattern,
         "topic_arn": topic,
         "security_groups": [
             "function",

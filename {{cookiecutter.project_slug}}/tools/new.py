@@ -90,7 +90,7 @@ def check_trigger(func: str, trigger: str) -> None:
         raise UserError(
             f"TRIGGER={trigger} is unknown: choose {', '.join(others)} or {last}"
         )
-    entry = (deploy_config.load()["functions"] or {}).get(func)
+    entry = (deploy_config.load(new=func)["functions"] or {}).get(func)
     if entry is not None and (known := entry.get("trigger", "bucket")) != trigger:
         raise UserError(
             f"TRIGGER={trigger} differs from the entry of {func} in config/deploy.yml: "

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from tools import (
-    build,
     deploy_config,
     deployer,
     function_specs,
@@ -352,7 +351,9 @@ def _validate_together() -> None:
 
 def _write_plans(root: Path) -> list[str]:
     """Write a test that plans each environment on AWS; return the environments."""
-    environments = [env for env in deploy_config.load()["environments"] if env != "local"]
+    environments = [
+        env for env in deploy_config.load()["environments"] if env != "local"
+    ]
     for path in root.glob("*.tftest.hcl"):
         path.unlink()
     for env in environments:

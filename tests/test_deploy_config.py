@@ -1,0 +1,422 @@
+"""config/deploy.yml is checked, and each error names its line and a remedy."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from baking import TEMPLATE, Project, bake
+
+sys.path.insert(0, str(TEMPLATE))
+
+from tools import deploy_rules, deploy_schema, setting_layers, yaml_document
+from tools.errors import UserError
+
+DEPLOY = TEMPLATE / "config" / "deploy.yml"
+SCHEMA = TEMPLATE / "config" / "deploy.schema.json"
+FUNCTIONS = ["enrich", "fanout", "nightly", "orders", "part", "worker"]
+# The example of all declarations.
+EVERYTHING = """
+functions:
+  worker: {}
+  fanout: {prefix: incoming/, suffix: .csv, sends_to: [part], batch_size: 1}
+  part: {trigger: queue}
+  enrich:
+    trigger: queue
+    reads: [incoming/]
+    writes: [enriched/]
+    environment: {API_URL: "https://api.example.com", LIMIT: 5, DB_TABLE: clicks}
+    secrets: {API_KEY: partner/api-key}
+    database: false
+    internet: true
+    allow:
+      - actions: ["dynamodb:PutItem"]
+        resources: ["arn:{partition}:dynamodb:{region}:{account}:table/{prefix}-seen"]
+      - {actions: ["cloudwatch:PutMetricData"], resources: ["*"]}
+  nightly: {trigger: schedule, schedule: "cron(0 2 * * ? *)", timezone: Europe/Vienna}
+  orders: {trigger: topic, topic: orders, fifo: true}
+"""
+
+
+def check(text: str, region: str = "eu-west-1") -> None:
+    """Check a configuration as a project with `FUNCTIONS` does."""
+    document = yaml_document.parse(text.encode(), "config/deploy.yml")
+    deploy_schema.check(document, FUNCTIONS, region)
+
+
+def change(right: str, wrong: str) -> str:
+    """Return the template's configuration with a part replaced."""
+    text = DEPLOY.read_text(encoding="utf-8")
+    assert right in text
+    return text.replace(right, wrong, 1)
+
+
+def with_function(function: str, declaration: str, env: str = "") -> str:
+    """Return the template's configuration with an entry of a function.
+
+    Args:
+        function: the function, other than `worker`.
+        declaration: its settings in YAML's flow style, without the braces.
+        env: the environment of the entry; empty for all.
+    """
+    entry = f"{function}: {{{declaration}}}"
+    if env == "local":
+        return change("local: {}", f"local: {{functions: {{{entry}}}}}")
+    return change("  worker: {}", f"  {entry}")
+
+
+def refuse(text: str, region: str = "eu-west-1") -> str:
+    """Return the error about a configuration, which names the file."""
+    with pytest.raises(UserError) as caught:
+        check(text, region)
+    problem = str(caught.value)
+    assert problem.startswith("config/deploy.yml")
+    assert "\n" not in problem
+    return problem
+
+
+def replace_functions(functions: str) -> str:
+    """Return the template's configuration with other functions."""
+    return change("functions:\n  worker: {}\n", functions.lstrip("\n"))
+
+
+def test_template_and_example_are_valid() -> None:
+    check(DEPLOY.read_text(encoding="utf-8"))
+    check(replace_functions(EVERYTHING))
+
+
+def test_schema_validates_in_editor(tmp_path: Path) -> None:
+    program = Path(sys.executable).with_name("check-jsonschema")
+    example = tmp_path / "deploy.yml"
+    example.write_text(replace_functions(EVERYTHING), encoding="utf-8")
+    files = (DEPLOY, TEMPLATE / "infra" / "tests" / "deploy.yml", example)
+    subprocess.run([program, "--check-metaschema", SCHEMA], check=True)
+    subprocess.run([program, "--schemafile", SCHEMA, *files], check=True)
+    first = DEPLOY.read_text(encoding="utf-8").splitlines()[0]
+    assert first == f"# yaml-language-server: $schema={SCHEMA.name}"
+
+
+def test_schema_explains_each_key() -> None:
+    schema = setting_layers.read_schema()
+    own = schema["$defs"]["environment"]["properties"]
+    parts: list[dict[str, Any]] = [schema, own["database"]]
+    parts += [schema["$defs"]["environment"], schema["$defs"]["function"]]
+    for part in parts:
+        for name, key in part["properties"].items():
+            assert key["description"].endswith("."), name
+    without = {"prefix", "schedule", "topic"}
+    function = schema["$defs"]["function"]["properties"]
+    assert setting_layers.read_defaults().keys() == function.keys() - without
+
+
+def test_written_defaults_are_those_of_schema() -> None:
+    written = yaml.safe_load(DEPLOY.read_text(encoding="utf-8"))["defaults"]
+    defaults = setting_layers.read_defaults()
+    assert written == {key: defaults[key] for key in written}
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "problem"),
+    [
+        # YAML
+        ("defaults:", "defaults: [", ":9: invalid YAML: expected ',' or ']'"),
+        ("defaults:", "defaults: !x", ": invalid YAML: could not determine"),
+        ("zones: 2", "zones: 2026-13-01", ": invalid YAML: month must be in 1..12"),
+        ("zones: 2", "zones: 2\n    zones: 3", ":33: the key zones is also in line 32"),
+        ("  dev:", "  no:", ":30: the key no is true or false in YAML, not text"),
+        ("  worker: {}", "  null: {}", 'write "null" in quotes'),
+        ("  worker: {}", "  1: {}", "the key 1 is a number in YAML"),
+        ("  worker: {}", "  [a]: {}", "a key is a list or a mapping: use text"),
+        # keys
+        ("functions:", "fnctions:", "unknown key fnctions: the closest one is funct"),
+        ("  dev:", "  Dev1:", "environments.Dev1 is not a valid name: use 1 to 8 of"),
+        ("  local: {}", "", "environments lacks local: add it"),
+        ("zones: 2", "zoens: 2", "unknown key environments.dev.zoens: the closest"),
+        ("    zones: 2\n", "", "environments.dev lacks zones: add it"),
+        ("zones: 2", "zones: 2\n    nat: true", "dev.nat: write internet: true for"),
+        ("cpu: 256", "cqu: 256", "unknown key defaults.cqu: the closest one is cpu"),
+        (
+            "cpu: 256",
+            "sends_to: [part]",
+            "defaults.sends_to is a list: write it for single",
+        ),
+        ("worker: {}", "worker: {memroy: 9}", "functions.worker.memroy: the closest"),
+        ("worker: {}", "worker: {x: 9}", "worker.x: choose one of trigger, prefix"),
+        ("worker: {}", "wroker: {}", "there is no src/func/wroker.py: the closest"),
+        ("worker: {}", "2nd: {}", "functions.2nd is not a valid name: use 1 to 20"),
+        # types
+        ("worker: {}", "worker: large", 'functions.worker is "large": use a mapping'),
+        ("functions:\n  worker: {}", "functions: []", "functions is a list: use a map"),
+        ("defaults:", "defaults: 3\nx:", "defaults is 3: use a mapping of settings"),
+        ("is_protected: false", 'is_protected: "yes"', 'is "yes": use true or false'),
+        ("is_protected: false", "is_protected: 1", "is 1: use true or false"),
+        ("memory: 512", "memory: 512.0", "defaults.memory is 512.0: use a whole num"),
+        ("memory: 512", 'memory: "512"', 'is "512": use a whole number from 128 to'),
+        ("memory: 512", "memory: true", "is true: use a whole number"),
+        ("memory: 512", "memory:", "defaults.memory is empty: use a whole number"),
+        ("max_capacity: 2\n", "max_capacity: .inf\n", "use a number from 1 to 256 in"),
+        ("max_capacity: 2\n", "max_capacity: .nan\n", "use a number from 1 to 256 in"),
+        # values
+        ('python: "3.13"', "python: 3.13", 'use "3.11", "3.12" or "3.13"'),
+        ('"3.13"', '"3.10"', 'python is "3.10": use "3.11", "3.12" or "3.13"'),
+        ("x86_64  #", "vax  #", 'architecture is "vax": use x86_64 or arm64'),
+        ("runtime: lambda", "runtime: moon", 'is "moon": use lambda or container'),
+        ("memory: 512", "memory: 64", "is 64: use a whole number from 128 to"),
+        ("timeout: 60", "timeout: 9", "is 9: use 10 to 900 whole seconds, because"),
+        ("timeout: 60", "timeout: 901", "is 901: use 10 to 900 whole seconds"),
+        ("max_receives: 3", "max_receives: 0", "from 1 to 1000"),
+        ("oldest_message: 3600", "oldest_message: 0", "from 60 to 1209600"),
+        ("log_days: 30", "log_days: 31", "log_days is 31: use 1, 3, 5, 7, 14, 30,"),
+        ("batch_size: 1 ", "batch_size: 10001 ", "from 1 to 10000"),
+        ("batch_window: 0", "batch_window: 301", "from 0 to 300"),
+        ("max_concurrency: 10", "max_concurrency: 1", "from 2 to 1000"),
+        ("max_concurrency: 10", "max_concurrency: 1001", "from 2 to 1000"),
+        ("_concurrency: -1", "_concurrency: -2", "use a whole number of -1 or more"),
+        ("cpu: 256", "cpu: 300", "cpu is 300: use 256, 512, 1024, 2048, 4096, 8192"),
+        ("min_tasks: 1", "min_tasks: 0", "defaults.min_tasks is 0: use a whole num"),
+        ("backlog_per_task: 100", "backlog_per_task: 0", "of 1 or more"),
+        ("zones: 2", "zones: 1", "zones is 1: use a whole number from 2 to 6"),
+        ("instances: 1", "instances: 0", "from 1 to 16"),
+        ("min_capacity: 0\n", "min_capacity: 0.3\n", "from 0 to 256 in steps of 0.5"),
+        ("max_capacity: 16", "max_capacity: 256.5", "from 1 to 256 in steps of 0.5"),
+        ("max_capacity: 2\n", "max_capacity: 0.5\n", "from 1 to 256 in steps of 0.5"),
+        ("min_capacity: 0\n", "min_capacity: 3\n", "use max_capacity, which is 2, or"),
+        ("backup_days: 14", "backup_days: 36", "from 1 to 35"),
+        ("10.0.0.0/16", "10.0.0.0/15", "use a network from /16 to /24"),
+        ("10.0.0.0/16", "10.0.0.0/25", "use a network from /16 to /24"),
+        ("10.0.0.0/16", "10.0.0.0", "use a network from /16 to /24"),
+        ("10.0.0.0/16", "10.0.1.0/16", "use 10.0.0.0/16, where this network begins"),
+        ("10.0.0.0/16", "10.0.0.256/24", "use four numbers from 0 to 255"),
+        ("10.0.0.0/16", "11.0.0.0/16", "use a private range: in 10.0.0.0/8"),
+        ("10.0.0.0/16", "172.32.0.0/16", "use a private range"),
+        # values that are wrong together
+        ("batch_size: 1 ", "batch_size: 37 ", "use 10 or less, or a batch_window of"),
+        ("memory: 512", "memory: 10241", "is 10241 (enrich in local): use 128 to"),
+        ("reserved_concurrency: -1", "reserved_concurrency: 9", "use -1, or max_conc"),
+        ("reserved_concurrency: -1", "reserved_concurrency: 0", "use -1, or max_conc"),
+        ("runtime: lambda", "runtime: container\n  min_tasks: 9", "also in line"),
+        ("y: 1024, o", "y: 1024, runtime: container, cpu: 4096, o", "use 8192 to 307"),
+        ("y: 1024, o", "y: 3000, runtime: container, o", "use 512, 1024, 2048 for a"),
+        ("y: 1024, o", "y: 1536, runtime: container, o", "use 512, 1024, 2048 for a"),
+        ("y: 1024, o", "y: 1024, runtime: container, min_tasks: 5, o", "use max_tasks"),
+    ],
+)
+def test_wrong_setting_gets_a_remedy(right: str, wrong: str, problem: str) -> None:
+    assert problem in refuse(change(right, wrong))
+
+
+@pytest.mark.parametrize(
+    ("declaration", "problem"),
+    [
+        ("trigger: moon", 'trigger is "moon": use bucket, queue, schedule or topic'),
+        # keys that go with another trigger
+        ("trigger: queue, prefix: a/", "prefix is only for trigger bucket, but the"),
+        ("trigger: queue, suffix: .csv", "suffix is only for trigger bucket"),
+        ("schedule: rate(1 day)", "schedule is only for trigger schedule, but the"),
+        ("timezone: Europe/Vienna", "timezone is only for trigger schedule"),
+        ("topic: orders", "topic is only for trigger topic, but the trigger is bucket"),
+        ("fifo: true", "fifo is only for trigger queue or topic, but the trigger is"),
+        ("trigger: schedule", "part.schedule is missing (part in local): add it, such"),
+        ("trigger: topic", "functions.part.topic is missing (part in local): add a"),
+        # prefixes
+        ("prefix: /a", "use the beginning of the keys, such as incoming/, without a"),
+        ("prefix: a*", "without a leading /, *, ?"),
+        ('reads: ["a?"]', "part.reads[0] is"),
+        ('reads: ["${aws:username}/"]', "functions.part.reads[0] is"),
+        ("writes: out/", "functions.part.writes is"),
+        ("writes: [a/, a/]", "use a list of different prefixes, such as [incoming/]"),
+        ('writes: ["a\\\\"]', "functions.part.writes[0] is"),
+        ('suffix: "*.csv"', "use the end of the keys, such as .csv, without *"),
+        ('prefix: "a/\\n"', "functions.part.prefix has a line break or a control"),
+        # schedules
+        ("trigger: schedule, schedule: 0 2 * * *", "use cron(…) with six fields"),
+        ("trigger: schedule, schedule: cron(0 2 * * *)", "use six fields, cron(minute"),
+        ('trigger: schedule, schedule: "cron(0 2 * * * *)"', "write ? for either day"),
+        ('trigger: schedule, schedule: "cron(0 2 ? * ? *)"', "write ? for either day"),
+        (
+            'trigger: schedule, schedule: "cron(0 24 * * ? *)"',
+            "hour is 24: use 0 to 23",
+        ),
+        ('trigger: schedule, schedule: "cron(0 2 ? * 0 *)"', "1 to 7 or SUN to SAT"),
+        (
+            'trigger: schedule, schedule: "cron(5- 2 ? * 1 *)"',
+            "the minute is 5-: use 0",
+        ),
+        (
+            'trigger: schedule, schedule: "cron(*/0 2 ? * 1 *)"',
+            "the minute is */0: use",
+        ),
+        (
+            "trigger: schedule, schedule: rate(1 hours)",
+            "use rate(1 hour) or rate(5 min",
+        ),
+        ("trigger: schedule, schedule: rate(0 days)", "use rate(1 hour)"),
+        ("trigger: schedule, schedule: rate(5 weeks)", "minutes, hours or days"),
+        (
+            'trigger: schedule, schedule: "at(2027-02-30T02:00:00)"',
+            "use a time such as",
+        ),
+        (
+            "trigger: schedule, schedule: rate(1 day), timezone: Europe/Wien",
+            'timezone is "Europe/Wien": the closest one is Europe/',
+        ),
+        # topics
+        ("trigger: topic, topic: orders.fifo", "gets its .fifo from fifo: true"),
+        ('trigger: topic, topic: "a b"', "use a name of letters, digits, - and _"),
+        ('trigger: topic, topic: "arn:aws:sqs:x:1:a"', "or the ARN of a topic"),
+        (
+            'trigger: topic, fifo: true, topic: "arn:aws:sns:eu-west-1:1:orders"',
+            "a FIFO queue needs the ARN of a FIFO topic",
+        ),
+        ('trigger: queue, fifo: "yes"', 'fifo is "yes": use true or false'),
+        (
+            "trigger: queue, fifo: true, batch_size: 11",
+            "use 10 or less for a FIFO queue",
+        ),
+        ("trigger: queue, fifo: true, batch_window: 1", "write batch_window: 0 for a"),
+        # receivers
+        ("sends_to: [moon]", "sends_to names moon, but there is no src/func/moon.py"),
+        ("sends_to: [wroker]", "src/func/wroker.py: the closest one is worker"),
+        ("sends_to: part", "use a list of different functions, such as [part]"),
+        # variables
+        ("environment: {api_url: x}", "is not a valid name: use A-Z, 0-9 and _, begin"),
+        ("environment: {AWS_REGION: x}", "AWS_*, DB_*, LAMBDA_*, BUCKET, SEND_QUEUES"),
+        ("environment: {DB_PASS: x}", "environment.DB_PASS is not a valid name"),
+        ("environment: {DB_PASS_FILE: x}", "environment.DB_PASS_FILE is not a valid"),
+        ("environment: {LAMBDA_TASK_ROOT: x}", "LAMBDA_TASK_ROOT is not a valid name"),
+        ("environment: {BUCKET: x}", "environment.BUCKET is not a valid name"),
+        ("environment: {SEND_QUEUES: x}", "environment.SEND_QUEUES is not a valid"),
+        ("environment: {READ_QUEUE: x}", "environment.READ_QUEUE is not a valid name"),
+        ("environment: {FLAG: yes}", "environment.FLAG is true: use text, in quotes"),
+        ("environment: {DAY: 2027-01-31}", 'DAY is "2027-01-31": use text, in quotes'),
+        ("environment: {VERSION: 1.10}", "VERSION is 1.10: write it in quotes"),
+        ("environment: {MODE: 0777}", "environment.MODE is 0777: write it in quotes"),
+        ("environment: [A]", "use a mapping of variables to values, such as"),
+        ("secrets: {api_key: x}", "secrets.api_key is not a valid name: use A-Z"),
+        ("secrets: {DB_PASS: x}", "secrets.DB_PASS is not a valid name"),
+        ("secrets: {API_KEY: 5}", "API_KEY is not valid: use the name of a secret"),
+        (
+            'environment: {API_KEY: x}, secrets: {API_KEY: "partner/api-key"}',
+            "remove API_KEY from environment, or API_KEY here",
+        ),
+        (
+            'environment: {API_KEY_FILE: x}, secrets: {API_KEY: "partner/api-key"}',
+            "remove API_KEY_FILE from environment, or API_KEY here",
+        ),
+        # permissions
+        ('allow: [{actions: ["s3:*"], resources: ["*"]}]', "declare exact actions"),
+        ('allow: [{actions: ["*"], resources: ["*"]}]', "declare exact actions"),
+        ('allow: [{actions: [], resources: ["*"]}]', "use a list of different actions"),
+        ('allow: [{actions: ["s3:GetObject"]}]', "part.allow[0] lacks resources: add"),
+        ('allow: [{actions: ["a:B"], resources: [x]}]', "use an ARN such as arn:{part"),
+        ('allow: {actions: ["a:B"]}', "use a list of mappings with actions and res"),
+        (
+            'allow: [{actions: ["a:B"], resources: ["arn:{partiton}:a:::b"]}]',
+            "has the unknown placeholder {partiton}: the closest one is partition",
+        ),
+        ("database: no thanks", 'database is "no thanks": use true or false'),
+        ("internet: 1", "internet is 1: use true or false"),
+    ],
+)
+@pytest.mark.parametrize("env", ["", "local"])
+def test_wrong_declaration_gets_a_remedy(
+    declaration: str, problem: str, env: str
+) -> None:
+    found = refuse(with_function("part", declaration, env))
+    assert problem.replace("functions.part", "part") in found
+    assert ("environments.local" in found) == bool(env) or "is missing" in found
+    text = with_function("part", declaration, env)
+    [line] = [n for n, each in enumerate(text.splitlines(), 1) if "part: {" in each]
+    assert found.startswith(f"config/deploy.yml:{line}:")
+
+
+def test_secret_is_not_in_message() -> None:
+    text = with_function("part", 'secrets: {API_KEY: "hunter2!"}')
+    assert "hunter2" not in refuse(text)
+
+
+def test_topic_is_fifo_for_all_or_none() -> None:
+    functions = EVERYTHING + "  part: {trigger: topic, topic: orders}\n"
+    text = replace_functions(functions.replace("  part: {trigger: queue}\n", ""))
+    assert "the topic orders is FIFO for only one of orders and part" in refuse(text)
+
+
+def test_trigger_can_differ_per_environment() -> None:
+    text = with_function("part", "trigger: schedule, schedule: rate(1 day)")
+    check(text.replace("local: {}", "local: {functions: {part: {trigger: queue}}}"))
+
+
+def test_receiver_can_be_the_function_itself() -> None:
+    check(with_function("part", "trigger: queue, sends_to: [part]"))
+
+
+def test_merged_values_are_checked_in_each_environment() -> None:
+    problem = refuse(change("y: 1024, o", "y: 1024, max_concurrency: 20, r"))
+    assert "unknown key environments.prod.functions.worker.rldest_message" in problem
+    text = change("reserved_concurrency: -1", "reserved_concurrency: 10")
+    check(text)
+    text = text.replace("y: 1024, o", "y: 1024, max_concurrency: 20, o")
+    assert "defaults.reserved_concurrency is 10 (worker in prod): use" in refuse(text)
+
+
+@pytest.mark.parametrize(
+    ("region", "zones"), [("us-east-1", 6), ("us-west-1", 2), ("eu-west-1", 3)]
+)
+def test_region_has_the_zones(region: str, zones: int) -> None:
+    text = change("zones: 3", "zones: 2")
+    check(text.replace("zones: 2", f"zones: {zones}"), region)
+    if zones < 6:
+        wrong = text.replace("zones: 2", f"zones: {zones + 1}")
+        assert f"use {zones} or less, because {region} has {zones}" in refuse(
+            wrong, region
+        )
+
+
+def test_project_fits_zones_of_its_region(tmp_path: Path) -> None:
+    fewest = min(deploy_rules.ZONES, key=deploy_rules.ZONES.__getitem__)
+    project = bake(tmp_path, aws_region=fewest)
+    check((project.path / "config" / "deploy.yml").read_text("utf-8"), fewest)
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        "cron(0 2 * * ? *)",
+        "cron(0/15 8-18 ? JAN-MAR,12 MON-FRI 2027/2)",
+        "cron(0 8 L * ? *)",
+        "cron(0 8 L-3 * ? *)",
+        "cron(0 8 15W * ? *)",
+        "cron(0 8 ? * FRIL *)",
+        "cron(0 8 ? * 6#3 *)",
+        "cron(*/5 * ? * mon 2027-2030)",
+        "rate(1 minute)",
+        "rate(15 minutes)",
+        "rate(10 days)",
+        "at(2027-01-31T02:00:00)",
+    ],
+)
+def test_schedule_of_aws_is_valid(schedule: str) -> None:
+    check(with_function("part", f'trigger: schedule, schedule: "{schedule}"'))
+
+
+def test_targets_that_read_the_file_check_it(baked: Project) -> None:
+    config = baked.path / "config" / "deploy.yml"
+    text = config.read_text(encoding="utf-8")
+    config.write_text(text.replace("max_capacity: 16", "max_capacity: 16.2"))
+    problem = "config/deploy.yml:45: environments.prod.database.max_capacity is 16.2: "
+    for words in ("lint-code", "new FUNC=tally", "build ENV=dev", "plan ENV=dev"):
+        result = baked.make(*words.split(), check=False)
+        assert result.returncode != 0
+        assert problem in result.stdout
+        assert "Traceback" not in result.stdout
+
+
+def test_missing_schema_is_explained(baked: Project) -> None:
+    (baked.path / "config" / "deploy.schema.json").unlink()
+    result = baked.make("build", "ENV=prod", check=False)
+    assert result.returncode != 0
+    assert "config/deploy.schema.json is missing: restore it from git." in result.stdout
+    assert "Traceback" not in result.stdout

@@ -1,0 +1,77 @@
+"""The docs say exactly which permissions each declaration grants."""
+
+import sys
+
+import pytest
+import yaml
+
+from baking import TEMPLATE
+
+sys.path.insert(0, str(TEMPLATE))
+
+from tools import grants, setting_layers
+
+PAGE = TEMPLATE / "docs" / "permissions.md"
+# What the page declares for the function `enrich` of the project `shop` in dev.
+DECLARATIONS = (
+    "prefix: incoming/, suffix: .csv",
+    "reads: [incoming/]",
+    "writes: [enriched/]",
+    "sends_to: [part]",
+    "secrets: {API_KEY: partner/api-key}",
+    'allow: [{actions: ["dynamodb:PutItem"], resources: ["arn:{partition}:dynamodb:'
+    '{region}:{account}:table/{prefix}-seen"]}]',
+)
+# These send with the rights of their own role, not by the queue's policy.
+OTHER_SENDERS = {
+    "queue": "no service; the functions whose `sends_to` names it",
+    "schedule": "no service; the schedule's role `shop-dev-scheduler`",
+}
+TOPIC = "arn:{partition}:sns:{region}:{account}:shop-dev-orders"
+
+
+def list_statements(declaration: str) -> list[grants.Statement]:
+    """Return the statements of a function with a declaration."""
+    settings = yaml.safe_load(f"{{{declaration}}}".replace("{prefix}", "shop-dev"))
+    function = setting_layers.read_defaults() | settings
+    pattern = f"{function.get('prefix', 'enrich/')}*{function['suffix']}"
+    names = {"queue": "shop-dev-enrich-pending", "key_pattern": pattern}
+    queues = {"part": "shop-dev-part-pending"}
+    return grants.list_statements(function | names, "shop-dev-raw-{account}", queues)
+
+
+def show_row(first: str, statement: grants.Statement, key: str = "Action") -> str:
+    """Return a row of a table: the declaration, the actions, the names."""
+    actions = ", ".join(f"`{action}`" for action in statement[key])
+    names = [f"`{each.split(':', 5)[5]}`" for each in statement["Resource"]]
+    return f"| {first} | {actions} | {', '.join(names)} |"
+
+
+def test_page_has_what_each_declaration_grants() -> None:
+    lines = PAGE.read_text(encoding="utf-8").splitlines()
+    common = list_statements("trigger: queue")
+    expected = [show_row("every function", each) for each in common]
+    for declaration in DECLARATIONS:
+        trigger = "" if declaration.startswith("prefix") else "trigger: queue, "
+        new = [
+            each
+            for each in list_statements(trigger + declaration)
+            if each not in common
+        ]
+        assert new
+        expected += [show_row(f"`{declaration}`", each) for each in new]
+    start = lines.index("| you declare | actions | resources |") + 2
+    assert lines[start : start + len(expected) + 1] == [*expected, ""]
+
+
+@pytest.mark.parametrize("trigger", ["bucket", "queue", "schedule", "topic"])
+def test_page_has_who_may_send_to_a_queue(trigger: str) -> None:
+    function = {"trigger": trigger, "queue": "q", "topic_arn": TOPIC}
+    senders = grants.list_senders(function, "enrich", "shop-dev-")
+    row = OTHER_SENDERS.get(trigger)
+    if not row:
+        [statement] = senders
+        source = statement["Condition"]["ArnEquals"]["aws:SourceArn"].split(":", 5)[5]
+        row = f"`{statement['Principal']['Service']}`, for `{source}` only"
+    assert bool(senders) == (trigger not in OTHER_SENDERS)
+    assert f"| `{trigger}` | {row} |" in PAGE.read_text(encoding="utf-8").splitlines()

@@ -1,0 +1,219 @@
+"""The rules of `config/deploy.yml` that a JSON Schema cannot express.
+
+They compare values with each other, with `src/func/` and with what AWS has. Those of a
+function's settings in one environment are in `function_rules`.
+"""
+
+import ipaddress
+import re
+from collections.abc import Iterator
+from difflib import get_close_matches
+from zoneinfo import available_timezones
+
+from tools import function_rules, schedules
+from tools.errors import suggest
+from tools.setting_layers import Config, list_layers, list_places, locate, merge
+from tools.yaml_document import Document, Path, join, show
+
+Problem = tuple[Path, str]  # the path of a value, and what is wrong with it
+
+# The triggers that a key is for.
+ONLY_WITH = {
+    "prefix": ("bucket",),
+    "suffix": ("bucket",),
+    "schedule": ("schedule",),
+    "timezone": ("schedule",),
+    "topic": ("topic",),
+    "fifo": ("queue", "topic"),
+}
+PRIVATE = [
+    *map(ipaddress.ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
+]
+# Availability zones that every account can use, where it is not three. Older accounts
+# may see another one. https://aws.amazon.com/about-aws/global-infrastructure/regions_az
+ZONES = {"us-east-1": 6, "us-west-2": 4, "ap-northeast-2": 4, "us-west-1": 2}
+PLACEHOLDERS = ("partition", "region", "account", "prefix")
+
+
+def find_problems(
+    document: Document, functions: list[str], region: str
+) -> Iterator[Problem]:
+    """Yield what is wrong in a file that its JSON Schema allows.
+
+    Args:
+        document: the file.
+        functions: names of the functions in `src/func/`.
+        region: where the project is deployed.
+    """
+    config: Config = document.content
+    yield from _check_texts((), config)
+    yield from _check_names(config, functions)
+    for env, settings in config["environments"].items():
+        yield from _check_environment(("environments", env), settings or {}, region)
+    for path, settings in _list_entries(config):
+        yield from _check_entry(document, path, settings, functions)
+    for function in functions:
+        yield from _check_triggers(config, function)
+    for env in config["environments"]:
+        for function in functions:
+            yield from function_rules.find_problems(config, env, function)
+        yield from _check_topics(config, env, functions)
+
+
+def _check_texts(path: Path, value: object) -> Iterator[Problem]:
+    """Check that texts have one line, except values of environment variables."""
+    if isinstance(value, dict | list) and path[-1:] != ("environment",):
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, each in items:
+            yield from _check_texts((*path, key), each)
+    if isinstance(value, str) and re.search(r"[\x00-\x1f\x7f]", value):
+        yield path, f"{join(path)} has a line break or a control character: remove it"
+
+
+def _check_names(config: Config, functions: list[str]) -> Iterator[Problem]:
+    for path, place in list_places(config):
+        for name in place.get("functions") or {}:
+            if name not in functions:
+                yield (
+                    (*path, "functions", name),
+                    f"there is no src/func/{name}.py: {suggest(name, functions)}",
+                )
+
+
+def _check_environment(path: Path, own: Config, region: str) -> Iterator[Problem]:
+    if "cidr" in own and (problem := _find_cidr_problem(own["cidr"])):
+        yield (*path, "cidr"), f"{join(path)}.cidr is {own['cidr']}: {problem}"
+    most = ZONES.get(region, 3)
+    if own.get("zones", 0) > most:
+        yield (
+            (*path, "zones"),
+            f"{join(path)}.zones is {own['zones']}: use {most} or less, because "
+            f"{region} has {most} that every account can use",
+        )
+    size = own.get("database")
+    if size and size["min_capacity"] > size["max_capacity"]:
+        yield (
+            (*path, "database", "min_capacity"),
+            f"{join(path)}.database.min_capacity is {size['min_capacity']}: use "
+            f"max_capacity, which is {size['max_capacity']}, or less",
+        )
+
+
+def _find_cidr_problem(text: str) -> str:
+    try:
+        network = ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return "use four numbers from 0 to 255, such as 10.0.0.0/16"
+    if str(network) != text:
+        return f"use {network}, where this network begins"
+    if not any(network.subnet_of(each) for each in PRIVATE):  # type: ignore[arg-type]
+        return "use a private range: in 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16"
+    return ""
+
+
+def _list_entries(config: Config) -> list[tuple[Path, Config]]:
+    """Return path and content of each place that holds settings of functions."""
+    found: list[tuple[Path, Config]] = []
+    for path, place in list_places(config):
+        found.append(((*path, "defaults"), place.get("defaults") or {}))
+        for name, settings in (place.get("functions") or {}).items():
+            found.append(((*path, "functions", name), settings or {}))
+    return found
+
+
+def _check_entry(
+    document: Document, path: Path, settings: Config, functions: list[str]
+) -> Iterator[Problem]:
+    """Check the values of one place, whichever environments they are for."""
+    for key, find_problem in (
+        ("schedule", schedules.find_problem),
+        ("timezone", _find_timezone_problem),
+    ):
+        if key in settings and (problem := find_problem(settings[key])):
+            place = (*path, key)
+            yield place, f"{join(place)} is {show(settings[key])}: {problem}"
+    for index, receiver in enumerate(settings.get("sends_to", [])):
+        if receiver not in functions:
+            yield (
+                (*path, "sends_to", index),
+                f"{join(path)}.sends_to names {receiver}, but there is no "
+                f"src/func/{receiver}.py: {suggest(receiver, functions)}",
+            )
+    yield from _check_numbers(document, path, settings.get("environment", {}))
+    yield from _check_placeholders((*path, "topic"), settings.get("topic", ""))
+    for index, each in enumerate(settings.get("allow", [])):
+        for number, resource in enumerate(each["resources"]):
+            place = (*path, "allow", index, "resources", number)
+            yield from _check_placeholders(place, resource)
+
+
+def _find_timezone_problem(zone: str) -> str:
+    known = available_timezones()  # none on a machine without the tz database
+    if zone == "UTC" or not known or zone in known:
+        return ""
+    close = get_close_matches(zone, sorted(known), n=1)
+    if close:
+        return f"the closest one is {close[0]}"
+    return "use a name such as Europe/Vienna"
+
+
+def _check_numbers(
+    document: Document, path: Path, environment: Config
+) -> Iterator[Problem]:
+    """Check that no number becomes another text, as 1.10, 0777 and 1_000 would."""
+    for variable, value in environment.items():
+        place = (*path, "environment", variable)
+        source = document.find_source(place)
+        if not isinstance(value, str) and str(value) != source:
+            yield place, f"{join(place)} is {source}: write it in quotes"
+
+
+def _check_placeholders(place: Path, text: str) -> Iterator[Problem]:
+    for word in re.findall(r"\{(.*?)\}", text):
+        if word not in PLACEHOLDERS:
+            yield (
+                place,
+                f"{join(place)} has the unknown placeholder {{{word}}}: "
+                f"{suggest(word, PLACEHOLDERS)}",
+            )
+
+
+def _check_triggers(config: Config, function: str) -> Iterator[Problem]:
+    """Check that keys go with a trigger of the function.
+
+    Those that all environments share need it in one environment only: a function may
+    have a schedule in production and none elsewhere.
+    """
+    own = {env: merge(config, env, function) for env in config["environments"]}
+    shared = {each["trigger"] for each in (merge(config, "", function), *own.values())}
+    for env, settings in own.items():
+        for path, layer in list_layers(config, env, function):
+            if "functions" not in path:
+                continue
+            triggers = {settings["trigger"]} if "environments" in path else shared
+            for key in layer.keys() & ONLY_WITH.keys():
+                if layer[key] and not triggers & set(ONLY_WITH[key]):
+                    yield (
+                        (*path, key),
+                        f"{join((*path, key))} is only for trigger "
+                        f"{' or '.join(ONLY_WITH[key])}, but the trigger is "
+                        f"{settings['trigger']}: remove it, or change the trigger",
+                    )
+
+
+def _check_topics(config: Config, env: str, functions: list[str]) -> Iterator[Problem]:
+    """Check that a topic of the project is FIFO for all of its functions or none."""
+    first: dict[str, tuple[str, bool]] = {}
+    for function in functions:
+        settings = merge(config, env, function)
+        topic = settings.get("topic", "")
+        if settings["trigger"] != "topic" or topic.startswith("arn:"):
+            continue
+        other, fifo = first.setdefault(topic, (function, settings["fifo"]))
+        if fifo != settings["fifo"]:
+            path = locate(config, env, function, "fifo")
+            yield (
+                path,
+                f"the topic {topic} is FIFO for only one of {other} and {function} in "
+                f"{env}: write the same fifo for both",
+            )
