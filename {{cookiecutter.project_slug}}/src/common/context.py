@@ -104,12 +104,12 @@ class CustomContext:
     @cached_property
     def s3(self) -> Any:
         """Boto3 client for S3."""
-        return self._make_client("s3", self.var.s3_endpoint)
+        return self._make_client("s3", self.var.region, self.var.s3_endpoint)
 
     @cached_property
     def sqs(self) -> Any:
         """Boto3 client for SQS."""
-        return self._make_client("sqs", self.var.sqs_endpoint)
+        return self._make_client("sqs", self.var.region, self.var.sqs_endpoint)
 
     @cached_property
     def polling_sqs(self) -> Any:
@@ -120,6 +120,7 @@ class CustomContext:
         """
         return self._make_client(
             "sqs",
+            self.var.region,
             self.var.sqs_endpoint,
             read_timeout=self.var.poll_interval + CONNECT_TIMEOUT,
             retries={"total_max_attempts": 1},
@@ -142,7 +143,7 @@ class CustomContext:
         if service in ("s3", "sqs"):
             return getattr(self, service)
         if service not in self._clients:
-            self._clients[service] = self._make_client(service, None)
+            self._clients[service] = self._make_client(service, self.var.region)
         return self._clients[service]
 
     def __getattr__(self, name: str) -> Any:
@@ -266,7 +267,7 @@ class CustomContext:
         """
         try:
             if not self._secrets_client:
-                self._secrets_client = self._make_client("secretsmanager", None, region)
+                self._secrets_client = self._make_client("secretsmanager", region)
             return str(
                 self._secrets_client.get_secret_value(SecretId=name)["SecretString"]
             )
@@ -284,8 +285,8 @@ class CustomContext:
     def _make_client(
         self,
         service: str,
-        endpoint: str | None,
-        region: str | None = None,
+        region: str | None,
+        endpoint: str | None = None,
         **options: Any,
     ) -> Any:
         """Return a new client.
@@ -295,10 +296,7 @@ class CustomContext:
         """
         if service in self._overrides:
             return self._overrides[service]
-        arguments = {
-            "region_name": region or self.var.region,
-            "endpoint_url": endpoint,
-        }
+        arguments = {"region_name": region, "endpoint_url": endpoint}
         if self._boto3:  # a test double
             return self._boto3.client(service, **arguments)
         timeouts = {"connect_timeout": CONNECT_TIMEOUT, "read_timeout": READ_TIMEOUT}

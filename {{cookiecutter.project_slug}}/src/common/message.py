@@ -76,9 +76,9 @@ def is_s3_test(body: str) -> bool:
         return False
     if not isinstance(content, dict):
         return False
-    if content.get("Type") == "Notification" and isinstance(content["Message"], str):
-        return is_s3_test(content["Message"])
-    return content.get("Event") == S3_TEST_EVENT and "Records" not in content
+    if content.get("Type") == "Notification":
+        return is_s3_test(str(content.get("Message")))
+    return bool(content.get("Event") == S3_TEST_EVENT)
 
 
 def _value(attribute: Mapping[str, Any]) -> str | bytes:
