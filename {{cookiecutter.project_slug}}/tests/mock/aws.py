@@ -101,8 +101,9 @@ class MockS3:
         IfMatch: str = "",  # noqa: N803
     ) -> dict[str, Any]:
         """Return a version of an object as a stream; `IfMatch` is ignored."""
-        self.head_object(Bucket, Key)
         versions = self.versions[Bucket, Key]
+        if not versions:
+            raise NotFoundError("NoSuchKey", f"s3://{Bucket}/{Key}")
         body = versions[int(VersionId or len(versions)) - 1]
         response = object_response(io.BytesIO(body), len(body))
         return response | self.head_object(Bucket, Key)
