@@ -17,20 +17,30 @@ from shim_helpers import (
 )
 
 CONFIG = "table: clicks\ncolumns: [click_id, visitor, page, referrer, clicked_at]\n"
-NO_NUMBER = "--poll_batch_size: 'many' is not a whole number from 1 to 10"
+NO_NUMBER = "poll_batch_size: 'many' is not a whole number from 1 to 10"
+FILE = "config/worker.yml, line"
 # settings file, environment, command line, expected text
 MISTAKES: list[tuple[str, dict[str, str], str, str]] = [
-    (CONFIG + "delimeter: ;", {}, "", "--delimeter=;"),
-    (CONFIG, {}, "--delimeter=;", "--delimeter=;"),
-    (CONFIG + "poll_batch_size: many", {}, "", NO_NUMBER),
-    (CONFIG, {"POLL_BATCH_SIZE": "many"}, "", NO_NUMBER),
-    (CONFIG, {}, "--poll_batch_size=many", NO_NUMBER),
+    (
+        CONFIG + "delimeter: ;",
+        {},
+        "",
+        f"{FILE} 3: unknown setting delimeter: did you mean delimiter?",
+    ),
+    (CONFIG, {}, "--delimeter=;", "unknown setting --delimeter: did you mean del"),
+    (CONFIG + "null: NA", {}, "", f"{FILE} 3: unknown setting null: it is called null"),
+    (CONFIG + "[a]: b", {}, "", f"{FILE} 3: the key is a list instead of text"),
+    (CONFIG + "poll_batch_size: many", {}, "", f"{FILE} 3: {NO_NUMBER}"),
+    (CONFIG, {"POLL_BATCH_SIZE": "many"}, "", "POLL_BATCH_SIZE: 'many' is not a whole"),
+    (CONFIG, {}, "--poll_batch_size=many", f"--{NO_NUMBER}"),
     (CONFIG, {"AWS_ENDPOINT_URL_S3": "s3:4566"}, "", "'s3:4566' is not a URL"),
-    (CONFIG + "header: perhaps", {}, "", "header: 'perhaps'"),
-    (CONFIG + "delimiter: [a, b]", {}, "", "delimiter can't be set to a list"),
-    ("columns: [click_id", {}, "", "did not find expected ',' or ']'"),
-    ("- table", {}, "", "doesn't appear to contain 'key: value' pairs"),
-    (CONFIG, {"CONST_PATH": "nowhere.yml"}, "", "Unable to open config file: nowhere"),
+    (CONFIG + "header: perhaps", {}, "", f"{FILE} 3: header: 'perhaps' is neither"),
+    (CONFIG + "delimiter: [a, b]", {}, "", f"{FILE} 3: delimiter is a list"),
+    (CONFIG + "delimiter: {a: b}", {}, "", f"{FILE} 3: delimiter is a mapping"),
+    ("columns: [click_id", {}, "", "line 1: not valid YAML: expected ',' or ']'"),
+    ("- table", {}, "", "config/worker.yml must have lines such as"),
+    (CONFIG, {"CONST_PATH": "nowhere.yml"}, "", "file nowhere.yml cannot be read: No"),
+    (CONFIG, {"DB_PASS_FILE": "nowhere"}, "", "DB_PASS and DB_PASS_FILE are set: remo"),
     ("columns: [click_id]", {}, "", "table must be set: in the configuration file"),
     ("table: clicks", {}, "", "columns must be set: in the configuration file"),
     ("{}", {}, "", "table and columns must be set: in the configuration file"),

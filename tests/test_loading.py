@@ -11,8 +11,11 @@ from baking import DEADLINE, Project, wait_until
 from shim_helpers import (
     OwnDatabase,
     clicks,
+    count_clicks,
     count_loaded,
     drop,
+    fetch_clicks,
+    fetch_rejects,
     lambda_on_queue,
     on_each_database,
     start_worker,
@@ -113,6 +116,58 @@ def test_bulk_load_and_insert_give_equal_rows(
     assert found[0] == found[1]
     assert [row[2] for row in found[0][:3]] == ["/", "/a\\b", "/line\nfeed"]
     assert len(found[0]) == 3 + 80_000 - 1
+
+
+# Loads Python values twice, as a repeated message would.
+LOAD_VALUES = r"""
+import sys
+from datetime import datetime, timedelta, timezone
+sys.path[:0] = ["src/common", "src"]
+from context import CustomContext
+
+moment = datetime(2026, 1, 5, 8, tzinfo=timezone(timedelta(hours=1)))
+rows = [
+    (970_000, "anna\t\\", "/", None, moment),
+    (970_001, "\\N", "ä", "", "2026-01-05 08:00:00"),
+    (970_002, None, "/", None, moment),
+    (True, "x" * 65, "/", None, moment),
+    (970_003, "nul\0", "/", None, moment),
+    *((970_100 + number, "many", "/", None, moment) for number in range(40_000)),
+]
+columns = ["click_id", "visitor", "page", "referrer", "clicked_at"]
+with CustomContext(args=sys.argv[1:]) as context:
+    for _ in range(2):
+        with context.rds.load(
+            table="clicks", columns=columns, key="values/1", function="values"
+        ) as load:
+            load.add_rows(iter(rows))
+        print(load.report)
+"""
+
+
+@on_each_database
+@pytest.mark.parametrize(
+    "words",
+    [(), ("--insert_statement=INSERT INTO {table} ({columns}) VALUES ({values})",)],
+    ids=["bulk", "insert"],
+)
+def test_python_values_are_loaded_once(
+    shimmed: Project, words: tuple[str, ...]
+) -> None:
+    shimmed.query("DELETE FROM clicks WHERE click_id >= 970000 OR click_id = 1")
+    shimmed.query("DELETE FROM loads WHERE object_key = 'values/1'")
+    program = (".venv/bin/python", "-c", LOAD_VALUES, *words)
+    output = shimmed.run(*program, env=shimmed.shim_environment()).stdout
+    assert "'outcome': 'loaded', 'loaded': 40002, 'rejected': 3}" in output
+    assert "'outcome': 'loaded before', 'loaded': 0" in output
+    assert fetch_clicks(shimmed, 970_000, 10) == [
+        [970_000, "anna\t\\", "/", None],
+        [970_001, "\\N", "ä", ""],
+    ]
+    [[clicked]] = shimmed.query("SELECT clicked_at FROM clicks WHERE click_id = 970000")
+    assert str(clicked).startswith("2026-01-05 07:00:00")  # in UTC
+    assert count_clicks(shimmed, 970_000) == 40_002
+    assert [row[0] for row in fetch_rejects(shimmed, "values/1")] == [3, 4, 5]
 
 
 @pytest.mark.parametrize("shimmed", ["mysql"], indirect=True)

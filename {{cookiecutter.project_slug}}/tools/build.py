@@ -180,6 +180,7 @@ def assemble(wrapper: str, func: str, directory: Path) -> Path:
         f"from func import {func}\n\n"
         f"run = {func}.run\n"
         f'NEEDS = getattr({func}, "NEEDS", ())\n'
+        f'SETTINGS = getattr({func}, "SETTINGS", [])\n'
     )
     return directory
 

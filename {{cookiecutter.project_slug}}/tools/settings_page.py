@@ -36,8 +36,9 @@ def render_page() -> str:
 
 def render_row(setting: Setting) -> str:
     """Return the row of the table for a setting."""
-    name, _, default, text, env, words = setting
-    shown = "" if default in (None, "", False) else f"`{default}`"
-    choices = [f"`{each}`" for each in words.get("choices", ())]
+    default, text = setting.default, setting.help
+    shown = "" if default in (None, "", False, {}, []) else f"`{default}`"
+    choices = [f"`{each}`" for each in setting.choices]
     suffix = f"; one of {', '.join(choices)}" if choices else ""
-    return f"| `{name}` | `{env or name.upper()}` | {shown} | {text}{suffix} |\n"
+    suffix += "; required" if setting.required else ""
+    return f"| `{setting.name}` | `{setting.variable}` | {shown} | {text}{suffix} |\n"

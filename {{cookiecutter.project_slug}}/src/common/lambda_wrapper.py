@@ -8,10 +8,13 @@ from itertools import count
 from time import monotonic
 from typing import Any
 
+import func
 import log
 from context import CustomContext
+from denials import explain
 from errors import describe
-from func import NEEDS, __version__, run
+from func import __version__, run
+from message import Message, is_s3_test
 
 # A message is not started with less time left than this.
 RESERVE_SECONDS = 5
@@ -32,7 +35,7 @@ def warm_context() -> CustomContext:
     """Return the context that all invocations of this process share."""
     log.configure(True, stream=sys.stdout)
     try:
-        context = CustomContext(needs=NEEDS)
+        context = CustomContext(function=func)
     except Exception as error:
         log.logger.error("the function cannot start: %s", describe(error))
         raise
@@ -124,13 +127,27 @@ def _process(record: dict[str, Any], context: CustomContext) -> bool:
         return False
     started = monotonic()
     try:
+        if is_s3_test(record["body"]):
+            log.logger.info("message %s is a test of S3: deleted", message_id)
+            return True
+        context.message = _read_message(record)
         report = run(record["body"], context)
     except BaseException as error:
+        explain(error, context.function_name)
         _log_outcome(message_id, started, error=error)
         return False
     _remember(record)
     _log_outcome(message_id, started, report)
     return True
+
+
+def _read_message(record: dict[str, Any]) -> Message:
+    return Message.from_sqs(
+        record["messageId"],
+        record["body"],
+        record.get("attributes", {}),
+        record.get("messageAttributes", {}),
+    )
 
 
 def _remember(record: dict[str, Any]) -> None:

@@ -24,10 +24,13 @@ if __name__ == "__main__" and log.prefers_json():
     log.configure(as_json=True)
     log.log_uncaught_errors()  # of the imports below, too
 
+import func
 from context import CustomContext
+from denials import explain
 from errors import describe
-from func import NEEDS, __version__, run
+from func import __version__, run
 from log_values import LogValues
+from message import is_s3_test
 from message_queue import QueueError, ReceivedMessage
 from poller import Poller
 from settings import SettingsError
@@ -50,14 +53,14 @@ def main(args: list[str]) -> int:
     """
     log.configure(log.prefers_json())
     try:
-        with CustomContext(args=args, needs=NEEDS) as context:
+        with CustomContext(args=args, function=func) as context:
             var = context.var
             as_json = log.prefers_json(var.log_format)
             log.configure(as_json, var.log_level, context.secrets)
             if var.event:
                 run_once(context)
             else:
-                poll(args)
+                poll(context)
     except (SettingsError, QueueError) as error:
         log.mistake(error)
         return 2
@@ -80,12 +83,15 @@ def run_once(context: CustomContext) -> None:
         report = run(event, context)
     except SystemExit as error:
         raise RuntimeError(f"the function called sys.exit({error.code!r})") from error
+    except Exception as error:
+        explain(error, context.function_name)
+        raise
     print(json.dumps(LogValues(str, MAX_REPORT).convert(report), indent=2))
 
 
-def poll(args: list[str]) -> None:
+def poll(context: CustomContext) -> None:
     """Run the function on the messages of a queue, until a signal stops it."""
-    Poller(lambda: CustomContext(args=args), handle, _stop_on_signal()).poll()
+    Poller(context.copy, handle, _stop_on_signal()).poll()
 
 
 def handle(message: ReceivedMessage, context: CustomContext) -> None:
@@ -94,10 +100,14 @@ def handle(message: ReceivedMessage, context: CustomContext) -> None:
     Raises:
         BaseException: the function failed.
     """
+    if is_s3_test(message.body):
+        log.logger.info("message %s is a test of S3: deleted", message.id)
+        return
     started = monotonic()
     try:
         report = run(message.body, context)
     except BaseException as error:
+        explain(error, context.function_name)
         _log_outcome(message, started, error=error)
         raise
     _log_outcome(message, started, report)

@@ -6,15 +6,12 @@ from typing import Any
 
 from context import CustomContext
 from errors import describe, is_clock_skew
+from message import Message
 
 logger = logging.getLogger("function")
 
 MAX_BATCH = 10  # messages in one request, a limit of SQS
 MIN_VISIBILITY = 1.0  # seconds
-ATTRIBUTES = [
-    *("ApproximateReceiveCount", "ApproximateFirstReceiveTimestamp"),
-    *("MessageGroupId", "SentTimestamp", "AWSTraceHeader"),
-]
 
 KMS_REMEDY = (
     "access to the key that encrypts {queue} is denied: allow the role kms:Decrypt"
@@ -81,7 +78,10 @@ class ReceivedMessage:
         self.body: str = message["Body"]
         self.receipt_handle: str = message["ReceiptHandle"]
         self.attributes: dict[str, str] = message.get("Attributes", {})
-        self.receive_count = int(self.attributes.get("ApproximateReceiveCount", 1))
+        self.message = Message.from_sqs(
+            self.id, self.body, self.attributes, message.get("MessageAttributes", {})
+        )
+        self.receive_count = self.message.receive_count
         self.received_at = monotonic()
         self.started_at = self.received_at
         self.lease = Lease(visibility_timeout)
@@ -146,7 +146,8 @@ class MessageQueue:
             QueueUrl=self.url,
             MaxNumberOfMessages=limit,
             WaitTimeSeconds=wait,
-            MessageSystemAttributeNames=ATTRIBUTES,
+            MessageSystemAttributeNames=["All"],
+            MessageAttributeNames=["All"],
         )
         messages = response.get("Messages", [])
         return [ReceivedMessage(each, self.visibility_timeout) for each in messages]

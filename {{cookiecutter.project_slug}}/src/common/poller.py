@@ -13,7 +13,7 @@ from typing import TypeVar
 import heartbeat
 import log
 from context import CustomContext
-from errors import describe, is_outage
+from errors import describe, is_service_outage
 from heartbeat import Heartbeat
 from in_flight import InFlight
 from message_queue import MessageQueue, ReceivedMessage
@@ -87,7 +87,6 @@ class Poller:
         self._pool = ThreadPoolExecutor(workers, "worker")
         self._thread = threading.local()
         self._worker_contexts: list[CustomContext] = []
-        self._client_lock = threading.Lock()
         self._outage = threading.Event()
         self._unreachable: set[str] = set()
         self._backoff = Backoff()
@@ -170,13 +169,15 @@ class Poller:
             context = self._thread_context()
         except BaseException as error:
             self._log_not_started(message, error)
-            self._fail(message, error, services=set())
+            self._fail(message)
             return
         context.parent = message.lease
+        context.message = message.message
         try:
             self._handle(message, context)
         except BaseException as error:
-            self._fail(message, error, context.used_services)
+            is_outage = is_service_outage(error) and self._is_down(context)
+            self._fail(message, OUTAGE_RETRY_DELAY if is_outage else None)
         else:
             self._in_flight.finish(message, return_after=None)
 
@@ -189,23 +190,32 @@ class Poller:
             extra={"fields": {"messageId": message.id, "outcome": "failed"}},
         )
 
-    def _fail(
-        self, message: ReceivedMessage, error: BaseException, services: set[str]
-    ) -> None:
-        delay = self._var.retry_delay * 2 ** (message.receive_count - 1)
-        if is_outage(error):
+    def _fail(self, message: ReceivedMessage, delay: int | None = None) -> None:
+        """Return a message after some seconds: `retry_delay`, doubled each time."""
+        if delay is None:
+            delay = self._var.retry_delay * 2 ** (message.receive_count - 1)
+        self._in_flight.finish(message, min(MAX_RETRY_DELAY, delay))
+
+    def _is_down(self, context: CustomContext) -> bool:
+        """Whether S3 or the database is down, after an error of a connection.
+
+        Then the poller waits. Another service may be down instead: that delays only the
+        messages that need it.
+        """
+        services = context.used_services
+        try:
+            context.check(services)
+        except Exception:
             with self._in_flight.changed:
                 self._unreachable |= services
                 self._outage.set()
-            delay = OUTAGE_RETRY_DELAY
-        self._in_flight.finish(message, min(MAX_RETRY_DELAY, delay))
+            return True
+        return False
 
     def _thread_context(self) -> CustomContext:
         """Return the current thread's own context."""
         if not hasattr(self._thread, "context"):
-            with self._client_lock:  # boto3 cannot create two clients at once
-                context = self._make_context()
-                _ = context.s3
+            context = self._make_context()
             self._thread.context = context
             self._worker_contexts.append(context)
         thread_context: CustomContext = self._thread.context

@@ -1,27 +1,16 @@
-"""The settings of all wrappers and functions, each declared once in `SETTINGS`.
+"""The settings of the wrappers and of `src/lib`, each declared once in `SETTINGS`.
 
-The command line overrides the environment, which overrides the configuration file,
-which overrides the defaults. `--help` lists all settings.
+A function declares settings of its own in a list of that name. `read_settings.read`
+reads both.
 """
 
 import codecs
-import os
 import re
-from argparse import SUPPRESS, ArgumentTypeError
-from collections.abc import Callable, Sequence
-from functools import cache
-from pathlib import Path
+from argparse import ArgumentTypeError
+from collections.abc import Callable
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from box import Box
-from configargparse import (
-    ArgumentDefaultsHelpFormatter,
-    ArgumentParser,
-    YAMLConfigFileParser,
-)
-
-CONFIG_FILE = Path(__file__).with_name("config.yml")
 # Host names that botocore accepts (`botocore.utils.is_valid_endpoint_url`), or IPv6.
 LABEL = r"(?!-)[a-z0-9-]{1,63}(?<!-)"
 HOST = re.compile(rf"{LABEL}(\.{LABEL})*\.?|[0-9a-f:.%]+", re.IGNORECASE)
@@ -34,17 +23,31 @@ class SettingsError(ValueError):
 class Setting(NamedTuple):
     """One setting: `--name` on the command line, `name` in the configuration file.
 
-    `parse` converts its text and raises `ArgumentTypeError`. The environment variable
-    is the name in capitals, unless `env` names another. `options` are further arguments
-    of argparse's `add_argument`.
+    Attributes:
+        name: its name, which must be one of Python's.
+        parse: its type: `str`, `int`, `float`, `bool`, `Secret`, or a function that
+            converts a text and raises `ValueError` or `ArgumentTypeError`.
+        default: the value if it is set nowhere.
+        help: its meaning, for `--help` and docs/settings.md.
+        env: its environment variable. Defaults to the name in capitals.
+        choices: the only values that it may have, if there are any.
+        is_list: it has several values, each of the type `parse`.
+        required: the function cannot run without it.
     """
 
     name: str
-    parse: Callable[[str], Any]
-    default: Any
-    help: str
+    parse: Callable[[str], Any] = str
+    default: Any = None
+    help: str = ""
     env: str = ""
-    options: dict[str, Any] = {}  # noqa: RUF012 - never changed
+    choices: tuple[str, ...] = ()
+    is_list: bool = False
+    required: bool = False
+
+    @property
+    def variable(self) -> str:
+        """Its environment variable."""
+        return self.env or self.name.upper()
 
 
 def number_between(low: int, high: int) -> Callable[[str], int]:
@@ -109,6 +112,14 @@ def share(text: str) -> float:
     return number
 
 
+def queues(text: str) -> dict[str, str]:
+    """Parse names of functions and their queues: `part=part-pending,other=…`."""
+    pairs = [each.strip().partition("=") for each in text.split(",") if each.strip()]
+    if not all(name and queue for name, _, queue in pairs):
+        raise ArgumentTypeError(f"{text!r} is not a list such as part=part-pending")
+    return {name: queue for name, _, queue in pairs}
+
+
 class Secret(str):
     """A string whose `repr` is masked, so that printed settings do not show it."""
 
@@ -117,8 +128,6 @@ class Secret(str):
     def __repr__(self) -> str:
         return "'***'"
 
-
-FLAG = {"action": "store_true"}
 
 SETTINGS: dict[str, list[Setting]] = {
     "queue": [
@@ -169,8 +178,8 @@ SETTINGS: dict[str, list[Setting]] = {
             "seconds after which a function counts as stuck if it has not called "
             "`time_remaining` or `require_time`",
         ),
-        Setting("once", bool, False, "stop after one batch of messages", options=FLAG),
-        Setting("drain", bool, False, "stop when the queue is empty", options=FLAG),
+        Setting("once", bool, False, "stop after one batch of messages"),
+        Setting("drain", bool, False, "stop when the queue is empty"),
         Setting(
             "event",
             str,
@@ -185,18 +194,26 @@ SETTINGS: dict[str, list[Setting]] = {
             str,
             "auto",
             "format of the log; auto is text on a terminal and JSON elsewhere",
-            options={"choices": ["auto", "text", "json"]},
+            choices=("auto", "text", "json"),
         ),
         Setting(
             "log_level",
             str,
             "INFO",
             "lowest level to log; DEBUG includes the logs of libraries",
-            options={"choices": ["DEBUG", "INFO", "WARNING", "ERROR"]},
+            choices=("DEBUG", "INFO", "WARNING", "ERROR"),
         ),
     ],
     "AWS": [
         Setting("region", str, None, "AWS region", "AWS_REGION"),
+        Setting("bucket", str, None, "the project's bucket"),
+        Setting(
+            "send_queues",
+            queues,
+            {},
+            "queues that `context.send` may send to, as in part=shop-dev-part-pending; "
+            "they follow from `sends_to` in config/deploy.yml",
+        ),
         Setting(
             "s3_endpoint",
             url,
@@ -241,7 +258,7 @@ SETTINGS: dict[str, list[Setting]] = {
             "verify",
             "verify: require TLS and check the server's certificate; prefer: use TLS "
             "if the server offers it, for the shim only",
-            options={"choices": ["verify", "prefer"]},
+            choices=("verify", "prefer"),
         ),
         Setting("db_ca", str, None, "CA bundle file, if not the system's"),
         Setting(
@@ -256,8 +273,8 @@ SETTINGS: dict[str, list[Setting]] = {
         Setting("delimiter", one_character, ",", "character between two fields"),
         Setting("newline", unescape, r"\n", "characters that end a line"),
         Setting("encoding", encoding, "utf-8", "encoding of the file", "FILE_ENCODING"),
-        Setting("header", bool, False, "skip the first row", options=FLAG),
-        Setting("null", unescape, r"\\N", "field that stands for NULL", "NULL_FIELD"),
+        Setting("header", bool, False, "skip the first row"),
+        Setting("null_field", unescape, r"\\N", "field that stands for NULL"),
         Setting("table", str, None, "table to load the rows into", "DB_TABLE"),
         Setting(
             "columns",
@@ -265,7 +282,7 @@ SETTINGS: dict[str, list[Setting]] = {
             None,
             "columns of the table, in the order of the fields",
             "DB_COLUMNS",
-            options={"nargs": "+"},
+            is_list=True,
         ),
         Setting(
             "insert_statement",
@@ -281,7 +298,7 @@ SETTINGS: dict[str, list[Setting]] = {
             "append",
             "append: keep the rows of an object's earlier versions; replace: delete "
             "them, for which load_column must be set",
-            options={"choices": ["append", "replace"]},
+            choices=("append", "replace"),
         ),
         Setting(
             "max_reject_share",
@@ -292,77 +309,3 @@ SETTINGS: dict[str, list[Setting]] = {
         ),
     ],
 }
-
-
-class _Parser(ArgumentParser):  # type: ignore[misc] # configargparse has no types
-    def error(self, message: str) -> Any:
-        one_line = " ".join(message.split())  # YAML's messages have several lines
-        raise SettingsError(f"{one_line}; --help lists all settings")
-
-
-@cache
-def parser() -> ArgumentParser:
-    """Return the parser of all settings."""
-    result = _Parser(
-        description="Runs the function on the messages of a queue or on one event.",
-        formatter_class=ArgumentDefaultsHelpFormatter,
-        config_file_parser_class=YAMLConfigFileParser,
-        default_config_files=[str(CONFIG_FILE)],
-        allow_abbrev=False,
-        add_config_file_help=False,
-        add_env_var_help=False,
-        epilog="The command line overrides the environment, which overrides the "
-        "configuration file, which overrides the defaults.",
-    )
-    result.add_argument(
-        "--const_path",
-        is_config_file_arg=True,
-        env_var="CONST_PATH",
-        default=SUPPRESS,
-        help="configuration file (default: config.yml of the build) "
-        "[env var: CONST_PATH]",
-    )
-    for title, settings in SETTINGS.items():
-        group = result.add_argument_group(title)
-        for name, parse, default, text, env, options in settings:
-            variable = env or name.upper()
-            is_flag = parse is bool
-            group.add_argument(
-                f"--{name}",
-                env_var=variable,
-                default=default,
-                help=f"{text} [env var: {variable}]",
-                **(options if is_flag else {"type": parse, **options}),
-            )
-    return result
-
-
-def read(args: Sequence[str] = (), needs: Sequence[str] = ()) -> Box:
-    """Read the settings: configuration file < environment < `args`.
-
-    An empty environment variable counts as absent.
-
-    Args:
-        args: command-line arguments.
-        needs: names of settings that must not be empty.
-
-    Returns:
-        A read-only box: `var.poll_batch_size`.
-
-    Raises:
-        SettingsError: a setting is unknown or invalid, or one of `needs` is missing.
-    """
-    environment = {name: value for name, value in os.environ.items() if value}
-    values = vars(parser().parse_args(list(args), env_vars=environment))
-    if values["on_new_version"] == "replace" and not values["load_column"]:
-        raise SettingsError(
-            "on_new_version is 'replace', but load_column is not set: set it to the "
-            "column of the table that receives the number of the load"
-        )
-    missing = [name for name in needs if not values[name]]
-    if missing:
-        raise SettingsError(
-            f"{' and '.join(missing)} must be set: in the configuration file, in the "
-            "environment or on the command line; --help lists all settings"
-        )
-    return Box(values, frozen_box=True)

@@ -1,17 +1,22 @@
 """The functions, one module each.
 
-Wrappers import `run` and `NEEDS` from this package. A build replaces this file with one
-that takes them from the module of one function, such as `func.worker`.
+Wrappers import `run`, `NEEDS` and `SETTINGS` from this package. A build replaces this
+file with one that takes them from the module of one function, such as `func.worker`.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from context import CustomContext
 
+if TYPE_CHECKING:
+    from settings import Setting
+
 __version__ = "source"
 
-# Names of the settings that the function requires. A function may omit it.
+# Names of the shared settings that the function requires. A function may omit it.
 NEEDS: tuple[str, ...] = ()
+# The settings of its own. A function may omit them, too.
+SETTINGS: "list[Setting]" = []
 
 
 def run(event: str, context: CustomContext) -> Any:

@@ -18,7 +18,7 @@ from lib.database_errors import (
     SlowStatementError,
 )
 from lib.events import S3Object
-from lib.loads import Load, Store
+from lib.loads import Load, Store, choose_source
 
 logger = logging.getLogger("function")
 
@@ -59,13 +59,17 @@ class Database(ABC):
     @contextmanager
     def load(
         self,
-        s3_object: S3Object,
-        table: str,
-        columns: Sequence[str],
-        function: str,
+        s3_object: S3Object | None = None,
+        table: str = "",
+        columns: Sequence[str] = (),
+        function: str = "",
         check: Callable[[], None] = lambda: None,
+        key: str = "",
     ) -> Iterator[Load]:
         """Open a transaction for rows, rejects and ledger entry: all or nothing.
+
+        It loads an object, or rows under a key of your own. What was loaded before
+        changes nothing when it is loaded again.
 
         Args:
             s3_object: the object to load, with its version or ETag.
@@ -74,12 +78,15 @@ class Database(ABC):
             function: name of the function, for the ledger.
             check: is called before each step, and raises to stop, for example
                 `context.require_time`.
+            key: names rows that are in no object, such as `orders/2026-11-29`.
 
         Raises:
             DatabaseUnreachableError: there is no connection, or it was lost.
             DatabaseError: a statement failed.
             TooManyRejectsError: the share of rejects exceeds `max_reject_share`.
+            ValueError: both `s3_object` and `key` are given, or none.
         """
+        source = choose_source(s3_object, key)
         var = self._var
         replaces = var.on_new_version == "replace"
         share = var.max_reject_share
@@ -88,11 +95,11 @@ class Database(ABC):
                 self.transaction() as cursor,
                 self._open_store(cursor, table, columns) as store,
             ):
-                load = Load(store, s3_object, function, replaces, share, check)
+                load = Load(store, source, function, replaces, share, check, columns)
                 yield load
                 load.finish()
         except Exception as error:
-            error.add_note(str(s3_object))
+            error.add_note(str(source))
             raise
 
     @contextmanager

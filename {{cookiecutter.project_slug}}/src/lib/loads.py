@@ -5,19 +5,25 @@ transaction. The ledger has at most one entry for each version of an object and 
 so a repeated message, even a concurrent one, changes nothing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from io import BytesIO
 from typing import Any, NamedTuple, Protocol
 
 from lib.blocks import BLOCK_SIZE, LINE_LIMIT, CountedStream, Stream
 from lib.events import S3Object, is_current
+from lib.python_rows import make_chunks
 from lib.rejects import Refusal, Reject, RejectSummary
 from lib.rows import Chunk
 
 # Bytes that may have been read of an object before they are lines of a chunk.
 READ_AHEAD = BLOCK_SIZE + LINE_LIMIT
 SHORTEST_LINE = 2  # bytes
+
+
+# Lines that may follow in a load without a file, whose number is unknown.
+UNKNOWN_LINES = 10**12
+MAX_KEY = 1024  # characters
 
 
 class TooManyRejectsError(ValueError):
@@ -103,16 +109,44 @@ class Store(Protocol):
         """Enter the numbers of rows loaded and of lines rejected."""
 
 
+class KeyedRows(S3Object):
+    """Rows that are in no object. The ledger has their key without a bucket."""
+
+    def __str__(self) -> str:
+        return self.key
+
+
+def choose_source(s3_object: S3Object | None, key: str) -> S3Object:
+    """Return what a load is of, given one of an object and a key.
+
+    Raises:
+        ValueError: both are given, or none, or the key is too long.
+    """
+    if (s3_object is None) == (not key):
+        raise ValueError("a load is either of an object or of a key: pass one of them")
+    if s3_object is not None:
+        return s3_object
+    if len(key) > MAX_KEY:
+        raise ValueError(f"the key has {len(key)} characters: use up to {MAX_KEY}")
+    return KeyedRows("", key)
+
+
 class Load:
     """The load of one object: `open` it, `add` its chunks, then `finish`.
 
+    Rows that are in no object are added by `add_rows`.
+
     Args:
         store: the transaction.
-        s3_object: the object, with its version or ETag.
+        s3_object: the object, with its version or ETag, or the key of rows.
         function: name of the function, for the ledger.
         replaces: delete the rows of the object's earlier versions.
         max_reject_share: share of rejects, from 0 to 1, above which the load fails.
         check: is called before each step, and may raise.
+        columns: columns of the table, for `add_rows`.
+
+    Attributes:
+        is_new: whether nothing was loaded before for this object or key.
     """
 
     def __init__(
@@ -123,6 +157,7 @@ class Load:
         replaces: bool = False,
         max_reject_share: float = 1,
         check: Callable[[], None] = lambda: None,
+        columns: Sequence[str] = (),
     ) -> None:
         self._store = store
         self._object = s3_object
@@ -133,8 +168,9 @@ class Load:
         self._loaded = self._lines = 0
         self._rejects = RejectSummary()
         self._batch: list[Chunk] = []
-        self._number, self._is_new = store.claim(s3_object, function)
-        self._outcome = "loaded" if self._is_new else "loaded before"
+        self._columns = columns
+        self._number, self.is_new = store.claim(s3_object, function)
+        self._outcome = "loaded" if self.is_new else "loaded before"
 
     def open(self, s3: Any) -> Stream:
         """Return the object's body: empty if there is nothing to load.
@@ -149,11 +185,11 @@ class Load:
             ClientError: this version of the object is gone (an error of botocore).
         """
         may_have_returned = self._replaces and not self._object.version
-        if not self._is_new and not may_have_returned:
+        if not self.is_new and not may_have_returned:
             return self._body
         if self._replaces:
             self._store.lock(self._number)
-        if not self._is_new:
+        if not self.is_new:
             if not self._has_returned(s3):
                 return self._body
             self._start_again()
@@ -184,6 +220,22 @@ class Load:
         if chunk.origins:
             self._store.send(self._number, chunk)
 
+    def add_rows(self, rows: Iterable[Sequence[Any]]) -> None:
+        """Insert rows of Python values; do nothing if the key was loaded before.
+
+        None becomes NULL. Texts, numbers, booleans, UUIDs, dates and times become what
+        the database reads as such; times with a time zone are converted to UTC.
+
+        Raises:
+            ValueError: a row has another number of values than there are columns.
+            TypeError: a value is of another type.
+            TooManyRejectsError: the share of rejects exceeds `max_reject_share`.
+        """
+        if not self.is_new:
+            return
+        for chunk in make_chunks(rows, self._columns, self._lines + 1):
+            self.add(chunk)
+
     def finish(self) -> None:
         """Insert the last rows, and enter the numbers of rows into the ledger.
 
@@ -199,11 +251,15 @@ class Load:
     def report(self) -> dict[str, Any]:
         """The outcome: `loaded`, `loaded before` or `superseded`, and the numbers."""
         return {
-            "object": str(self._object),
+            "key" if self._is_keyed else "object": str(self._object),
             "outcome": self._outcome,
             "loaded": self._loaded,
             "rejected": self._rejects.number,
         }
+
+    @property
+    def _is_keyed(self) -> bool:
+        return isinstance(self._object, KeyedRows)
 
     def _has_returned(self, s3: Any) -> bool:
         """Return whether an object has again the state that was loaded before.
@@ -270,5 +326,7 @@ class Load:
             )
 
     def _count_unread_lines(self) -> int:
-        """Return how many more lines the file may have at most."""
+        """Return how many more lines there may be at most."""
+        if self._is_keyed:
+            return UNKNOWN_LINES
         return (self._body.unread + READ_AHEAD) // SHORTEST_LINE

@@ -35,14 +35,14 @@ class Format(NamedTuple):
     r"""The format of a file.
 
     `width` is the number of fields. A `newline` of LF also accepts CR LF. A field equal
-    to `null` is NULL. If there is a `header`, the first row is skipped.
+    to `null_field` is NULL. If there is a `header`, the first row is skipped.
     """
 
     width: int
     delimiter: str = ","
     newline: str = "\n"
     encoding: str = "utf-8"
-    null: str = NULL
+    null_field: str = NULL
     header: bool = False
 
     @classmethod
@@ -53,7 +53,7 @@ class Format(NamedTuple):
             delimiter=var.delimiter,
             newline=var.newline,
             encoding=var.encoding,
-            null=var.null,
+            null_field=var.null_field,
             header=var.header,
         )
 
@@ -99,7 +99,7 @@ def read_chunks(stream: Stream, file_format: Format) -> Iterator[Chunk]:
     """
     if file_format.newline == "\r\n":
         file_format = file_format._replace(newline="\n")
-    newline, null = file_format.newline, file_format.null
+    newline, null = file_format.newline, file_format.null_field
     blocks = read_blocks(stream, file_format.encoding, newline.encode())
     if newline == "\n" and null == NULL and file_format.delimiter.isascii():
         yield from _read_by_pattern(blocks, file_format)
@@ -191,7 +191,7 @@ def _read_by_csv(
     rejects: list[Reject] = []
     size = 0
     for line, text, row, error in records:
-        is_special = source.is_special or "\n" in text or file_format.null != NULL
+        is_special = source.is_special or "\n" in text or file_format.null_field != NULL
         reason = (is_special and source.fault(text, file_format.encoding)) or error
         if row and not reason and len(row) != file_format.width:
             reason = f"fields: {len(row)} instead of {file_format.width}"
@@ -269,7 +269,7 @@ class _LineSource:
 
 
 def _escape(row: list[str], file_format: Format) -> list[str]:
-    null = file_format.null
+    null = file_format.null_field
     return [NULL if field == null else field.translate(ESCAPES) for field in row]
 
 

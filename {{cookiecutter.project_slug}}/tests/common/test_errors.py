@@ -67,10 +67,42 @@ def test_other_error_is_no_outage(error: Exception) -> None:
     assert not errors.is_outage(error)
 
 
-def test_declared_error_is_outage(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(errors, "_outages", set(errors._outages))
-    errors.declare_outage(ConnectionError)
-    assert errors.is_outage(ConnectionError("refused by api.example.com"))
+@pytest.fixture
+def _http(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Declare the errors of an HTTP client."""
+    monkeypatch.setattr(errors, "_client_errors", {})
+    errors.declare_client("http", (ConnectionError, TimeoutError, OSError))
+
+
+@pytest.mark.usefixtures("_http")
+@pytest.mark.parametrize(
+    "error", [ConnectionError("refused by api.example.com"), TimeoutError("30 s")]
+)
+def test_declared_error_is_outage_of_client_only(error: Exception) -> None:
+    for each in (error, ExceptionGroup("1 of 2", [error])):
+        assert errors.is_outage(each)
+        assert errors.find_client(each) == "http"
+        assert not errors.is_service_outage(each)
+    assert errors.describe(error).endswith(": the client http is unreachable")
+
+
+@pytest.mark.usefixtures("_http")
+def test_outage_of_database_is_not_of_client() -> None:
+    error = DatabaseUnreachableError("server closed the connection")
+    assert errors.is_service_outage(error)
+    assert errors.find_client(error) == ""
+
+
+@pytest.mark.usefixtures("_http")
+def test_end_of_time_is_not_of_client() -> None:
+    assert not errors.is_outage(errors.NoTimeLeftError("less than 1 s left"))
+
+
+def test_clients_may_share_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(errors, "_client_errors", {})
+    for name in ("http", "sftp"):
+        errors.declare_client(name, (TimeoutError,))
+    assert errors.find_client(TimeoutError()) == "http or sftp"
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,7 @@ def test_other_invocation_is_refused(
 def test_missing_setting_is_json_line(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lambda_wrapper, "NEEDS", ("table",))
+    monkeypatch.setattr("func.NEEDS", ("table",))
     with pytest.raises(SettingsError):
         lambda_wrapper.handler(BATCH, AWS_CONTEXT)
     line = json.loads(capsys.readouterr().out)

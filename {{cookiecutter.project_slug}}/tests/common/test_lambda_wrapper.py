@@ -16,6 +16,7 @@ import pytest
 import lambda_wrapper
 import log
 from context import CustomContext
+from message import Message
 from tests.context import bare_context
 from tests.mock.aws import MockBoto3
 from tests.mock.rds import MockRds
@@ -70,6 +71,40 @@ class Panic(BaseException):
 def test_batch_is_processed(seen: list[str]) -> None:
     assert handle("a", "b", "c") == {"batchItemFailures": []}
     assert seen == ["a", "b", "c"]
+
+
+def test_function_never_sees_test_of_s3(seen: list[str]) -> None:
+    body = '{"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "raw"}'
+    assert handle("a", body, "b") == {"batchItemFailures": []}
+    assert seen == ["a", "b"]
+
+
+def test_context_has_current_message(
+    seen: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    messages: list[Message | None] = []
+    monkeypatch.setattr(
+        lambda_wrapper, "run", lambda _, context: messages.append(context.message)
+    )
+    handle("a", "b", groups={"a": "1", "b": "2"})
+    assert [each and (each.id, each.body, each.group) for each in messages] == [
+        ("id of a", "a", "1"),
+        ("id of b", "b", "2"),
+    ]
+
+
+def test_denied_request_names_line_to_add(
+    seen: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def run(event: str, context: CustomContext) -> None:
+        error = RuntimeError("Access Denied")
+        error.__dict__["response"] = {"Error": {"Code": "AccessDenied"}}
+        error.__dict__["operation_name"] = "PutObject"
+        raise error
+
+    monkeypatch.setattr(lambda_wrapper, "run", run)
+    handle("a")
+    assert "may not s3:PutObject: write `writes: [" in caplog.text
 
 
 def test_only_failed_message_returns(seen: list[str]) -> None:

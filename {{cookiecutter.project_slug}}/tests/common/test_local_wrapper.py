@@ -50,6 +50,33 @@ def test_report_not_json_does_not_fail_message(
     assert not doubles.clients["sqs"].return_delays
 
 
+def test_function_never_sees_test_of_s3(
+    doubles: MockBoto3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    monkeypatch.setattr(local_wrapper, "run", lambda event, context: seen.append(event))
+    doubles.clients["sqs"].send('{"Service": "Amazon S3", "Event": "s3:TestEvent"}')
+    assert local_wrapper.main(["--read_queue=q", "--drain", "--poll_interval=0"]) == 0
+    assert not seen
+    assert not doubles.clients["sqs"].visible
+
+
+def test_denied_request_names_line_to_add(
+    doubles: MockBoto3, monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Path
+) -> None:
+    def run(event: str, context: CustomContext) -> None:
+        error = RuntimeError("Access Denied")
+        error.__dict__["response"] = {"Error": {"Code": "AccessDenied"}}
+        error.__dict__["operation_name"] = "PutObject"
+        raise error
+
+    event = tmp_path / "event.json"
+    event.write_text("{}", encoding="utf-8")
+    monkeypatch.setattr(local_wrapper, "run", run)
+    assert local_wrapper.main([f"--event={event}"]) == 1
+    assert "may not s3:PutObject: write `writes: [" in capsys.readouterr().err
+
+
 def test_exit_of_the_function_is_a_failure(
     doubles: MockBoto3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

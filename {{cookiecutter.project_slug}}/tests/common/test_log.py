@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import log
-import settings
+import settings_reader
 from errors import UnreachableError
 from tests.context import bare_context
 
@@ -280,5 +280,5 @@ def test_help_does_not_print_password(
 ) -> None:
     monkeypatch.setenv("DB_PASS", SECRET)
     with pytest.raises(SystemExit):
-        settings.read(["--help"])
+        settings_reader.read(["--help"])
     assert SECRET not in capsys.readouterr().out

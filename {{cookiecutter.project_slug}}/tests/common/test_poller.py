@@ -3,6 +3,7 @@
 import threading
 from asyncio import CancelledError
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from box import Box
 
+import errors
 import heartbeat
 import in_flight
 import message_queue
@@ -17,6 +19,7 @@ import poller
 import slow_start
 from context import CustomContext
 from errors import UnreachableError
+from message import Message
 from message_queue import Lease, QueueError, ReceivedMessage
 from poller import Poller
 from settings import SettingsError
@@ -462,18 +465,66 @@ def test_groups_of_standard_queue_are_independent(context: CustomContext) -> Non
     assert context.sqs.return_delays == [10]
 
 
-def test_polling_resumes_after_outage(context: CustomContext) -> None:
+def test_polling_resumes_after_outage(
+    context: CustomContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
     context.sqs.send("a")
     seen: list[str] = []
+    outage = UnreachableError("the database cannot be reached")
+    answers: list[Exception | None] = [outage, outage, None]
+
+    def check() -> None:
+        if error := answers.pop(0):
+            raise error
+
+    monkeypatch.setattr(context.rds, "check", check)
 
     def handle(message: ReceivedMessage, context: CustomContext) -> None:
         seen.append(message.body)
         if len(seen) == 1:
-            raise UnreachableError("the database cannot be reached")
+            raise outage
 
     assert poll(context, handle, threading.Event())
     assert seen == ["a", "a"]
     assert context.sqs.return_delays == [1]
+    assert not answers
+
+
+class PartnerError(Exception):
+    """The error of an HTTP client that a project declares."""
+
+
+@pytest.mark.parametrize(
+    "outage", [PartnerError("no route"), UnreachableError("DynamoDB does not respond")]
+)
+def test_outage_of_other_service_delays_its_messages(
+    context: CustomContext, monkeypatch: pytest.MonkeyPatch, outage: Exception
+) -> None:
+    """The database responds, so the others go on."""
+    monkeypatch.setattr(errors, "_client_errors", {"http": (PartnerError,)})
+    context.sqs.send("down", ApproximateReceiveCount="1")
+    context.sqs.send("a", "b")
+    assert context.rds
+    seen: list[str] = []
+
+    def handle(message: ReceivedMessage, _: CustomContext) -> None:
+        seen.append(message.body)
+        if message.body == "down" and seen.count("down") < 3:
+            raise outage
+
+    assert poll(context, handle, threading.Event())
+    assert sorted(seen) == ["a", "b", "down", "down", "down"]
+    assert context.sqs.return_delays == [20, 40]
+
+
+def test_context_has_current_message(context: CustomContext) -> None:
+    context.sqs.send("a", SentTimestamp="1767600000000", MessageGroupId="tenant")
+    messages: list[Message | None] = []
+    assert poll(context, lambda _, own: messages.append(own.message), threading.Event())
+    [message] = messages
+    assert message
+    assert (message.body, message.receive_count, message.group) == ("a", 1, "tenant")
+    assert message.sent_at == datetime(2026, 1, 5, 8, tzinfo=UTC)
 
 
 class ClosedError(Exception):

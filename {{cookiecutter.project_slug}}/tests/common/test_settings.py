@@ -1,11 +1,13 @@
 """Settings: configuration file < environment < command line."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 import settings
-from settings import SettingsError
+import settings_reader
+from settings import Secret, Setting, SettingsError, url
 from tools.settings_page import PAGE, render_page
 
 
@@ -21,81 +23,289 @@ def test_command_line_overrides_environment_and_file(
     config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = f"--const_path={config}"
-    assert settings.read([]).delimiter == ","
-    assert settings.read([file]).delimiter == ";"
+    assert settings_reader.read([]).delimiter == ","
+    assert settings_reader.read([file]).delimiter == ";"
     monkeypatch.setenv("DELIMITER", "|")
-    assert settings.read([file]).delimiter == "|"
-    assert settings.read([file, "--delimiter=/"]).delimiter == "/"
+    assert settings_reader.read([file]).delimiter == "|"
+    assert settings_reader.read([file, "--delimiter=/"]).delimiter == "/"
 
 
 def test_empty_variable_counts_as_absent(
     config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DELIMITER", "")
-    assert settings.read([f"--const_path={config}"]).delimiter == ";"
+    assert settings_reader.read([f"--const_path={config}"]).delimiter == ";"
 
 
 def test_list_is_read_from_all_three_sources(
     config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = f"--const_path={config}"
-    assert list(settings.read([file]).columns) == ["a", "b"]
+    assert list(settings_reader.read([file]).columns) == ["a", "b"]
     monkeypatch.setenv("DB_COLUMNS", "[c, d]")
-    assert list(settings.read([file]).columns) == ["c", "d"]
-    assert list(settings.read([file, "--columns", "e", "f"]).columns) == ["e", "f"]
+    assert list(settings_reader.read([file]).columns) == ["c", "d"]
+    assert list(settings_reader.read([file, "--columns", "e", "f"]).columns) == [
+        "e",
+        "f",
+    ]
 
 
 @pytest.mark.parametrize(
     ("text", "expected"), [(r"\t", "\t"), (r"\r\n", "\r\n"), ("§", "§"), ("→", "→")]
 )
 def test_backslash_escapes_are_replaced(text: str, expected: str) -> None:
-    assert settings.read([f"--newline={text}"]).newline == expected
+    assert settings_reader.read([f"--newline={text}"]).newline == expected
 
 
 @pytest.mark.parametrize(
     ("args", "message"),
     [
         (["--poll_batch_size=11"], "'11' is not a whole number from 1 to 10"),
-        (["--db_port=x"], "'x' is not a whole number from 1 to 65535"),
-        (["--db_tls=maybe"], "maybe"),
-        (
-            ["--sqs_endpoint=127.0.0.1:4566"],
-            "'127.0.0.1:4566' is not a URL such as http:",
-        ),
-        (["--no_such_thing=1"], "--no_such_thing=1"),
-        (["--const_path=nowhere.yml"], "nowhere.yml"),
+        (["--db_port=x"], "--db_port: 'x' is not a whole number from 1 to 65535"),
+        (["--db_tls=maybe"], "--db_tls: 'maybe' is not one of verify, prefer"),
+        (["--once=maybe"], "--once: 'maybe' is neither true nor false"),
+        (["--sqs_endpoint=127.0.0.1:4566"], "'127.0.0.1:4566' is not a URL such as"),
+        (["--send_queues=part"], "'part' is not a list such as part=part-pending"),
+        (["--delimeter=;"], "unknown setting --delimeter: did you mean delimiter?"),
+        (["--no_such_thing=1"], "unknown setting --no_such_thing"),
+        (["--table=a", "b"], "unexpected text after --table: put quotes around"),
+        (["--table"], "--table: expected one argument"),
+        (["--const_path=nowhere.yml"], "nowhere.yml cannot be read: No such file"),
     ],
 )
 def test_invalid_setting_is_named_with_value(args: list[str], message: str) -> None:
-    with pytest.raises(SettingsError, match=message):
-        settings.read(args)
+    with pytest.raises(SettingsError) as raised:
+        settings_reader.read(args)
+    assert message in str(raised.value)
 
 
-def test_unknown_key_in_file_is_an_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize("args", [["--db_pas=hunter2"], ["--db_pass=a", "hunter2"]])
+def test_mistake_shows_no_secret(args: list[str]) -> None:
+    with pytest.raises(SettingsError) as raised:
+        settings_reader.read(args)
+    assert "hunter2" not in str(raised.value)
+
+
+def test_invalid_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DB_COLUMNS", "")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "s3:4566")
+    with pytest.raises(SettingsError, match=r"^AWS_ENDPOINT_URL_S3: 's3:4566' is not"):
+        settings_reader.read([])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("table: a\ndelimeter: ','", "2: unknown setting delimeter: did you mean deli"),
+        ("null: NA", "1: unknown setting null: it is called null_field now"),
+        ("~: NA", "1: unknown setting ~"),
+        ("on: x", "1: unknown setting on"),
+        ("1: x", "1: unknown setting 1"),
+        ("[a, b]: x", "1: the key is a list instead of text"),
+        ("? {a: b}\n: x", "1: the key is a mapping instead of text"),
+        ("poll_interval: soon", "1: poll_interval: 'soon' is not a whole number from"),
+        ("header: perhaps", "1: header: 'perhaps' is neither true nor false"),
+        ("db_tls: maybe", "1: db_tls: 'maybe' is not one of verify, prefer"),
+        ("delimiter: [a, b]", "1: delimiter is a list: it takes one value"),
+        ("table: {a: b}", "1: table is a mapping: use a text or a list of texts"),
+        ("columns: [a, {b: c}]", "1: columns has a mapping in its list: use texts"),
+        ("columns: [[a]]", "1: columns has a list in its list: use texts"),
+        ("table: a\n\ntable: b", "3: table is already set in line 1"),
+        ("columns: [a", "1: not valid YAML: expected ',' or ']'"),
+        ("a: b: c", "1: not valid YAML: mapping values are not allowed here"),
+        ("--- a\n--- b", "2: not valid YAML: but found another document"),
+        ("- table", " must have lines such as"),
+        ("text", " must have lines such as"),
+        ("a: \0", ": not valid YAML: special characters are not allowed"),
+        ("a: " + 500 * "[", ": not valid YAML: nested too deeply"),
+    ],
+)
+def test_mistake_in_file_names_line(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "config.yml"
-    path.write_text("delimeter: ','\n", encoding="utf-8")
-    with pytest.raises(SettingsError, match="delimeter"):
-        settings.read([f"--const_path={path}"])
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(SettingsError) as raised:
+        settings_reader.read([f"--const_path={path}"])
+    line = ", line " if message[0].isdigit() else ""
+    assert f"config.yml{line}{message}" in str(raised.value)
+
+
+@pytest.mark.parametrize("text", ["no", "010", "012345", "12:34:56", "null", "1e3"])
+def test_yaml_values_stay_text(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "config.yml"
+    path.write_text(
+        f"table: {text}\nnull_field: {text}\ncolumns: [id, {text}]\ndb_pass: {text}\n",
+        encoding="utf-8",
+    )
+    var = settings_reader.read([f"--const_path={path}"])
+    assert var.columns == ("id", text)
+    assert (var.table, var.null_field, var.db_pass) == (text, text, text)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "# nothing", "table:"])
+def test_file_without_values_is_valid(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "config.yml"
+    path.write_text(text, encoding="utf-8")
+    assert settings_reader.read([f"--const_path={path}"]).table is None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("true", True), ("Yes", True), ("off", False), ("0", False)]
+)
+def test_flag_is_read_from_file(tmp_path: Path, text: str, expected: bool) -> None:
+    path = tmp_path / "config.yml"
+    path.write_text(f"header: {text}", encoding="utf-8")
+    assert settings_reader.read([f"--const_path={path}"]).header is expected
+    assert settings_reader.read([f"--const_path={path}", "--header"]).header
+    assert not settings_reader.read([f"--const_path={path}", "--header=false"]).header
+
+
+def test_queues_are_a_mapping(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert settings_reader.read().send_queues == {}
+    monkeypatch.setenv("SEND_QUEUES", "part=dev-part-pending,other=dev-other.fifo")
+    expected = {"part": "dev-part-pending", "other": "dev-other.fifo"}
+    assert settings_reader.read().send_queues == expected
 
 
 def test_missing_setting_is_an_error(config: Path) -> None:
     needs = ("table", "columns")
-    assert settings.read([f"--const_path={config}", "--table=t"], needs).table == "t"
+    assert (
+        settings_reader.read([f"--const_path={config}", "--table=t"], needs).table
+        == "t"
+    )
     with pytest.raises(SettingsError, match="table must be set: in the config"):
-        settings.read([f"--const_path={config}"], needs)
+        settings_reader.read([f"--const_path={config}"], needs)
 
 
-def test_help_lists_all_settings(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+OWN = [
+    Setting("api_url", url, None, "URL of the API", env="API_URL", required=True),
+    Setting("api_key", Secret, None, "key of the API"),
+    Setting("days", int, 30, "days to keep"),
+    Setting("states", str, [], "states to load", is_list=True),
+    Setting("dry_run", bool, False, "change nothing"),
+    Setting("table", str, "seen", "table of what was seen"),
+]
+
+
+def test_own_settings_have_types(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("API_URL", "https://api.example.com")
+    monkeypatch.setenv("STATES", "open, closed")
+    var = settings_reader.read(["--days=7", "--dry_run"], own=OWN)
+    assert (var.api_url, var.days) == ("https://api.example.com", 7)
+    assert (var.states, var.dry_run) == (("open", "closed"), True)
+    assert (var.table, var.api_key) == ("seen", None)
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ([], "^api_url must be set"),
+        (["--api_url=x"], "--api_url: 'x' is not a URL"),
+        (["--days=soon"], "--days: 'soon' is not a whole number"),
+        (["--dayz=1"], "unknown setting --dayz: did you mean days?"),
+    ],
+)
+def test_mistake_in_own_setting_is_named(args: list[str], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        settings_reader.read(args, own=OWN)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        (Setting("region"), "the name of the function's setting region is taken"),
+        (
+            Setting("zone", env="AWS_REGION"),
+            "zone has the variable AWS_REGION of regio",
+        ),
+        (Setting("api-url"), "'api-url' is not a valid name"),
+    ],
+)
+def test_taken_name_is_an_error(setting: Setting, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        settings_reader.read(own=[setting])
+
+
+def test_unknown_need_is_an_error() -> None:
+    with pytest.raises(SettingsError, match="setting tabel: did you mean table"):
+        settings_reader.read(needs=("tabel",))
+
+
+def test_secret_comes_from_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    path = tmp_path / "password"
+    path.write_text("pa$$word\n\n", encoding="utf-8")
+    monkeypatch.setenv("DB_PASS_FILE", str(path))
+    monkeypatch.setenv("API_KEY_FILE", str(path))
+    var = settings_reader.read(["--api_url=http://a"], own=OWN)
+    assert (var.db_pass, var.api_key) == ("pa$$word\n", "pa$$word\n")
+    assert "pa$$word" not in repr(var)
+    args = ["--api_url=http://a", "--db_pass=other"]
+    assert settings_reader.read(args, own=OWN).db_pass == "other"
+
+
+def test_secret_comes_from_secrets_manager(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("API_KEY_SECRET", "partner/api-key")
+    var = settings_reader.read(
+        ["--api_url=http://a", "--region=eu-west-1"],
+        own=OWN,
+        fetch_secret=lambda name, region: f"value of {name} in {region}",
+    )
+    assert var.api_key == "value of partner/api-key in eu-west-1"
+    assert "partner" not in repr(var)
+
+
+@pytest.mark.parametrize("other", ["DB_PASS", "DB_PASS_SECRET"])
+def test_secret_has_one_source(monkeypatch: pytest.MonkeyPatch, other: str) -> None:
+    for name in ("DB_PASS_FILE", other):
+        monkeypatch.setenv(name, "x")
+    with pytest.raises(SettingsError, match=f"{other}.* set: remove all but one"):
+        settings_reader.read()
+
+
+def test_unreadable_secret_file_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DB_PASS_FILE", str(tmp_path / "nowhere"))
+    with pytest.raises(
+        SettingsError, match=r"DB_PASS_FILE is .*nowhere, which cannot "
+    ):
+        settings_reader.read()
+
+
+def read_help(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    needs: tuple[str, ...] = (),
+    own: Sequence[Setting] = (),
+) -> str:
+    """Return the page of `--help`, in one line."""
     monkeypatch.setenv("COLUMNS", "200")  # a narrow terminal would split words
     with pytest.raises(SystemExit, match="0"):
-        settings.read(["--help"])
-    page = " ".join(capsys.readouterr().out.split())
+        settings_reader.read(["--help"], needs, own)
+    return " ".join(capsys.readouterr().out.split())
+
+
+def test_help_shows_what_the_function_needs(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = read_help(capsys, monkeypatch, needs=("table",))
     for group in settings.SETTINGS.values():
         for setting in group:
             assert f"--{setting.name}" in page
-            assert f"[env var: {setting.env or setting.name.upper()}]" in page
+            assert f"[env var: {setting.variable}]" in page
+
+
+def test_help_hides_what_others_need(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = read_help(capsys, monkeypatch, own=OWN)
+    for setting in OWN:
+        assert f"{setting.help} " in page
+    assert "URL of the API (required) [env var: API_URL]" in page
+    assert "days to keep (default: 30) [env var: DAYS]" in page
+    assert "--delimiter" not in page
+    assert "--read_queue" in page
 
 
 def test_settings_page_is_current() -> None:

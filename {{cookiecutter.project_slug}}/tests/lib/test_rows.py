@@ -77,8 +77,8 @@ def test_bad_line_becomes_reject(text: bytes, expected: Reject) -> None:
             b'"x\n1",y\na,b\n', {"header": True}, [["a", "b"]], id="header of two lines"
         ),
         pytest.param(b"h\n", {"header": True}, [], id="nothing but a header"),
-        pytest.param(b"a,-\n", {"null": "-"}, [["a", None]], id="other NULL"),
-        pytest.param(b"a,\n", {"null": ""}, [["a", None]], id="empty is NULL"),
+        pytest.param(b"a,-\n", {"null_field": "-"}, [["a", None]], id="other NULL"),
+        pytest.param(b"a,\n", {"null_field": ""}, [["a", None]], id="empty is NULL"),
         pytest.param(b"a\tb\n", {"delimiter": "\t"}, [["a", "b"]], id="tabs"),
         pytest.param(
             "a§b\n".encode(), {"delimiter": "§"}, [["a", "b"]], id="delimiter not ASCII"

@@ -3,10 +3,13 @@
 import io
 import threading
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import count
 from types import SimpleNamespace
 from typing import Any
+
+MAX_BYTES = 1_048_576  # of the bodies in a request to SQS
 
 
 class MockBoto3:
@@ -24,28 +27,71 @@ class MockBoto3:
         }
 
     def client(self, service: str, **_: Any) -> Any:
-        """Return the one client of a service."""
+        """Return the one client of a service.
+
+        Raises:
+            LookupError: there is no double of it.
+        """
         self.created.append(service)
+        if service not in self.clients:
+            raise LookupError(
+                f"there is no double of {service}: pass one, as in "
+                f'void_context(clients={{"{service}": …}}); see docs/testing.md'
+            )
         return self.clients[service]
 
 
-class NotFoundError(Exception):
+class RefusedError(Exception):
+    """An answer of AWS that is an error, like botocore's `ClientError`."""
+
+    def __init__(self, code: str, message: str = "") -> None:
+        super().__init__(f"{code}: {message}")
+        self.response = {"Error": {"Code": code, "Message": message}}
+
+
+class NotFoundError(RefusedError):
     """There is no such object, version or secret."""
 
 
 class MockS3:
-    """S3 with versioned buckets. The latest version is the last one."""
+    """S3 with versioned buckets. The latest version is the last one.
 
-    exceptions = SimpleNamespace(ClientError=NotFoundError)
+    Attributes:
+        versions: the bodies of each object's versions, by bucket and key.
+        options: the other arguments of the latest `put_object`, such as `Metadata`.
+    """
+
+    exceptions = SimpleNamespace(ClientError=RefusedError, NoSuchKey=NotFoundError)
+    known_options = frozenset(
+        (
+            *("ACL", "CacheControl", "ChecksumAlgorithm", "ContentDisposition"),
+            *("ContentEncoding", "ContentLanguage", "ContentType", "Expires"),
+            *("IfNoneMatch", "Metadata", "SSEKMSKeyId", "ServerSideEncryption"),
+            *("StorageClass", "Tagging"),
+        )
+    )
 
     def __init__(self) -> None:
         self.versions: dict[tuple[str, str], list[bytes]] = defaultdict(list)
+        self.options: dict[tuple[str, str], dict[str, Any]] = {}
 
-    def put_object(self, Bucket: str, Key: str, Body: bytes) -> dict[str, str]:  # noqa: N803
-        """Add a version of an object."""
+    def put_object(
+        self,
+        Bucket: str,  # noqa: N803
+        Key: str,  # noqa: N803
+        Body: Any = b"",  # noqa: N803
+        **options: Any,
+    ) -> dict[str, str]:
+        """Add a version of an object; with `IfNoneMatch="*"` only if there is none."""
+        if unknown := options.keys() - self.known_options:
+            raise TypeError(f"put_object has no arguments {sorted(unknown)}")
         versions = self.versions[Bucket, Key]
-        versions.append(Body)
-        return {"VersionId": str(len(versions))}
+        if options.get("IfNoneMatch") == "*" and versions:
+            raise RefusedError("PreconditionFailed", Key)
+        body = Body.read() if hasattr(Body, "read") else Body
+        versions.append(body.encode() if isinstance(body, str) else bytes(body))
+        self.options[Bucket, Key] = options
+        return self.head_object(Bucket, Key)
 
     def get_object(
         self,
@@ -55,21 +101,89 @@ class MockS3:
         IfMatch: str = "",  # noqa: N803
     ) -> dict[str, Any]:
         """Return a version of an object as a stream; `IfMatch` is ignored."""
-        self.head_object(Bucket, Key)
         versions = self.versions[Bucket, Key]
+        if not versions:
+            raise NotFoundError("NoSuchKey", f"s3://{Bucket}/{Key}")
         body = versions[int(VersionId or len(versions)) - 1]
-        return object_response(io.BytesIO(body), len(body))
+        response = object_response(io.BytesIO(body), len(body))
+        return response | self.head_object(Bucket, Key)
+
+    def delete_object(self, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
+        """Delete an object, if there is one."""
+        self.versions.pop((Bucket, Key), None)
+        return {}
+
+    def list_objects_v2(
+        self,
+        Bucket: str,  # noqa: N803
+        Prefix: str = "",  # noqa: N803
+        StartAfter: str = "",  # noqa: N803
+        ContinuationToken: str = "",  # noqa: N803
+        MaxKeys: int = 1000,  # noqa: N803
+    ) -> dict[str, Any]:
+        """Return a page of the objects. Like S3, omit `Contents` if there are none."""
+        start = ContinuationToken or StartAfter
+        keys = sorted(
+            key
+            for (bucket, key), versions in self.versions.items()
+            if bucket == Bucket and versions and key.startswith(Prefix) and key > start
+        )
+        page = keys[:MaxKeys]
+        response: dict[str, Any] = {
+            "KeyCount": len(page),
+            "IsTruncated": len(keys) > len(page),
+        }
+        if page:
+            response["Contents"] = [self._summarize(Bucket, key) for key in page]
+        if len(keys) > len(page):
+            response["NextContinuationToken"] = page[-1]
+        return response
+
+    def get_paginator(self, operation: str) -> "MockPaginator":
+        """Return the pages of `list_objects_v2`."""
+        assert operation == "list_objects_v2", f"no double of the pages of {operation}"
+        return MockPaginator(self)
+
+    def _summarize(self, bucket: str, key: str) -> dict[str, Any]:
+        body = self.versions[bucket, key][-1]
+        response = object_response(io.BytesIO(body), len(body))
+        modified, etag = response["LastModified"], self.head_object(bucket, key)["ETag"]
+        return {"Key": key, "Size": len(body), "LastModified": modified, "ETag": etag}
 
     def list_buckets(self, MaxBuckets: int) -> dict[str, Any]:  # noqa: N803
         """Return no buckets."""
         return {"Buckets": []}
 
-    def head_object(self, Bucket: str, Key: str) -> dict[str, str]:  # noqa: N803
-        """Return the ID of the latest version."""
+    def head_object(self, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
+        """Return the ID of the latest version, and what was put with it."""
         versions = self.versions[Bucket, Key]
         if not versions:
-            raise NotFoundError(f"s3://{Bucket}/{Key}")
-        return {"VersionId": str(len(versions)), "ETag": f'"{len(versions)}"'}
+            raise NotFoundError("404", f"s3://{Bucket}/{Key}")
+        options = self.options.get((Bucket, Key), {})
+        return {
+            "VersionId": str(len(versions)),
+            "ETag": f'"{len(versions)}"',
+            "ContentType": options.get("ContentType", "binary/octet-stream"),
+            "Metadata": options.get("Metadata", {}),
+        }
+
+
+class MockPaginator:
+    """The pages of `list_objects_v2`."""
+
+    def __init__(self, s3: MockS3) -> None:
+        self._s3 = s3
+
+    def paginate(self, **arguments: Any) -> Iterator[dict[str, Any]]:
+        """Yield all pages."""
+        options = arguments.pop("PaginationConfig", {})
+        if size := options.get("PageSize"):
+            arguments["MaxKeys"] = size
+        page = self._s3.list_objects_v2(**arguments)
+        yield page
+        while token := page.get("NextContinuationToken"):
+            page = self._s3.list_objects_v2(ContinuationToken=token, **arguments)
+            yield page
 
 
 def object_response(body: io.BytesIO, size: int) -> dict[str, Any]:
@@ -97,18 +211,24 @@ class MockSecrets:
     def get_secret_value(self, SecretId: str) -> dict[str, str]:  # noqa: N803
         """Return a secret."""
         if SecretId not in self.secrets:
-            raise NotFoundError(SecretId)
+            raise NotFoundError("ResourceNotFoundException", SecretId)
         return {"SecretString": self.secrets[SecretId]}
 
 
 class MockSqs:
-    """One queue. A received message stays in flight until it is deleted or returned.
+    """A queue to receive from, and all queues that are sent to.
+
+    A received message stays in flight until it is deleted or returned.
 
     Attributes:
+        sent: the bodies sent to each queue, by its name.
+        entries: the same messages with all arguments, such as `MessageGroupId`.
         visible: messages that can be received.
         in_flight: messages by their receipt handle, which is new with each delivery.
         failures: errors that the next requests raise.
-        refused: operation and body of entries that fail once in a batch request.
+        refused: operation and body of entries that fail once in a batch request. The
+            operations are `send`, `delete`, `extend` and `return`.
+        invalid: bodies that SQS never accepts.
         requests: number of requests, by name.
         limits: most messages asked for, in each request that returned some.
         visibility: the queue's visibility timeout, in seconds.
@@ -119,6 +239,9 @@ class MockSqs:
 
     def __init__(self) -> None:
         self._numbers = count(1)
+        self.sent: dict[str, list[str]] = defaultdict(list)
+        self.entries: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        self.invalid: list[str] = []
         self.visible: list[dict[str, Any]] = []
         self.in_flight: dict[str, dict[str, Any]] = {}
         self.failures: list[Exception] = []
@@ -137,6 +260,48 @@ class MockSqs:
             name = f"message-{next(self._numbers)}"
             message = {"MessageId": name, "Body": body, "Attributes": attributes}
             self.visible.append(message)
+
+    def send_message(self, QueueUrl: str, **entry: Any) -> dict[str, str]:  # noqa: N803
+        """Send a message to a queue."""
+        response = self.send_message_batch(QueueUrl, [{"Id": "0", **entry}])
+        for failed in response["Failed"]:
+            raise RefusedError(failed["Code"])
+        return {"MessageId": str(response["Successful"][0]["MessageId"])}
+
+    def send_message_batch(
+        self,
+        QueueUrl: str,  # noqa: N803
+        Entries: list[dict[str, Any]],  # noqa: N803
+    ) -> dict[str, Any]:
+        """Send messages to a queue. A FIFO queue drops those it has, as SQS does."""
+        self.requests["send_message_batch"] += 1
+        if len(Entries) > 10:
+            raise RefusedError("AWS.SimpleQueueService.TooManyEntriesInBatchRequest")
+        if sum(len(each["MessageBody"].encode()) for each in Entries) > MAX_BYTES:
+            raise RefusedError("AWS.SimpleQueueService.BatchRequestTooLong")
+        queue = QueueUrl.rpartition("/")[2]
+        response: dict[str, Any] = {"Successful": [], "Failed": []}
+        for entry in Entries:
+            body, failure = entry["MessageBody"], {"Id": entry["Id"]}
+            if body in self.invalid:
+                failure |= {"Code": "InvalidMessageContents", "SenderFault": True}
+                response["Failed"].append(failure)
+            elif ("send", body) in self.refused:
+                self.refused.remove(("send", body))
+                failure |= {"Code": "InternalError", "SenderFault": False}
+                response["Failed"].append(failure)
+            else:
+                number = str(next(self._numbers))
+                response["Successful"].append({"Id": entry["Id"], "MessageId": number})
+                self._store(queue, entry)
+        return response
+
+    def _store(self, queue: str, entry: dict[str, Any]) -> None:
+        known = [each.get("MessageDeduplicationId") for each in self.entries[queue]]
+        duplicate = entry.get("MessageDeduplicationId")
+        if duplicate is None or duplicate not in known:
+            self.entries[queue].append(entry)
+            self.sent[queue].append(entry["MessageBody"])
 
     def redeliver(self) -> None:
         """Let the visibility timeouts of all messages in flight end."""

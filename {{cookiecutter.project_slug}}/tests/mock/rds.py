@@ -1,12 +1,12 @@
 """Test double of `lib.rds`: a database in memory."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
 from lib.events import S3Object
-from lib.loads import Claim, Load, OtherVersion
+from lib.loads import Claim, Load, OtherVersion, choose_source
 from lib.rejects import Refusal, Reject
 from lib.rows import Chunk, parse_row
 
@@ -17,10 +17,20 @@ class MockRds:
     """Both the module and its client.
 
     A row whose first field is `refused` is refused.
+
+    Attributes:
+        tables: the rows that were loaded into each table.
+        rejects: the lines that were rejected.
+        ledger: the loads, by ID of the object and table.
+        statements: each statement of a transaction that was committed, with its values.
+        results: rows that a statement returns, by a part of its text. The count of its
+            rows is their number.
     """
 
     def __init__(self) -> None:
         self.tables: dict[str, list[Row]] = {}
+        self.statements: list[tuple[str, Any]] = []
+        self.results: dict[str, list[tuple[Any, ...]]] = {}
         self.rejects: list[Reject] = []
         self.ledger: dict[tuple[str, str], dict[str, Any]] = {}
         self.is_closed = False
@@ -33,15 +43,19 @@ class MockRds:
     @contextmanager
     def load(
         self,
-        s3_object: S3Object,
-        table: str,
-        columns: Sequence[str],
-        function: str,
-        check: Callable[[], None],
+        s3_object: S3Object | None = None,
+        table: str = "",
+        columns: Sequence[str] = (),
+        function: str = "",
+        check: Callable[[], None] = lambda: None,
+        key: str = "",
     ) -> Iterator[Load]:
         """Open a transaction for rows, rejects and ledger entry: all or nothing."""
+        source = choose_source(s3_object, key)
         store = MockStore(self, table)
-        load = Load(store, s3_object, function, max_reject_share=0.5, check=check)
+        load = Load(
+            store, source, function, max_reject_share=0.5, check=check, columns=columns
+        )
         yield load
         load.finish()
         self.commit(store)
@@ -52,6 +66,22 @@ class MockRds:
         self.tables.setdefault(store.table, []).extend(store.rows)
         self.rejects.extend(store.rejects)
 
+    @contextmanager
+    def transaction(self) -> Iterator["MockCursor"]:
+        """Yield a cursor. Its statements count once the transaction has ended."""
+        cursor = MockCursor(self.results)
+        yield cursor
+        self.statements += cursor.statements
+
+    def query(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
+        """Return the rows that `results` has for a statement."""
+        with self.transaction() as cursor:
+            cursor.execute(statement, values or None)
+            return cursor.fetchall()
+
+    def check(self) -> None:
+        """Respond."""
+
     def retry(self, action: Callable[..., Any], *args: Any) -> Any:
         """Call `action` once."""
         return action(*args)
@@ -59,6 +89,40 @@ class MockRds:
     def close(self) -> None:
         """Note that it was closed."""
         self.is_closed = True
+
+
+class MockCursor:
+    """A cursor (PEP 249) that records statements, and knows the results of some."""
+
+    def __init__(self, results: dict[str, list[tuple[Any, ...]]]) -> None:
+        self._results = results
+        self._rows: list[tuple[Any, ...]] = []
+        self.statements: list[tuple[str, Any]] = []
+        self.rowcount = 0
+
+    def execute(self, statement: str, values: Any = None) -> int:
+        """Record a statement; return the number of its rows."""
+        self.statements.append((statement, values))
+        found = [rows for part, rows in self._results.items() if part in statement]
+        self._rows = list(found[0]) if found else []
+        self.rowcount = len(self._rows)
+        return self.rowcount
+
+    def executemany(self, statement: str, values: Iterable[Any]) -> int:
+        """Record a statement once for each of the values; return their number."""
+        rows = list(values)
+        self.statements += [(statement, row) for row in rows]
+        self.rowcount = len(rows)
+        return self.rowcount
+
+    def fetchone(self) -> tuple[Any, ...] | None:
+        """Return the next row, or None."""
+        return self._rows.pop(0) if self._rows else None
+
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        """Return the other rows."""
+        rows, self._rows = self._rows, []
+        return rows
 
 
 class MockStore:

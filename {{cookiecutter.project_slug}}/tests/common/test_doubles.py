@@ -1,0 +1,105 @@
+"""The doubles behave as AWS and the database do, as far as functions can tell."""
+
+import io
+from typing import Any
+
+import pytest
+
+from tests.context import bare_context
+from tests.mock.aws import RefusedError
+
+
+def test_object_is_returned_as_it_was_put() -> None:
+    s3 = bare_context().s3
+    put = {"ContentType": "application/json", "Metadata": {"source": "shop"}}
+    s3.put_object(Bucket="raw", Key="a", Body='{"ä": 1}', **put)
+    response = s3.get_object(Bucket="raw", Key="a")
+    assert response["Body"].read() == '{"ä": 1}'.encode()
+    assert {name: response[name] for name in put} == put
+    assert s3.head_object(Bucket="raw", Key="a")["ContentType"] == "application/json"
+
+
+@pytest.mark.parametrize("body", [b"a", "a", bytearray(b"a"), io.BytesIO(b"a")])
+def test_object_has_any_kind_of_body(body: Any) -> None:
+    s3 = bare_context().s3
+    s3.put_object(Bucket="raw", Key="a", Body=body)
+    assert s3.get_object(Bucket="raw", Key="a")["Body"].read() == b"a"
+
+
+def test_existing_object_is_not_overwritten_if_none_match() -> None:
+    s3 = bare_context().s3
+    s3.put_object(Bucket="raw", Key="a", Body=b"1", IfNoneMatch="*")
+    with pytest.raises(s3.exceptions.ClientError, match="PreconditionFailed"):
+        s3.put_object(Bucket="raw", Key="a", Body=b"2", IfNoneMatch="*")
+
+
+def test_unknown_argument_is_an_error() -> None:
+    with pytest.raises(TypeError, match="Contenttype"):
+        bare_context().s3.put_object(Bucket="raw", Key="a", Body=b"", Contenttype="x")
+
+
+def test_objects_are_listed_in_pages() -> None:
+    s3 = bare_context().s3
+    for key in ("b/2", "a/1", "b/1", "b/3"):
+        s3.put_object(Bucket="raw", Key=key, Body=b"12")
+    s3.put_object(Bucket="other", Key="b/0", Body=b"")
+    pages = s3.get_paginator("list_objects_v2").paginate(
+        Bucket="raw", Prefix="b/", PaginationConfig={"PageSize": 2}
+    )
+    found = [[each["Key"] for each in page["Contents"]] for page in pages]
+    assert found == [["b/1", "b/2"], ["b/3"]]
+    assert "Contents" not in s3.list_objects_v2(Bucket="raw", Prefix="c/")
+
+
+def test_deleted_object_is_not_found() -> None:
+    s3 = bare_context().s3
+    s3.put_object(Bucket="raw", Key="a", Body=b"")
+    s3.delete_object(Bucket="raw", Key="a")
+    with pytest.raises(s3.exceptions.NoSuchKey) as raised:
+        s3.get_object(Bucket="raw", Key="a")
+    assert raised.value.response["Error"]["Code"] == "NoSuchKey"
+
+
+def test_queues_are_told_apart() -> None:
+    sqs = bare_context().sqs
+    for queue in ("a", "b"):
+        url = sqs.get_queue_url(QueueName=queue)["QueueUrl"]
+        sqs.send_message(QueueUrl=url, MessageBody=f"to {queue}")
+    assert dict(sqs.sent) == {"a": ["to a"], "b": ["to b"]}
+
+
+def test_request_above_limits_of_sqs_is_refused() -> None:
+    sqs = bare_context().sqs
+    entries = [{"Id": str(number), "MessageBody": "x"} for number in range(11)]
+    with pytest.raises(RefusedError, match="TooManyEntries"):
+        sqs.send_message_batch(QueueUrl="q", Entries=entries)
+    long = [{"Id": "1", "MessageBody": "ä" * 600_000}]
+    with pytest.raises(RefusedError, match="TooLong"):
+        sqs.send_message_batch(QueueUrl="q", Entries=long)
+
+
+def test_statements_count_once_committed() -> None:
+    rds = bare_context().rds
+    rds.results["SELECT id"] = [(1,), (2,)]
+    with rds.transaction() as cursor:
+        cursor.execute("SELECT id FROM orders WHERE day < %s", ("2026-01-01",))
+        assert cursor.rowcount == 2
+        assert [cursor.fetchone(), cursor.fetchall()] == [(1,), [(2,)]]
+        cursor.executemany("DELETE FROM orders WHERE id = %s", [(1,), (2,)])
+    assert rds.query("SELECT id FROM orders") == [(1,), (2,)]
+    assert [statement.split()[0] for statement, _ in rds.statements] == [
+        *("SELECT", "DELETE", "DELETE", "SELECT")
+    ]
+
+
+def test_failed_transaction_has_no_statements() -> None:
+    rds = bare_context().rds
+
+    def fail() -> None:
+        with rds.transaction() as cursor:
+            cursor.execute("DELETE FROM orders")
+            raise ValueError("oops")
+
+    with pytest.raises(ValueError, match="oops"):
+        fail()
+    assert not rds.statements
