@@ -3,19 +3,11 @@
 import pytest
 
 from baking import Project
-from shim_helpers import client, on_each_database
+from shim_helpers import client, is_postgres, on_each_database
 
-EXPECTED = {
-    "good": "50 rows, 0 rejected",
-    "good by S3 +1": "50 rows, 0 rejected",
-    "good by SNS": "50 rows, 0 rejected",
-    "good by Jänner": "50 rows, 0 rejected",
-    "bad rows": "51 rows, 3 rejected",
-    "empty": "0 rows, 0 rejected",
-    "missing": "dead letter",
-    "other encoding": "50 rows, 1 rejected",
-    "sent twice": "50 rows, 0 rejected",
-    "messages deleted": "9",
+MISSING = "event-worker-missing"
+COUNTS = {
+    "messages deleted": "11",
     "messages returned": "2",
     "messages dead-lettered": "1",
 }
@@ -36,15 +28,38 @@ def test_environments_end_in_equal_states(shimmed: Project) -> None:
     assert "All are equal." in page
     table = cells(page)
     assert table[""] == ["unit context", "command line", "Lambda", "container"]
-    for name, fact in EXPECTED.items():
+    for name, fact in {**COUNTS, MISSING: "dead letter"}.items():
         assert table[name] == [fact] * 4
-    left = "SELECT count(*) FROM loads WHERE target LIKE '%.parity%'"
-    assert shimmed.query(left) == [[0]]
-    assert (
-        not client(shimmed, "sqs")
-        .list_queues(QueueNamePrefix="parity")
-        .get("QueueUrls")
+    for name in ("event", "event-s3", "event-worker-bad", "table clicks"):
+        assert len(set(table[name])) == 1
+    assert '"loaded": 11' in table["event-worker-bad"][0]
+    assert table["table clicks"][0].startswith("39, ")
+
+
+@on_each_database
+def test_parity_leaves_nothing_behind(shimmed: Project) -> None:
+    before = list_resources(shimmed)
+    rows = shimmed.query("SELECT count(*) FROM clicks")
+    shimmed.make("parity", "FUNC=worker")
+    assert list_resources(shimmed) == before
+    assert shimmed.query("SELECT count(*) FROM clicks") == rows
+
+
+def list_resources(project: Project) -> list[str]:
+    """Return the names of the resources in the shim, and of its databases."""
+    aws = {name: client(project, name) for name in ("s3", "sqs", "lambda", "iam")}
+    databases = (
+        "datname FROM pg_database"
+        if is_postgres(project)
+        else ("schema_name FROM information_schema.schemata")
     )
+    return [
+        *(each["Name"] for each in aws["s3"].list_buckets()["Buckets"]),
+        *aws["sqs"].list_queues().get("QueueUrls", []),
+        *(each["FunctionName"] for each in aws["lambda"].list_functions()["Functions"]),
+        *(each["RoleName"] for each in aws["iam"].list_roles()["Roles"]),
+        *(name for (name,) in project.query(f"SELECT {databases} ORDER BY 1")),
+    ]
 
 
 @pytest.mark.parametrize("shimmed", ["postgres"], indirect=True)
@@ -61,5 +76,8 @@ def test_environment_specific_function_is_detected(shimmed: Project) -> None:
     finally:
         worker.write_text(text, encoding="utf-8")
     assert result.returncode != 0
-    assert "Different: good, good by S3 +1" in result.stdout
-    assert cells(result.stdout)["good"][2] == "nothing"
+    assert "Different: event-eventbridge, event-s3, " in result.stdout
+    table = cells(result.stdout)
+    assert '"loaded": 10' in table["event-worker-twice"][1]
+    assert table["event-worker-twice"][2] == "[]"
+    assert "table loads" in result.stdout

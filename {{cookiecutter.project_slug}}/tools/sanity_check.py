@@ -1,65 +1,170 @@
-"""Check the whole path in the shim: a file into the bucket, its rows in the table."""
+"""Run functions in the shim from their trigger to the end of the message."""
 
 import os
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import monotonic
+from typing import Any
 
 from context import CustomContext
 from lib.events import S3Object
-from tools import build, shim_resources
-from tools.environment import enter
+from tools import queues, saved_events, shim_resources
+from tools.deploy_config import Config
+from tools.environment import client, enter
 from tools.errors import UserError
-from tools.project import ROOT
+from tools.outcomes import read_outcomes
+from tools.project import ROOT, functions, require_function
 
-FUNC = "worker"
-FILE = ROOT / "tests" / "data" / "sanity.csv"
+DEADLINE_SECONDS = 60
 
 
-def check() -> int:
-    """Put a file, let a poller empty the queue, count the rows; return 0.
+def check(func: str) -> int:
+    """Check functions one after the other; return 0.
+
+    Args:
+        func: one function, or empty for all.
 
     Raises:
-        UserError: the shim is not running, or rows are missing.
+        UserError: there is no such function, the shim is not running, or a function
+            has failed.
     """
-    enter("")
-    shim_resources.create_missing(FUNC)
-    directory = build.build_local(FUNC)
-    expected = len(FILE.read_text(encoding="utf-8").splitlines())
-    with CustomContext(args=[f"--const_path={directory / 'config.yml'}"]) as context:
-        table = context.var.table
-        before = count_rows(context, table)
-        found = put_file(context)
-        drain_queue(directory / "local_wrapper.py")
-        ledger = context.rds.query(
-            "SELECT loaded, rejected FROM loads WHERE object_id = %s", (found.id,)
+    if func:
+        require_function(func)
+    environment = enter("")
+    specs: dict[str, Config] = shim_resources.update()["functions"]
+    for name in [func] if func else functions():
+        pending, dead_letter = (
+            environment.find_queue_url(name, kind) for kind in queues.KINDS
         )
-        added = count_rows(context, table) - before
-    if ledger != [(expected, 0)] or added < expected:
-        raise UserError(
-            f"{expected} rows in, but {table} has {added} more; the ledger has "
-            f"{ledger or 'no entry'}"
-        )
-    print(f"{expected} rows in, {expected} rows out: {table} has {before + added}")
+        with counted_rows(name, specs[name]) as objects, no_failures(name, dead_letter):
+            objects += trigger(name, specs[name], pending)
+            drain(name)
+            wait_until_empty(name, pending)
     return 0
 
 
-def put_file(context: CustomContext) -> S3Object:
-    """Put the file into the bucket; return the new version of the object."""
-    bucket, key = os.environ["BUCKET"], f"{FUNC}/sanity_check.csv"
-    with FILE.open("rb") as body:
-        answer = context.s3.put_object(Bucket=bucket, Key=key, Body=body)
-    return S3Object(bucket, key, version=answer["VersionId"])
+def trigger(func: str, function: Config, pending: str) -> list[S3Object]:
+    """Trigger a function with its saved event; return the objects that were put.
 
+    The objects that the event names are put into the bucket. For a function that
+    objects do not trigger, the event is then published or sent.
 
-def drain_queue(wrapper: str | os.PathLike[str]) -> None:
-    """Run a poller until the function's queue is empty.
+    Args:
+        func: the function.
+        function: its specification.
+        pending: URL of its queue.
 
     Raises:
-        UserError: it failed, and has said why.
+        UserError: there is no saved event.
     """
-    command = [sys.executable, wrapper, "--drain", f"--read_queue={FUNC}-pending"]
-    if subprocess.run(command).returncode != 0:
+    saved = [saved_events.main_event(func)]
+    bucket, s3 = os.environ["BUCKET"], client("s3")
+    [event] = saved_events.put_objects(saved, bucket, s3)
+    if function["trigger"] == "bucket":
+        return [find_version(each, s3) for each in event.objects]
+    group = {"MessageGroupId": func} if function["fifo"] else {}
+    if function["topic_arn"] and not function["topic"].startswith("arn:"):
+        client("sns").publish(
+            TopicArn=function["topic_arn"], Message=event.body, **group
+        )
+    else:
+        client("sqs").send_message(QueueUrl=pending, MessageBody=event.body, **group)
+    return []
+
+
+def find_version(s3_object: S3Object, s3: Any) -> S3Object:
+    """Return an object with its current version."""
+    found = s3.head_object(Bucket=s3_object.bucket, Key=s3_object.key)
+    return S3Object(s3_object.bucket, s3_object.key, version=found["VersionId"])
+
+
+def drain(func: str) -> None:
+    """Run a poller until the function's queue is empty, and show its log.
+
+    Raises:
+        UserError: it failed, or a message did.
+    """
+    command = [sys.executable, "-m", "tools", "run", f"--func={func}", "--args=--drain"]
+    result = subprocess.run(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    print(result.stdout, end="", flush=True)
+    if result.returncode != 0:
         raise UserError("the poller failed, see above")
+    if not all(each.is_done for each in read_outcomes(result.stdout.splitlines())):
+        raise UserError(f"a message of {func} failed, see above")
+
+
+def wait_until_empty(func: str, pending: str) -> None:
+    """Wait until no message is waiting or in flight, as at another poller.
+
+    Raises:
+        UserError: the deadline passes.
+    """
+    deadline = monotonic() + DEADLINE_SECONDS
+    while any(queues.count_messages(pending).values()):
+        if monotonic() > deadline:
+            raise UserError(f"{func} has messages left after {DEADLINE_SECONDS} s")
+        threading.Event().wait(0.1)
+
+
+@contextmanager
+def no_failures(func: str, dead_letter: str) -> Iterator[None]:
+    """Check that no message becomes a dead letter in a `with` block.
+
+    Raises:
+        UserError: one does.
+    """
+    before = sum(queues.count_messages(dead_letter).values())
+    yield
+    if sum(queues.count_messages(dead_letter).values()) > before:
+        raise UserError(f"{func} has a new dead letter: see 'make queue FUNC={func}'")
+
+
+@contextmanager
+def counted_rows(func: str, function: Config) -> Iterator[list[S3Object]]:
+    """Check that all rows of objects are loaded in a `with` block.
+
+    It yields a list for these objects. A function without the setting `table` loads
+    none, and its message only has to succeed.
+
+    Raises:
+        UserError: rows are missing.
+    """
+    objects: list[S3Object] = []
+    config = f"--const_path={ROOT / 'config' / func}.yml"
+    with CustomContext(args=[config]) as context:
+        table = context.var.table if function["database"] else ""
+        if not table:
+            yield objects
+            print(f"{func} has processed its event")
+            return
+        before = count_rows(context, table)
+        yield objects
+        expected = sum(count_lines(each) for each in objects)
+        ledger = [count_loaded(context, each) for each in objects]
+        added = count_rows(context, table) - before
+    if sum(ledger) != expected or added < expected:
+        raise UserError(
+            f"{expected} rows in, but {table} has {added} more, and the ledger says "
+            f"{sum(ledger)}"
+        )
+    print(f"{expected} rows in, {expected} rows out: {table} has {before + added}")
+
+
+def count_lines(s3_object: S3Object) -> int:
+    """Return the number of lines of an object."""
+    body = client("s3").get_object(**s3_object.request)["Body"].read()
+    return len(body.splitlines())
+
+
+def count_loaded(context: CustomContext, s3_object: S3Object) -> int:
+    """Return how many rows the ledger says were loaded from an object."""
+    statement = "SELECT loaded FROM loads WHERE object_id = %s"
+    return sum(loaded for (loaded,) in context.rds.query(statement, (s3_object.id,)))
 
 
 def count_rows(context: CustomContext, table: str) -> int:

@@ -1,33 +1,72 @@
 """Run a built function in the shim as a Lambda that is fed by a queue."""
 
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from tools import deploy_config
+from tools.deploy_config import Config
 from tools.environment import client
 
 TIMEOUT_SECONDS = 30
+POLICY = "function"
+LAMBDA_MAY_ASSUME = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {
+            "Effect": "Allow",
+            "Principal": {"Service": "lambda.amazonaws.com"},
+            "Action": "sts:AssumeRole",
+        }
+    ],
+}
 
 
 @contextmanager
 def deployed(
-    name: str, function_zip: Path, layer_zip: Path, queue_arn: str, **settings: str
+    name: str,
+    function_zip: Path,
+    layer_zip: Path,
+    queue_arn: str,
+    statements: Sequence[Any],
+    variables: Mapping[str, str],
 ) -> Iterator[None]:
     """Deploy a Lambda for the length of a `with` block, then remove it and its logs.
 
     Args:
-        name: of the Lambda and of its layer.
+        name: of the Lambda, of its layer and of its role.
         function_zip: what `make build` made of the function.
         layer_zip: what it made of the layer.
         queue_arn: the queue that feeds it.
-        settings: more environment variables of the function.
+        statements: what its role allows.
+        variables: its environment variables.
     """
-    lambdas = client("lambda")
-    create(lambdas, name, function_zip, layer_zip, settings)
-    mapping = lambdas.create_event_source_mapping(
+    remove(name)  # of a run that was killed
+    iam, lambdas = client("iam"), client("lambda")
+    role = iam.create_role(
+        RoleName=name, AssumeRolePolicyDocument=json.dumps(LAMBDA_MAY_ASSUME)
+    )["Role"]
+    policy = {"Version": "2012-10-17", "Statement": list(statements)}
+    iam.put_role_policy(
+        RoleName=name, PolicyName=POLICY, PolicyDocument=json.dumps(policy)
+    )
+    layer = lambdas.publish_layer_version(
+        LayerName=name, Content={"ZipFile": layer_zip.read_bytes()}
+    )
+    lambdas.create_function(
+        FunctionName=name,
+        Runtime=f"python{deploy_config.load()['python']}",
+        Role=role["Arn"],
+        Handler="lambda_wrapper.handler",
+        Code={"ZipFile": function_zip.read_bytes()},
+        Layers=[layer["LayerVersionArn"]],
+        Timeout=TIMEOUT_SECONDS,
+        Environment={"Variables": dict(variables)},
+    )
+    lambdas.create_event_source_mapping(
         FunctionName=name,
         EventSourceArn=queue_arn,
         BatchSize=10,
@@ -36,33 +75,28 @@ def deployed(
     try:
         yield
     finally:
-        lambdas.delete_event_source_mapping(UUID=mapping["UUID"])
+        remove(name)
+
+
+def remove(name: str) -> None:
+    """Remove what `deployed` has created, as far as it exists."""
+    iam, lambdas, logs = client("iam"), client("lambda"), client("logs")
+    mappings = lambdas.list_event_source_mappings()["EventSourceMappings"]
+    for mapping in mappings:
+        if mapping["FunctionArn"].endswith(f":{name}"):
+            lambdas.delete_event_source_mapping(UUID=mapping["UUID"])
+    with suppress(lambdas.exceptions.ResourceNotFoundException):
         lambdas.delete_function(FunctionName=name)
-        logs = client("logs")
-        with suppress(logs.exceptions.ResourceNotFoundException):  # it never ran
-            logs.delete_log_group(logGroupName=f"/aws/lambda/{name}")
+    with suppress(iam.exceptions.NoSuchEntityException):
+        iam.delete_role_policy(RoleName=name, PolicyName=POLICY)
+    with suppress(iam.exceptions.NoSuchEntityException):
+        iam.delete_role(RoleName=name)
+    with suppress(logs.exceptions.ResourceNotFoundException):
+        logs.delete_log_group(logGroupName=f"/aws/lambda/{name}")
 
 
-def create(
-    lambdas: Any,
-    name: str,
-    function_zip: Path,
-    layer_zip: Path,
-    settings: dict[str, str],
-) -> None:
-    """Publish the layer and create the Lambda."""
-    layer = lambdas.publish_layer_version(
-        LayerName=name, Content={"ZipFile": layer_zip.read_bytes()}
-    )
-    names = deploy_config.DATABASE_VARIABLES
-    database = {variable: os.environ[variable] for variable in names}
-    lambdas.create_function(
-        FunctionName=name,
-        Runtime=f"python{deploy_config.load()['python']}",
-        Role=f"arn:aws:iam::000000000000:role/{name}",
-        Handler="lambda_wrapper.handler",
-        Code={"ZipFile": function_zip.read_bytes()},
-        Layers=[layer["LayerVersionArn"]],
-        Timeout=TIMEOUT_SECONDS,
-        Environment={"Variables": database | settings},
-    )
+def database_variables(function: Config) -> dict[str, str]:
+    """Return the variables of the shim's database; none for a function without one."""
+    if not function["database"]:
+        return {}
+    return {name: os.environ[name] for name in deploy_config.DATABASE_VARIABLES}

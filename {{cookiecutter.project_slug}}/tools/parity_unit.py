@@ -1,0 +1,115 @@
+"""Run a function as the unit tests do, with doubles for AWS and the database."""
+
+import os
+from datetime import UTC, datetime
+from importlib import import_module
+from typing import Any
+from unittest.mock import patch
+
+from context import CustomContext
+from tests.context import void_context
+from tests.mock.aws import MockBoto3
+from tools import end_state, parity_database, parity_shim, saved_events, shim_resources
+from tools.deploy_config import Config
+from tools.end_state import EndState
+from tools.environment import client
+from tools.saved_events import BUCKET, SavedEvent
+
+MAX_RECEIVES = 3
+DATABASE = "parity_unit"
+
+
+def run_unit_context(func: str, saved: list[SavedEvent]) -> EndState:
+    """Call a function with each message; return the end state.
+
+    The double of the database runs no SQL. For a function that sends statements of its
+    own, the shim's database takes its place.
+    """
+    function: Config = shim_resources.update()["functions"][func]
+    with patch.dict(os.environ, function["variables"]):
+        with make_context(func, function) as context:
+            state = run_messages(func, saved, function, context)
+            if not getattr(context.rds, "statements", ()):
+                return state
+        parity_shim.prepare_database(func, DATABASE)
+        since = datetime.now(UTC)
+        try:
+            real = import_module("lib.rds")
+            arguments = (f"--db_name={DATABASE}",)
+            with make_context(func, function, *arguments, rds=real) as context:
+                state = run_messages(func, saved, function, context)
+                return state._replace(tables=end_state.read_tables(context, since))
+        finally:
+            parity_database.drop(DATABASE)
+
+
+def make_context(
+    func: str, function: Config, *arguments: str, **libraries: Any
+) -> CustomContext:
+    """Return a unit test's context that knows the function's secrets."""
+    boto3 = MockBoto3()
+    for name in function["secrets"].values():
+        found = client("secretsmanager").get_secret_value(SecretId=name)
+        boto3.clients["secretsmanager"].secrets[name] = found["SecretString"]
+    return void_context(*arguments, function=func, boto3=boto3, **libraries)
+
+
+def run_messages(
+    func: str, saved: list[SavedEvent], function: Config, context: CustomContext
+) -> EndState:
+    """Call a function with each message until it succeeds or is a dead letter."""
+    run = import_module(f"func.{func}").run
+    outcomes: dict[str, str] = {}
+    failures = dead = 0
+    messages = saved_events.put_objects(saved, BUCKET, context.s3)
+    before = read_objects(context.s3)
+    for name, body in messages:
+        outcomes[name] = "dead letter"
+        for _ in range(MAX_RECEIVES):
+            try:
+                report = run(body, context)
+            except Exception:
+                failures += 1
+            else:
+                outcomes[name] = end_state.describe_report(report, "")
+                break
+        else:
+            dead += 1
+    return EndState(
+        outcomes,
+        end_state.changed(before, read_objects(context.s3)),
+        {name: read_sent(context, name) for name in function["sends_to"]},
+        read_tables(context),
+        messages=len(messages),
+        failures=failures,
+        dead=dead,
+    )
+
+
+def read_objects(s3: Any) -> dict[str, bytes]:
+    """Return the current content of the double's objects."""
+    return {key: versions[-1] for (_, key), versions in s3.versions.items() if versions}
+
+
+def read_sent(context: CustomContext, func: str) -> list[str]:
+    """Return the bodies that were sent to a function's queue."""
+    queue = context.var.send_queues[func]
+    return [each["MessageBody"] for each in context.sqs.sent[queue]]
+
+
+def read_tables(context: CustomContext) -> dict[str, list[dict[str, str]]]:
+    """Return the rows of the double's tables, as `end_state.read_tables` does."""
+    rds = context.rds
+    if not hasattr(rds, "tables"):
+        return {}
+    columns = context.var.columns
+    tables = {
+        name: [dict(zip(columns, row, strict=True)) for row in rows]
+        for name, rows in rds.tables.items()
+    }
+    tables["rejects"] = [
+        {"line": each.line, "content": each.text, "reason": each.reason}
+        for each in rds.rejects
+    ]
+    tables["loads"] = [{} for _ in rds.ledger]
+    return end_state.keep_comparable(tables, None)
