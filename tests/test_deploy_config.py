@@ -352,7 +352,7 @@ def test_wrong_setting_gets_a_remedy(right: str, wrong: str, problem: str) -> No
         ('allow: {actions: ["a:B"]}', "use a list of mappings with actions and res"),
         (
             'allow: [{actions: ["a:B"], resources: ["arn:{partiton}:a:::b"]}]',
-            "has the unknown placeholder {partiton}: the closest one is partition",
+            "there is no placeholder partiton: the closest one is partition",
         ),
         ("database: no thanks", 'database is "no thanks": use true or false'),
         ("internet: 1", "internet is 1: use true or false"),

@@ -176,7 +176,9 @@ def _check_client(name: str, client: str, declared: Declared) -> str:
         return ""
     return (
         f'context.client("{client}"): add its actions to {name} {WHERE}, such as '
-        f'allow: [{{actions: ["{client}:…"], resources: ["arn:…"]}}]'
+        'allow: [{actions: ["'
+        f"{client}"
+        ':…"], resources: ["arn:…"]}]'
     )
 
 

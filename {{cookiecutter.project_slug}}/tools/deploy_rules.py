@@ -174,11 +174,8 @@ def _check_numbers(
 def _check_placeholders(place: Path, text: str) -> Iterator[Problem]:
     for word in re.findall(r"\{(.*?)\}", text):
         if word not in PLACEHOLDERS:
-            yield (
-                place,
-                f"{join(place)} has the unknown placeholder {{{word}}}: "
-                f"{suggest(word, PLACEHOLDERS)}",
-            )
+            remedy = suggest(word, PLACEHOLDERS)
+            yield place, f"{join(place)}: there is no placeholder {word}: {remedy}"
 
 
 def _check_triggers(config: Config, function: str) -> Iterator[Problem]:
