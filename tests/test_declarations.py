@@ -94,7 +94,7 @@ def find(body: str, declaration: str = "trigger: queue") -> list[str]:
         (
             "context.s3.delete_object(Bucket=b, Key=key)",
             "writes: [in/]",
-            "delete_object: add s3:DeleteObject to fanout in config/deploy.yml",
+            "delete_object: add its action to fanout in config/deploy.yml: allow: [{act",
         ),
         (
             "context.rds.query(sql)",

@@ -15,6 +15,7 @@ from tools.setting_layers import Config, merge
 Fault = tuple[ast.expr, str]  # where it is, and what to declare
 
 WHERE = "in config/deploy.yml"
+ALLOW = 'allow: [{actions: ["ACTION"], resources: ["arn:…"]}]'
 READS = {
     *("get_object", "head_object", "download_file", "download_fileobj"),
     *("list_objects", "list_objects_v2"),
@@ -174,21 +175,15 @@ def _check_client(name: str, client: str, declared: Declared) -> str:
         return f'context.client("{client}"): boto3 has no such client: {remedy}'
     if services & declared.services:
         return ""
-    return (
-        f'context.client("{client}"): add its actions to {name} {WHERE}, such as '
-        'allow: [{actions: ["'
-        f"{client}"
-        ':…"], resources: ["arn:…"]}]'
-    )
+    line = ALLOW.replace("ACTION", f"{client}:…")
+    return f'context.client("{client}"): add its actions to {name} {WHERE}: {line}'
 
 
 def _check_s3(name: str, method: str, key: str, declared: Declared) -> str:
     prefix = key[: key.rfind("/") + 1] or key or "prefix/"
     if method in DELETES and "s3:DeleteObject" not in declared.actions:
-        return (
-            f"{method}: add s3:DeleteObject to {name} {WHERE}, as in allow: "
-            '[{actions: ["s3:DeleteObject"], resources: ["arn:…"]}]'
-        )
+        line = ALLOW.replace("ACTION", "s3:DeleteObject")
+        return f"{method}: add its action to {name} {WHERE}: {line}"
     for methods, action, word, prefixes in (
         (READS, "s3:GetObject", "reads", declared.reads),
         (WRITES, "s3:PutObject", "writes", declared.writes),
