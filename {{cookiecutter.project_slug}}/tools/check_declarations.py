@@ -39,9 +39,10 @@ class Declared:
 
     def __init__(self, config: Config, name: str) -> None:
         every = [merge(config, env, name) for env in config["environments"]]
-        self.sends_to = _union(every, "sends_to")
-        self.writes = _union(every, "writes")
-        self.reads = _union(every, "reads") + [
+        self.lists = {
+            key: _union(every, key) for key in ("sends_to", "reads", "writes")
+        }
+        self.readable = self.lists["reads"] + [
             each.get("prefix", f"{name}/")
             for each in every
             if each["trigger"] == "bucket"
@@ -53,7 +54,7 @@ class Declared:
             for action in permission["actions"]
         ]
         self.services = {action.partition(":")[0] for action in self.actions}
-        if self.reads or self.writes:
+        if self.readable or self.lists["writes"]:
             self.services.add("s3")
         if any(each["secrets"] for each in every):
             self.services.add("secretsmanager")
@@ -157,12 +158,12 @@ def find_faults(
 
 
 def _check_send(name: str, to: str, declared: Declared, functions: list[str]) -> str:
-    if not to or to in declared.sends_to:
+    if not to or to in declared.lists["sends_to"]:
         return ""
     if to not in functions:
         remedy = suggest(to, functions)
         return f'context.send("{to}"): there is no src/func/{to}.py: {remedy}'
-    names = ", ".join([*declared.sends_to, to])
+    names = ", ".join([*declared.lists["sends_to"], to])
     return f'context.send("{to}"): add sends_to: [{names}] to {name} {WHERE}'
 
 
@@ -185,14 +186,15 @@ def _check_s3(name: str, method: str, key: str, declared: Declared) -> str:
         line = ALLOW.replace("ACTION", "s3:DeleteObject")
         return f"{method}: add its action to {name} {WHERE}: {line}"
     for methods, action, word, prefixes in (
-        (READS, "s3:GetObject", "reads", declared.reads),
-        (WRITES, "s3:PutObject", "writes", declared.writes),
+        (READS, "s3:GetObject", "reads", declared.readable),
+        (WRITES, "s3:PutObject", "writes", declared.lists["writes"]),
     ):
         is_declared = any(
             key.startswith(each) or each.startswith(key) for each in prefixes
         )
         if method in methods and not is_declared and action not in declared.actions:
-            return f"{method}: add {word}: [{prefix}] to {name} {WHERE}"
+            line = f"{word}: [{', '.join([*declared.lists[word], prefix])}]"
+            return f"{method}: add {line} to {name} {WHERE}"
     return ""
 
 
