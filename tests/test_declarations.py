@@ -69,7 +69,7 @@ def find(body: str, declaration: str = "trigger: queue") -> list[str]:
         (
             'context.s3.put_object(Bucket=b, Key="enriched/" + name, Body=y)',
             "writes: [results/]",
-            "put_object: add writes: [enriched/] to fanout in config/deploy.yml",
+            "put_object: add writes: [results/, enriched/] to fanout in",
         ),
         (
             "s3 = context.s3\ns3.put_object(Bucket=b, Key=key, Body=y)",
@@ -94,7 +94,7 @@ def find(body: str, declaration: str = "trigger: queue") -> list[str]:
         (
             "context.s3.delete_object(Bucket=b, Key=key)",
             "writes: [in/]",
-            "delete_object: add s3:DeleteObject to fanout in config/deploy.yml",
+            "delete_object: add its action to fanout in config/deploy.yml: allow: ",
         ),
         (
             "context.rds.query(sql)",

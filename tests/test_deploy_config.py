@@ -88,6 +88,27 @@ def test_template_and_example_are_valid() -> None:
     check(replace_functions(EVERYTHING))
 
 
+def test_stacks_are_tested_with_valid_file() -> None:
+    text = (TEMPLATE / "infra" / "tests" / "deploy.yml").read_bytes()
+    document = yaml_document.parse(text, "infra/tests/deploy.yml")
+    deploy_schema.check(document, document.content["functions"], "eu-west-1")
+
+
+def test_anchors_and_merge_keys_are_allowed() -> None:
+    text = change("  dev:\n", "  dev: &dev\n")
+    check(text + "  test:\n    <<: *dev\n    zones: 3\n")
+    wrong = text + "  test:\n    <<: *dev\n    zones: 7\n"
+    line = wrong.count("\n")
+    assert refuse(wrong).startswith(
+        f"config/deploy.yml:{line}: environments.test.zones"
+    )
+
+
+@pytest.mark.parametrize("text", ["", "- a\n", "text\n", "{}\n", "a: 1\n---\nb: 2\n"])
+def test_file_of_another_form_gets_one_sentence(text: str) -> None:
+    refuse(text)
+
+
 def test_schema_validates_in_editor(tmp_path: Path) -> None:
     program = Path(sys.executable).with_name("check-jsonschema")
     example = tmp_path / "deploy.yml"
@@ -137,6 +158,11 @@ def test_written_defaults_are_those_of_schema() -> None:
         ("zones: 2", "zoens: 2", "unknown key environments.dev.zoens: the closest"),
         ("    zones: 2\n", "", "environments.dev lacks zones: add it"),
         ("zones: 2", "zones: 2\n    nat: true", "dev.nat: write internet: true for"),
+        (
+            "zones: 2",
+            "zones: 2\n    memory: 512",
+            "dev.memory: write it below defaults",
+        ),
         ("cpu: 256", "cqu: 256", "unknown key defaults.cqu: the closest one is cpu"),
         (
             "cpu: 256",
@@ -177,6 +203,7 @@ def test_written_defaults_are_those_of_schema() -> None:
         ("_concurrency: -1", "_concurrency: -2", "use a whole number of -1 or more"),
         ("cpu: 256", "cpu: 300", "cpu is 300: use 256, 512, 1024, 2048, 4096, 8192"),
         ("min_tasks: 1", "min_tasks: 0", "defaults.min_tasks is 0: use a whole num"),
+        ("min_tasks: 1", "min_tasks: 5", "use max_tasks (4) or less"),
         ("backlog_per_task: 100", "backlog_per_task: 0", "of 1 or more"),
         ("zones: 2", "zones: 1", "zones is 1: use a whole number from 2 to 6"),
         ("instances: 1", "instances: 0", "from 1 to 16"),
@@ -263,14 +290,24 @@ def test_wrong_setting_gets_a_remedy(right: str, wrong: str, problem: str) -> No
             "trigger: schedule, schedule: rate(1 day), timezone: Europe/Wien",
             'timezone is "Europe/Wien": the closest one is Europe/',
         ),
+        (
+            "trigger: schedule, schedule: rate(1 day), timezone: europe/vienna",
+            "the closest one is Europe/Vienna",
+        ),
+        (
+            "trigger: schedule, schedule: rate(1 day), timezone: x",
+            "use one such as Europe/Vienna",
+        ),
         # topics
         ("trigger: topic, topic: orders.fifo", "gets its .fifo from fifo: true"),
         ('trigger: topic, topic: "a b"', "use a name of letters, digits, - and _"),
         ('trigger: topic, topic: "arn:aws:sqs:x:1:a"', "or the ARN of a topic"),
         (
-            'trigger: topic, fifo: true, topic: "arn:aws:sns:eu-west-1:1:orders"',
+            'trigger: topic, fifo: true, topic: "arn:aws:sns:eu-west-1:111122223333:a"',
             "a FIFO queue needs the ARN of a FIFO topic",
         ),
+        ('trigger: topic, topic: "arn:aws:sns:eu-west-1:1:orders"', "or the ARN of a"),
+        ('trigger: topic, topic: "arn:aws:sns:{rgion}:{account}:a"', "or the ARN of a"),
         ('trigger: queue, fifo: "yes"', 'fifo is "yes": use true or false'),
         (
             "trigger: queue, fifo: true, batch_size: 11",
@@ -315,7 +352,7 @@ def test_wrong_setting_gets_a_remedy(right: str, wrong: str, problem: str) -> No
         ('allow: {actions: ["a:B"]}', "use a list of mappings with actions and res"),
         (
             'allow: [{actions: ["a:B"], resources: ["arn:{partiton}:a:::b"]}]',
-            "has the unknown placeholder {partiton}: the closest one is partition",
+            "there is no placeholder partiton: the closest one is partition",
         ),
         ("database: no thanks", 'database is "no thanks": use true or false'),
         ("internet: 1", "internet is 1: use true or false"),

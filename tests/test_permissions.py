@@ -37,7 +37,8 @@ def list_statements(declaration: str) -> list[grants.Statement]:
     pattern = f"{function.get('prefix', 'enrich/')}*{function['suffix']}"
     names = {"queue": "shop-dev-enrich-pending", "key_pattern": pattern}
     queues = {"part": "shop-dev-part-pending"}
-    return grants.list_statements(function | names, "shop-dev-raw-{account}", queues)
+    bucket = "shop-dev-raw-{account}"
+    return [*grants.list_statements(function | names, bucket, queues)]
 
 
 def show_row(first: str, statement: grants.Statement, key: str = "Action") -> str:

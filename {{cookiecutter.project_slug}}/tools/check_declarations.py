@@ -15,6 +15,7 @@ from tools.setting_layers import Config, merge
 Fault = tuple[ast.expr, str]  # where it is, and what to declare
 
 WHERE = "in config/deploy.yml"
+ALLOW = 'allow: [{actions: ["ACTION"], resources: ["arn:…"]}]'
 READS = {
     *("get_object", "head_object", "download_file", "download_fileobj"),
     *("list_objects", "list_objects_v2"),
@@ -38,9 +39,10 @@ class Declared:
 
     def __init__(self, config: Config, name: str) -> None:
         every = [merge(config, env, name) for env in config["environments"]]
-        self.sends_to = _union(every, "sends_to")
-        self.writes = _union(every, "writes")
-        self.reads = _union(every, "reads") + [
+        self.lists = {
+            key: _union(every, key) for key in ("sends_to", "reads", "writes")
+        }
+        self.readable = self.lists["reads"] + [
             each.get("prefix", f"{name}/")
             for each in every
             if each["trigger"] == "bucket"
@@ -52,7 +54,7 @@ class Declared:
             for action in permission["actions"]
         ]
         self.services = {action.partition(":")[0] for action in self.actions}
-        if self.reads or self.writes:
+        if self.readable or self.lists["writes"]:
             self.services.add("s3")
         if any(each["secrets"] for each in every):
             self.services.add("secretsmanager")
@@ -156,12 +158,12 @@ def find_faults(
 
 
 def _check_send(name: str, to: str, declared: Declared, functions: list[str]) -> str:
-    if not to or to in declared.sends_to:
+    if not to or to in declared.lists["sends_to"]:
         return ""
     if to not in functions:
         remedy = suggest(to, functions)
         return f'context.send("{to}"): there is no src/func/{to}.py: {remedy}'
-    names = ", ".join([*declared.sends_to, to])
+    names = ", ".join([*declared.lists["sends_to"], to])
     return f'context.send("{to}"): add sends_to: [{names}] to {name} {WHERE}'
 
 
@@ -174,28 +176,25 @@ def _check_client(name: str, client: str, declared: Declared) -> str:
         return f'context.client("{client}"): boto3 has no such client: {remedy}'
     if services & declared.services:
         return ""
-    return (
-        f'context.client("{client}"): add its actions to {name} {WHERE}, such as '
-        f'allow: [{{actions: ["{client}:…"], resources: ["arn:…"]}}]'
-    )
+    line = ALLOW.replace("ACTION", f"{client}:…")
+    return f'context.client("{client}"): add its actions to {name} {WHERE}: {line}'
 
 
 def _check_s3(name: str, method: str, key: str, declared: Declared) -> str:
     prefix = key[: key.rfind("/") + 1] or key or "prefix/"
     if method in DELETES and "s3:DeleteObject" not in declared.actions:
-        return (
-            f"{method}: add s3:DeleteObject to {name} {WHERE}, as in allow: "
-            '[{actions: ["s3:DeleteObject"], resources: ["arn:…"]}]'
-        )
+        line = ALLOW.replace("ACTION", "s3:DeleteObject")
+        return f"{method}: add its action to {name} {WHERE}: {line}"
     for methods, action, word, prefixes in (
-        (READS, "s3:GetObject", "reads", declared.reads),
-        (WRITES, "s3:PutObject", "writes", declared.writes),
+        (READS, "s3:GetObject", "reads", declared.readable),
+        (WRITES, "s3:PutObject", "writes", declared.lists["writes"]),
     ):
         is_declared = any(
             key.startswith(each) or each.startswith(key) for each in prefixes
         )
         if method in methods and not is_declared and action not in declared.actions:
-            return f"{method}: add {word}: [{prefix}] to {name} {WHERE}"
+            line = f"{word}: [{', '.join([*declared.lists[word], prefix])}]"
+            return f"{method}: add {line} to {name} {WHERE}"
     return ""
 
 

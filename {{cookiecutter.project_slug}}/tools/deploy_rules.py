@@ -7,7 +7,7 @@ function's settings in one environment are in `function_rules`.
 import ipaddress
 import re
 from collections.abc import Iterator
-from difflib import get_close_matches
+from functools import cache
 from zoneinfo import available_timezones
 
 from tools import function_rules, schedules
@@ -148,13 +148,16 @@ def _check_entry(
 
 
 def _find_timezone_problem(zone: str) -> str:
-    known = available_timezones()  # none on a machine without the tz database
+    known = _list_timezones()
     if zone == "UTC" or not known or zone in known:
         return ""
-    close = get_close_matches(zone, sorted(known), n=1)
-    if close:
-        return f"the closest one is {close[0]}"
-    return "use a name such as Europe/Vienna"
+    return suggest(zone, known, "Europe/Vienna")
+
+
+@cache
+def _list_timezones() -> list[str]:
+    """Return the names of all time zones, none if this machine does not know them."""
+    return sorted(available_timezones())
 
 
 def _check_numbers(
@@ -171,11 +174,8 @@ def _check_numbers(
 def _check_placeholders(place: Path, text: str) -> Iterator[Problem]:
     for word in re.findall(r"\{(.*?)\}", text):
         if word not in PLACEHOLDERS:
-            yield (
-                place,
-                f"{join(place)} has the unknown placeholder {{{word}}}: "
-                f"{suggest(word, PLACEHOLDERS)}",
-            )
+            remedy = suggest(word, PLACEHOLDERS)
+            yield place, f"{join(place)}: there is no placeholder {word}: {remedy}"
 
 
 def _check_triggers(config: Config, function: str) -> Iterator[Problem]:
@@ -191,12 +191,12 @@ def _check_triggers(config: Config, function: str) -> Iterator[Problem]:
             if "functions" not in path:
                 continue
             triggers = {settings["trigger"]} if "environments" in path else shared
-            for key in layer.keys() & ONLY_WITH.keys():
-                if layer[key] and not triggers & set(ONLY_WITH[key]):
+            for key, allowed in ONLY_WITH.items():
+                if layer.get(key) and not triggers & set(allowed):
                     yield (
                         (*path, key),
                         f"{join((*path, key))} is only for trigger "
-                        f"{' or '.join(ONLY_WITH[key])}, but the trigger is "
+                        f"{' or '.join(allowed)}, but the trigger is "
                         f"{settings['trigger']}: remove it, or change the trigger",
                     )
 

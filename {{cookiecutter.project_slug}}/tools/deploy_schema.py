@@ -72,8 +72,7 @@ def _explain(error: Any, path: Path) -> tuple[Path, str]:
     if error.validator == "additionalProperties":
         known = error.schema["properties"]
         key = next(key for key in error.instance if key not in known)
-        remedy = REMOVED.get(key) or suggest(key, known)
-        return (*path, key), f"unknown key {join((*path, key))}: {remedy}"
+        return (*path, key), f"unknown key {join((*path, key))}: {_place(key, known)}"
     if error.validator == "required":
         missing = next(
             key for key in error.validator_value if key not in error.instance
@@ -81,6 +80,13 @@ def _explain(error: Any, path: Path) -> tuple[Path, str]:
         return path, f"{name or 'the file'} lacks {missing}: add it"
     value = "not valid" if "secrets" in path else show(error.instance)
     return path, f"{name or 'the file'} is {value}: {describe(error.schema)}"
+
+
+def _place(key: str, known: Iterable[str]) -> str:
+    """Return what to write instead of a key, or where, if others are known there."""
+    if key in read_schema()["$defs"]["function"]["properties"]:
+        return "write it below defaults, or below functions for one of them"
+    return REMOVED.get(key) or suggest(key, known)
 
 
 def describe(schema: Mapping[str, Any]) -> str:

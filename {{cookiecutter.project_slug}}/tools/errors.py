@@ -12,9 +12,20 @@ class UserError(Exception):
     """
 
 
-def suggest(name: str, known: Iterable[str]) -> str:
-    """Return a remedy for an unknown name: the closest one, or all that are known."""
-    names = list(known)
-    if close := get_close_matches(name, names, n=1):
-        return f"the closest one is {close[0]}"
-    return f"choose one of {', '.join(names)}" if names else "there is none"
+def suggest(name: str, known: Iterable[str], example: str = "") -> str:
+    """Return a remedy for an unknown name.
+
+    Args:
+        name: the name.
+        known: all names that are known.
+        example: one of them, where they are too many to list.
+
+    Returns:
+        The closest one, or if there is none, the example or all names.
+    """
+    names = {each.lower(): each for each in known}
+    if close := get_close_matches(name.lower(), names, n=1):
+        return f"the closest one is {names[close[0]]}"
+    if example:
+        return f"use one such as {example}"
+    return f"choose one of {', '.join(names.values())}" if names else "there is none"

@@ -32,11 +32,12 @@ def find_problems(
         function: the function.
     """
     settings = merge(config, env, function)
-    rules: list[Callable[[Config], Iterator[Problem]]] = [_check_trigger, _check_names]
+    rules: list[Callable[[Config], Iterator[Problem]]]
+    rules = [_check_trigger, _check_names, _check_tasks]
     if settings["runtime"] == "lambda":
         rules += [_check_lambda, _check_batch]
     else:
-        rules += [_check_container]
+        rules += [_check_size]
     for rule in rules:
         for key, remedy in rule(settings):
             path = locate(config, env, function, key)
@@ -102,12 +103,15 @@ def _check_batch(settings: Config) -> Iterator[Problem]:
         )
 
 
-def _check_container(settings: Config) -> Iterator[Problem]:
+def _check_size(settings: Config) -> Iterator[Problem]:
     sizes = FARGATE[settings["cpu"]]
     if settings["memory"] not in sizes:
         known = ", ".join(map(str, sizes))
         if isinstance(sizes, range):
             known = f"{sizes[0]} to {sizes[-1]} in steps of {sizes.step}"
         yield "memory", f"use {known} for a container with cpu {settings['cpu']}"
+
+
+def _check_tasks(settings: Config) -> Iterator[Problem]:
     if settings["min_tasks"] > settings["max_tasks"]:
         yield "min_tasks", f"use max_tasks ({settings['max_tasks']}) or less"

@@ -67,7 +67,7 @@ def resolve(env: str, file: str = CONFIG, project: str = "") -> Config:
         prefix = f"{project}-{env}-"
     else:
         prefix = f"{project}-" if project else ""
-    bucket = f"{prefix}raw-{{account}}" if env else f"{prefix}{SHIM_BUCKET}"
+    bucket = f"{prefix}raw-{grants.ACCOUNT}" if env else f"{prefix}{SHIM_BUCKET}"
     declared = deploy_config.read_functions(env or "local", file)
     functions = {
         name: {**settings, **_name_resources(name, settings, prefix)}

@@ -10,6 +10,8 @@ from typing import Any
 
 Statement = dict[str, Any]
 
+PARTITION, REGION, ACCOUNT = "{partition}", "{region}", "{account}"
+
 RECEIVE = (
     *("sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes"),
     *("sqs:GetQueueUrl", "sqs:ReceiveMessage"),
@@ -22,7 +24,7 @@ GET_SECRET = ("secretsmanager:GetSecretValue",)
 
 def make_arn(service: str, resource: str) -> str:
     """Return the ARN of a resource in the region and account of the deployment."""
-    return f"arn:{{partition}}:{service}:{{region}}:{{account}}:{resource}"
+    return f"arn:{PARTITION}:{service}:{REGION}:{ACCOUNT}:{resource}"
 
 
 def list_statements(
@@ -36,7 +38,7 @@ def list_statements(
         bucket: name of the bucket.
         queues: name of each function's queue.
     """
-    bucket_arn = f"arn:{{partition}}:s3:::{bucket}"
+    bucket_arn = f"arn:{PARTITION}:s3:::{bucket}"
     readable = [f"{prefix}*" for prefix in function["reads"]]
     if function["trigger"] == "bucket":
         readable.insert(0, function["key_pattern"])
