@@ -206,16 +206,15 @@ def test_any_error_fails_only_its_message(site: Site, end: str) -> None:
 
 @fault(
     "no file descriptor is left when a worker is about to start",
-    "the message fails and is processed later",
+    "the message is processed",
 )
-def test_message_fails_without_file_descriptors(site: Site) -> None:
+def test_worker_starts_without_file_descriptors(site: Site) -> None:
     queue = site.queue()
     queue.send("greedy", end="use_up_files")
     queue.send("good")
     words = ("--drain", "--retry_delay=1", "--workers=2")
     with site.start(queue, *words, limits="-n 64") as poller:
         assert poller.process.wait(DEADLINE) == 0, poller.output
-    assert "failed before the function started: OSError" in poller.output
     assert count_attempts(queue) == {"greedy": 1, "good": 1}
 
 

@@ -18,7 +18,7 @@ from shim_helpers import (
 
 CONFIG = "table: clicks\ncolumns: [click_id, visitor, page, referrer, clicked_at]\n"
 NO_NUMBER = "poll_batch_size: 'many' is not a whole number from 1 to 10"
-FILE = "config/worker.yml, line"
+FILE = "config.yml, line"
 # settings file, environment, command line, expected text
 MISTAKES: list[tuple[str, dict[str, str], str, str]] = [
     (
@@ -37,8 +37,8 @@ MISTAKES: list[tuple[str, dict[str, str], str, str]] = [
     (CONFIG + "header: perhaps", {}, "", f"{FILE} 3: header: 'perhaps' is neither"),
     (CONFIG + "delimiter: [a, b]", {}, "", f"{FILE} 3: delimiter is a list"),
     (CONFIG + "delimiter: {a: b}", {}, "", f"{FILE} 3: delimiter is a mapping"),
-    ("columns: [click_id", {}, "", "line 1: not valid YAML: expected ',' or ']'"),
-    ("- table", {}, "", "config/worker.yml must have lines such as"),
+    ("columns: [click_id", {}, "", "config.yml, line 1, column 10: not valid YAML"),
+    ("- table", {}, "", "config.yml must have lines such as"),
     (CONFIG, {"CONST_PATH": "nowhere.yml"}, "", "file nowhere.yml cannot be read: No"),
     (CONFIG, {"DB_PASS_FILE": "nowhere"}, "", "DB_PASS and DB_PASS_FILE are set: remo"),
     ("columns: [click_id]", {}, "", "table must be set: in the configuration file"),

@@ -50,19 +50,32 @@ def read_entries(path: Path) -> Iterator[Entry]:
             yield Entry(key, value, line)
 
 
+class _Loader(yaml.SafeLoader):  # type: ignore[misc] # yaml has no types
+    def compose_scalar_node(self, anchor: Any) -> Any:
+        """Refuse anchors and tags: they are texts such as `!pass` without quotes."""
+        event = self.peek_event()
+        if anchor or event.tag:
+            raise yaml.MarkedYAMLError(problem_mark=event.start_mark)
+        return super().compose_scalar_node(anchor)
+
+
 def _compose(path: Path) -> Any:
+    """Return the root of a file. Errors show none of its values: they may be secret."""
     try:
-        return yaml.compose(path.read_bytes(), Loader=yaml.SafeLoader)
+        return yaml.compose(path.read_bytes(), Loader=_Loader)
     except OSError as error:
         raise SettingsError(
             f"the configuration file {path} cannot be read: {error.strerror}"
         ) from None
     except (yaml.YAMLError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f", line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or getattr(error, "reason", None)
+        marks = [
+            getattr(error, f"{name}_mark", None) for name in ("context", "problem")
+        ]
+        mark = next(filter(None, marks), None)
+        place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise SettingsError(
-            f"{path}{place}: not valid YAML: {problem or 'nested too deeply'}"
+            f"{path}{place}: not valid YAML: close each bracket and quote, and put "
+            "quotes around values with special characters"
         ) from None
 
 

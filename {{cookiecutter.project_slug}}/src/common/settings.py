@@ -91,14 +91,20 @@ def url(text: str) -> str:
         _ = parts.port  # raises if it is no port
     except ValueError:
         is_url = False
+    shown = repr(hide_credentials(text))
     if not is_url:
-        raise ArgumentTypeError(f"{text!r} is not a URL such as http://127.0.0.1:4566")
+        raise ArgumentTypeError(f"{shown} is not a URL such as http://127.0.0.1:4566")
     if not HOST.fullmatch(parts.hostname or ""):
         raise ArgumentTypeError(
-            f"{text!r} has a host name that boto3 refuses: use only letters, digits, "
+            f"{shown} has a host name that boto3 refuses: use only letters, digits, "
             "hyphens and dots"
         )
     return text
+
+
+def hide_credentials(text: str) -> str:
+    """Mask user and password of the URLs in a text."""
+    return re.sub(r"://\S*@", "://***@", text)
 
 
 def share(text: str) -> float:

@@ -151,7 +151,7 @@ def make_parser(
 
 def closest(name: str, names: Iterable[str]) -> str:
     """Return a question that names the closest of some names, or no text."""
-    found = get_close_matches(name, list(names), 1)
+    found = get_close_matches(name.lower().replace("-", "_"), list(names), 1)
     return f": did you mean {found[0]}?" if found else ""
 
 
