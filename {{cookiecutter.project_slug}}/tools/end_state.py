@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from context import CustomContext
 from tools import parity_database
 
 LEDGER = "loads"  # its rows name versions of objects, and are only counted
@@ -89,23 +88,24 @@ def changed(
 
 
 def read_tables(
-    context: CustomContext, since: datetime
+    rds: Any, since: datetime, load_column: str | None
 ) -> dict[str, list[dict[str, str]]]:
     """Return the rows of all tables that have some, without their NULLs.
 
     Args:
-        context: has the database.
+        rds: client of the database.
         since: when the function began. A later time in a row is of the clock, which
             differs with each run.
+        load_column: the column that has the number of the load.
     """
     names: dict[str, list[str]] = {}
-    for table, column in context.rds.query(parity_database.COLUMNS):
+    for table, column in rds.query(parity_database.COLUMNS):
         names.setdefault(table, []).append(column)
     rows = {
-        table: list(_read_rows(context, table, columns, since))
+        table: list(_read_rows(rds, table, columns, since))
         for table, columns in names.items()
     }
-    return keep_comparable(rows, context.var.load_column)
+    return keep_comparable(rows, load_column)
 
 
 def keep_comparable(
@@ -133,9 +133,9 @@ def _keep_columns(
 
 
 def _read_rows(
-    context: CustomContext, table: str, columns: list[str], since: datetime
+    rds: Any, table: str, columns: list[str], since: datetime
 ) -> Iterator[dict[str, Any]]:
-    for values in context.rds.query(f"SELECT {', '.join(columns)} FROM {table}"):
+    for values in rds.query(f"SELECT {', '.join(columns)} FROM {table}"):
         yield {
             name: "now" if _is_later(value, since) else value
             for name, value in zip(columns, values, strict=True)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from context import CustomContext
+from tests.context import void_context
 from tests.shim import bootstrap
 from tools import (
     end_state,
@@ -21,7 +22,6 @@ from tools.deploy_config import Config
 from tools.end_state import EndState
 from tools.environment import client
 from tools.outcomes import Outcome
-from tools.project import ROOT
 from tools.saved_events import SavedEvent
 
 # Longer than a batch takes: behind a Lambda, no heartbeat extends it.
@@ -147,9 +147,7 @@ class ParityShim:
         """Return the rows of the database; none for a function without."""
         if not self.database:
             return {}
-        settings = f"--const_path={ROOT / 'config' / self.func}.yml"
-        with CustomContext(args=[settings, f"--db_name={self.database}"]) as context:
-            return end_state.read_tables(context, self.since)
+        return read_tables(self.func, self.database, self.since)
 
     def _send(self, saved: list[SavedEvent]) -> None:
         for name, body in saved:
@@ -192,6 +190,15 @@ def prepare_database(func: str, name: str) -> None:
     rows = saved_events.DATA / f"{func}.sql"
     if rows.is_file():
         parity_database.run_script(name, rows.read_text(encoding="utf-8"))
+
+
+def read_tables(
+    func: str, name: str, since: datetime
+) -> dict[str, list[dict[str, str]]]:
+    """Return the rows of a database, see `end_state.read_tables`."""
+    load_column = void_context(function=func).var.load_column
+    with CustomContext(args=[f"--db_name={name}"]) as context:
+        return end_state.read_tables(context.rds, since, load_column)
 
 
 def delete_bucket(name: str, s3: Any) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from context import CustomContext
 from lib.events import S3Object
+from tests.context import void_context
 from tools import queues, saved_events, shim_resources
 from tools.deploy_config import Config
 from tools.environment import client, enter
@@ -131,9 +132,8 @@ def counted_rows(func: str, function: Config) -> Iterator[list[S3Object]]:
         UserError: rows are missing.
     """
     objects: list[S3Object] = []
-    config = f"--const_path={ROOT / 'config' / func}.yml"
-    with CustomContext(args=[config]) as context:
-        table = context.var.table if function["database"] else ""
+    table = void_context(function=func).var.table if function["database"] else ""
+    with CustomContext() as context:
         if not table:
             yield objects
             print(f"{func} has processed its event")
