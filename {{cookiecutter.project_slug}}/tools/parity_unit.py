@@ -7,14 +7,37 @@ from typing import Any
 from context import CustomContext
 from settings_reader import list_settings
 from tests.context import void_context
+from tests.mock.aws import MockBoto3, MockS3
 from tools import end_state, parity_database, parity_shim, saved_events, shim_resources
 from tools.deploy_config import Config
-from tools.end_state import EndState
+from tools.end_state import VERSION, EndState, Neutral, Tables
 from tools.environment import client
 from tools.saved_events import BUCKET, SavedEvent
 
 MAX_RECEIVES = 3
 DATABASE = "parity_unit"
+
+
+class NamedVersions(MockS3):
+    """The double of S3, with versions and ETags that can be found in a text."""
+
+    def get_object(
+        self,
+        Bucket: str,  # noqa: N803
+        Key: str,  # noqa: N803
+        VersionId: str = "",  # noqa: N803
+        IfMatch: str = "",  # noqa: N803
+    ) -> dict[str, Any]:
+        """Return a version of an object."""
+        number = VersionId.rpartition("-")[2]
+        return super().get_object(Bucket, Key, number, IfMatch)
+
+    def head_object(self, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
+        """Return the latest version of an object."""
+        found = super().head_object(Bucket, Key)
+        number = found["VersionId"]
+        names = {"VersionId": f"parity-version-{number}", "ETag": f'"parity-{number}"'}
+        return found | names
 
 
 def run_unit_context(func: str, saved: list[SavedEvent]) -> EndState:
@@ -52,7 +75,9 @@ def make_context(
         for variable, secret in function["secrets"].items()
         if variable in names
     ]
-    return void_context(*secrets, *arguments, function=func, **libraries)
+    boto3 = MockBoto3()
+    boto3.clients["s3"] = NamedVersions()
+    return void_context(*secrets, *arguments, function=func, boto3=boto3, **libraries)
 
 
 def read_secret(name: str) -> str:
@@ -68,7 +93,8 @@ def run_messages(
     run = import_module(f"func.{func}").run
     outcomes: dict[str, str] = {}
     failures = dead = 0
-    messages = saved_events.put_objects(saved, BUCKET, context.s3)
+    messages, states = saved_events.put_objects(saved, BUCKET, context.s3)
+    neutral = Neutral(dict.fromkeys(states, VERSION))
     before = read_objects(context.s3)
     for name, body in messages:
         outcomes[name] = "dead letter"
@@ -78,15 +104,18 @@ def run_messages(
             except Exception:
                 failures += 1
             else:
-                outcomes[name] = end_state.describe_report(report, "")
+                outcomes[name] = neutral.report(report)
                 break
         else:
             dead += 1
     return EndState(
         outcomes,
-        end_state.changed(before, read_objects(context.s3)),
-        {name: read_sent(context, name) for name in function["sends_to"]},
-        read_tables(context),
+        neutral.objects(end_state.changed(before, read_objects(context.s3))),
+        {
+            name: neutral.texts(read_sent(context, name))
+            for name in function["sends_to"]
+        },
+        neutral.tables(read_tables(context)),
         messages=len(messages),
         failures=failures,
         dead=dead,
@@ -104,7 +133,7 @@ def read_sent(context: CustomContext, func: str) -> list[str]:
     return list(context.sqs.sent[queue])
 
 
-def read_tables(context: CustomContext) -> dict[str, list[dict[str, str]]]:
+def read_tables(context: CustomContext) -> Tables:
     """Return the rows of the double's tables, as `end_state.read_tables` does."""
     rds = context.rds
     if not hasattr(rds, "tables"):  # it is not the double

@@ -59,7 +59,7 @@ def trigger(func: str, function: Config, pending: str) -> list[S3Object]:
     """
     saved = filter(None, [saved_events.main_event(func)])
     bucket, s3 = os.environ["BUCKET"], client("s3")
-    [event] = saved_events.put_objects([*saved], bucket, s3)
+    [event] = saved_events.put_objects([*saved], bucket, s3).events
     if function["trigger"] == "bucket":
         return [find_version(each, s3) for each in event.objects]
     group = {"MessageGroupId": func} if function["fifo"] else {}

@@ -84,7 +84,14 @@ def find_owner(name: str) -> str:
     return max(owners, key=len, default=EXAMPLE)
 
 
-def put_objects(saved: list[SavedEvent], bucket: str, s3: Any) -> list[SavedEvent]:
+class Prepared(NamedTuple):
+    """Events whose objects are in a bucket, and the versions and ETags of these."""
+
+    events: list[SavedEvent]
+    states: set[str]
+
+
+def put_objects(saved: list[SavedEvent], bucket: str, s3: Any) -> Prepared:
     """Put the objects that events name, and all files of `tests/data/bucket/`.
 
     Args:
@@ -109,7 +116,13 @@ def put_objects(saved: list[SavedEvent], bucket: str, s3: Any) -> list[SavedEven
         for quote in ('"', '\\"'):
             body = body.replace(f"{quote}{BUCKET}{quote}", f"{quote}{bucket}{quote}")
         changed.append(SavedEvent(name, body))
-    return changed
+    states = {
+        each[name].strip('"')
+        for each in put.values()
+        for name in ("VersionId", "ETag")
+        if name in each
+    }
+    return Prepared(changed, states)
 
 
 def _put_object(key: str, bucket: str, s3: Any) -> dict[str, str]:
