@@ -66,13 +66,58 @@ def test_function_without_make_new_gets_a_queue(baked: Project) -> None:
         names = client(baked, "sqs").list_queues()["QueueUrls"]
         assert not [name for name in names if "copy" in name]
         (baked.path / "config/copy.yml").write_text("columns: [a]\n", encoding="utf-8")
-        path = baked.path / "tools/starter/src/func/starter.py"
+        path = baked.path / "tools/starter/bucket/src/func/starter.py"
         (baked.path / "src/func/copy.py").write_bytes(path.read_bytes())
         (baked.path / "a.csv").write_text("1\n2\n", encoding="utf-8")
         baked.make("event", "FUNC=copy", "FILE=a.csv")
         output = baked.make("run", "FUNC=copy", "RUN_ARGS=--drain").stdout
         assert count_messages(baked, "copy-pending") == [0, 0]
     assert '"rows": 2, "rejects": 0' in output
+
+
+@pytest.mark.parametrize(
+    ("trigger", "report"),
+    [
+        ("bucket", '"rows": 10'),
+        ("queue", '{"rows": 2}'),
+        ("schedule", '{"day": "2026-01-04"}'),
+        ("topic", '{"order": 1001}'),
+    ],
+)
+def test_new_function_handles_its_trigger(
+    baked: Project, trigger: str, report: str
+) -> None:
+    baked.make("new", "FUNC=tally", f"TRIGGER={trigger}")
+    assert "passed" in baked.make("test", "TEST_ARGS=tests/test_tally.py").stdout
+    with baked.shim():
+        output = baked.make("sanity_check", "FUNC=tally").stdout
+        assert report in output
+        assert output.endswith("tally has processed its event\n")
+        assert count_messages(baked, "tally-dead-letter") == [0, 0]
+
+
+@pytest.mark.parametrize("trigger", ["moon", "Queue", "$(touch x)"])
+def test_unknown_trigger_gets_one_sentence(baked: Project, trigger: str) -> None:
+    refused = baked.make("new", "FUNC=tally", f"TRIGGER={trigger}", check=False)
+    assert refused.returncode != 0
+    sentence = f"TRIGGER={trigger} is unknown: choose bucket, queue, schedule or topic."
+    assert refused.stdout.splitlines()[0] == sentence
+    assert not [*baked.path.rglob("*tally*")]
+
+
+def test_trigger_of_an_entry_is_kept(baked: Project) -> None:
+    config = baked.path / DEPLOY
+    text = config.read_text(encoding="utf-8")
+    entry = "  tally: {trigger: queue, fifo: true}\n"
+    text = text.replace("  worker: {}\n", f"  worker: {{}}\n{entry}")
+    config.write_text(text, encoding="utf-8")
+    refused = baked.make("new", "FUNC=tally", check=False)
+    assert refused.stdout.startswith(
+        "TRIGGER=bucket differs from the entry of tally in config/deploy.yml: choose "
+        "TRIGGER=queue, or change the entry."
+    )
+    baked.make("new", "FUNC=tally", "TRIGGER=queue")
+    assert config.read_text(encoding="utf-8") == text
 
 
 def test_new_entry_keeps_rest_of_deploy_config(baked: Project) -> None:

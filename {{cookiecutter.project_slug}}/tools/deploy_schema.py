@@ -44,8 +44,11 @@ def check(document: Document, functions: Iterable[str], region: str) -> None:
 
 def _find_problems(config: Any) -> list[tuple[Path, str, bool]]:
     """Return path and description of each violation, and if a key is missing."""
-    from jsonschema import Draft202012Validator as Base
-    from jsonschema.validators import extend
+    try:
+        from jsonschema import Draft202012Validator as Base
+        from jsonschema.validators import extend
+    except ImportError:  # in the container of the shim's emulator
+        return []
 
     # 1.0 is no whole number here, and no number is infinite
     types = Base.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)

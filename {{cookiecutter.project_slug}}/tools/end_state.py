@@ -10,13 +10,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from context import CustomContext
 from tools import parity_database
 
 LEDGER = "loads"  # its rows name versions of objects, and are only counted
 REJECTS = "rejects"
 NOTHING = "-"
+VERSION = "(version)"  # stands for all versions
 REPORT_LENGTH = 60
+
+
+Tables = dict[str, list[dict[str, str]]]
 
 
 class EndState(NamedTuple):
@@ -65,13 +68,49 @@ def summarise(items: Iterable[Any]) -> str:
     return f"{len(texts)}, {digest[:12]}" if texts else "0"
 
 
-def describe_report(report: Any, prefix: str) -> str:
-    """Return a report on one line, without the prefix of an environment's names."""
-    text = json.dumps(report, ensure_ascii=False, sort_keys=True).replace(prefix, "")
-    if len(text) <= REPORT_LENGTH:
+class Neutral:
+    """Replaces texts that differ in each environment, such as versions of objects.
+
+    Args:
+        replacements: new texts by old ones.
+    """
+
+    def __init__(self, replacements: Mapping[str, str]) -> None:
+        self._replacements = replacements
+
+    def text(self, text: str) -> str:
+        """Return a text with all replacements."""
+        for old, new in self._replacements.items():
+            text = text.replace(old, new)
         return text
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    return f"{text[:REPORT_LENGTH]}… {digest[:12]}"
+
+    def texts(self, texts: Iterable[str]) -> list[str]:
+        """Return texts with all replacements."""
+        return [self.text(each) for each in texts]
+
+    def report(self, report: Any) -> str:
+        """Return a report on one line, which ends with a checksum if it is long."""
+        text = self.text(json.dumps(report, ensure_ascii=False, sort_keys=True))
+        if len(text) <= REPORT_LENGTH:
+            return text
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        return f"{text[:REPORT_LENGTH]}… {digest[:12]}"
+
+    def objects(self, objects: Mapping[str, bytes]) -> dict[str, bytes]:
+        """Return objects with all replacements in their keys and contents."""
+        found = {}
+        for key, body in objects.items():
+            for old, new in self._replacements.items():
+                body = body.replace(old.encode(), new.encode())
+            found[self.text(key)] = body
+        return found
+
+    def tables(self, tables: Tables) -> Tables:
+        """Return rows with all replacements in their values."""
+        return {
+            table: [{name: self.text(row[name]) for name in row} for row in rows]
+            for table, rows in tables.items()
+        }
 
 
 def read_objects(bucket: str, s3: Any) -> dict[str, bytes]:
@@ -88,29 +127,28 @@ def changed(
     return {key: body for key, body in after.items() if before.get(key) != body}
 
 
-def read_tables(
-    context: CustomContext, since: datetime
-) -> dict[str, list[dict[str, str]]]:
+def read_tables(rds: Any, since: datetime, load_column: str | None) -> Tables:
     """Return the rows of all tables that have some, without their NULLs.
 
     Args:
-        context: has the database.
+        rds: client of the database.
         since: when the function began. A later time in a row is of the clock, which
             differs with each run.
+        load_column: the column that has the number of the load.
     """
     names: dict[str, list[str]] = {}
-    for table, column in context.rds.query(parity_database.COLUMNS):
+    for table, column in rds.query(parity_database.COLUMNS):
         names.setdefault(table, []).append(column)
     rows = {
-        table: list(_read_rows(context, table, columns, since))
+        table: list(_read_rows(rds, table, columns, since))
         for table, columns in names.items()
     }
-    return keep_comparable(rows, context.var.load_column)
+    return keep_comparable(rows, load_column)
 
 
 def keep_comparable(
     tables: Mapping[str, list[dict[str, Any]]], load_column: str | None
-) -> dict[str, list[dict[str, str]]]:
+) -> Tables:
     """Return the rows without NULLs, numbers of loads, and the ledger's content."""
     return {
         table: [_keep_columns(table, row, load_column) for row in rows]
@@ -133,9 +171,9 @@ def _keep_columns(
 
 
 def _read_rows(
-    context: CustomContext, table: str, columns: list[str], since: datetime
+    rds: Any, table: str, columns: list[str], since: datetime
 ) -> Iterator[dict[str, Any]]:
-    for values in context.rds.query(f"SELECT {', '.join(columns)} FROM {table}"):
+    for values in rds.query(f"SELECT {', '.join(columns)} FROM {table}"):
         yield {
             name: "now" if _is_later(value, since) else value
             for name, value in zip(columns, values, strict=True)

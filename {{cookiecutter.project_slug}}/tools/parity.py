@@ -19,7 +19,7 @@ from tools.environment import client, enter
 from tools.errors import UserError
 from tools.outcomes import Outcome, read_outcomes
 from tools.parity_shim import ParityShim
-from tools.project import BUILD, ROOT, functions, require_function
+from tools.project import BUILD, ROOT
 
 PAGE = BUILD / "parity.md"
 DEADLINE_SECONDS = 60
@@ -35,14 +35,7 @@ def compare(func: str) -> int:
         UserError: there is no such function, or it has no saved event, the shim is not
             running, or an environment failed.
     """
-    if func:
-        require_function(func)
-    chosen = [func] if func else functions()
-    for name in chosen:
-        if not saved_events.list_events(name):
-            raise UserError(
-                f"{name} has no saved event: write tests/data/event-{name}.json"
-            )
+    chosen = saved_events.choose_functions(func)
     enter("")
     shim_resources.update()
     build.build_for("", "local")

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from context import CustomContext
+from tests.context import void_context
 from tests.shim import bootstrap
 from tools import (
     end_state,
@@ -18,10 +19,9 @@ from tools import (
     shim_resources,
 )
 from tools.deploy_config import Config
-from tools.end_state import EndState
+from tools.end_state import VERSION, EndState, Neutral, Tables
 from tools.environment import client
 from tools.outcomes import Outcome
-from tools.project import ROOT
 from tools.saved_events import SavedEvent
 
 # Longer than a batch takes: behind a Lambda, no heartbeat extends it.
@@ -70,6 +70,7 @@ class ParityShim:
         self.sent: dict[str, str] = {}  # names of events, by ID of their message
         self._saved = saved
         self._before: dict[str, bytes] = {}
+        self._neutral = Neutral({})
 
     def __enter__(self) -> "ParityShim":
         self._delete_all()  # of a run that was killed
@@ -82,7 +83,8 @@ class ParityShim:
         sqs.set_queue_attributes(QueueUrl=self.url, Attributes=visibility)
         if self.database:
             prepare_database(self.func, self.database)
-        saved = saved_events.put_objects(self._saved, self.bucket, s3)
+        saved, states = saved_events.put_objects(self._saved, self.bucket, s3)
+        self._neutral = Neutral({f"{self.name}-": "", **dict.fromkeys(states, VERSION)})
         self._before = end_state.read_objects(self.bucket, s3)
         self._send(saved)
         return self
@@ -123,33 +125,30 @@ class ParityShim:
         ended = dict.fromkeys(self.sent.values(), "dead letter")
         for each in outcomes:
             if each.is_done and each.message_id in self.sent:
-                ended[self.sent[each.message_id]] = end_state.describe_report(
-                    each.report, f"{self.name}-"
-                )
+                report = self._neutral.report(each.report)
+                ended[self.sent[each.message_id]] = report
         after = end_state.read_objects(self.bucket, client("s3"))
         return EndState(
             ended,
-            end_state.changed(self._before, after),
+            self._neutral.objects(end_state.changed(self._before, after)),
             {
-                func: [
-                    each["Body"].replace(f"{self.name}-", "")
+                func: self._neutral.texts(
+                    each["Body"]
                     for each in self._receive(self.spec["functions"][func]["queue"])
-                ]
+                )
                 for func in self.function["sends_to"]
             },
-            self.read_tables(),
+            self._neutral.tables(self.read_tables()),
             messages=len(self.sent),
             failures=sum(not each.is_done for each in outcomes),
             dead=len(dead),
         )
 
-    def read_tables(self) -> dict[str, list[dict[str, str]]]:
+    def read_tables(self) -> Tables:
         """Return the rows of the database; none for a function without."""
         if not self.database:
             return {}
-        settings = f"--const_path={ROOT / 'config' / self.func}.yml"
-        with CustomContext(args=[settings, f"--db_name={self.database}"]) as context:
-            return end_state.read_tables(context, self.since)
+        return read_tables(self.func, self.database, self.since)
 
     def _send(self, saved: list[SavedEvent]) -> None:
         for name, body in saved:
@@ -192,6 +191,13 @@ def prepare_database(func: str, name: str) -> None:
     rows = saved_events.DATA / f"{func}.sql"
     if rows.is_file():
         parity_database.run_script(name, rows.read_text(encoding="utf-8"))
+
+
+def read_tables(func: str, name: str, since: datetime) -> Tables:
+    """Return the rows of a database, see `end_state.read_tables`."""
+    load_column = void_context(function=func).var.load_column
+    with CustomContext(args=[f"--db_name={name}"]) as context:
+        return end_state.read_tables(context.rds, since, load_column)
 
 
 def delete_bucket(name: str, s3: Any) -> None:

@@ -1,22 +1,43 @@
 """Run a function as the unit tests do, with doubles for AWS and the database."""
 
-import os
 from datetime import UTC, datetime
 from importlib import import_module
 from typing import Any
-from unittest.mock import patch
 
 from context import CustomContext
+from settings_reader import list_settings
 from tests.context import void_context
-from tests.mock.aws import MockBoto3
+from tests.mock.aws import MockBoto3, MockS3
 from tools import end_state, parity_database, parity_shim, saved_events, shim_resources
 from tools.deploy_config import Config
-from tools.end_state import EndState
+from tools.end_state import VERSION, EndState, Neutral, Tables
 from tools.environment import client
 from tools.saved_events import BUCKET, SavedEvent
 
 MAX_RECEIVES = 3
 DATABASE = "parity_unit"
+
+
+class NamedVersions(MockS3):
+    """The double of S3, with versions and ETags that can be found in a text."""
+
+    def get_object(
+        self,
+        Bucket: str,  # noqa: N803
+        Key: str,  # noqa: N803
+        VersionId: str = "",  # noqa: N803
+        IfMatch: str = "",  # noqa: N803
+    ) -> dict[str, Any]:
+        """Return a version of an object."""
+        number = VersionId.rpartition("-")[2]
+        return super().get_object(Bucket, Key, number, IfMatch)
+
+    def head_object(self, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
+        """Return the latest version of an object."""
+        found = super().head_object(Bucket, Key)
+        number = found["VersionId"]
+        names = {"VersionId": f"parity-version-{number}", "ETag": f'"parity-{number}"'}
+        return found | names
 
 
 def run_unit_context(func: str, saved: list[SavedEvent]) -> EndState:
@@ -26,32 +47,43 @@ def run_unit_context(func: str, saved: list[SavedEvent]) -> EndState:
     own, the shim's database takes its place.
     """
     function: Config = shim_resources.update()["functions"][func]
-    with patch.dict(os.environ, function["variables"]):
-        with make_context(func, function) as context:
+    with make_context(func, function) as context:
+        state = run_messages(func, saved, function, context)
+        if not context.rds.statements:
+            return state
+    parity_shim.prepare_database(func, DATABASE)
+    since = datetime.now(UTC)
+    try:
+        arguments = (f"--db_name={DATABASE}",)
+        rds = import_module("lib.rds")
+        with make_context(func, function, *arguments, rds=rds) as context:
             state = run_messages(func, saved, function, context)
-            if not getattr(context.rds, "statements", ()):
-                return state
-        parity_shim.prepare_database(func, DATABASE)
-        since = datetime.now(UTC)
-        try:
-            real = import_module("lib.rds")
-            arguments = (f"--db_name={DATABASE}",)
-            with make_context(func, function, *arguments, rds=real) as context:
-                state = run_messages(func, saved, function, context)
-                return state._replace(tables=end_state.read_tables(context, since))
-        finally:
-            parity_database.drop(DATABASE)
+        tables = parity_shim.read_tables(func, DATABASE, since)
+        return state._replace(tables=tables)
+    finally:
+        parity_database.drop(DATABASE)
 
 
 def make_context(
     func: str, function: Config, *arguments: str, **libraries: Any
 ) -> CustomContext:
     """Return a unit test's context that knows the function's secrets."""
+    own = list_settings(getattr(import_module(f"func.{func}"), "SETTINGS", []))
+    names = {each.variable: name for name, each in own.items()}
+    secrets = [
+        f"--{names[variable]}={read_secret(secret)}"
+        for variable, secret in function["secrets"].items()
+        if variable in names
+    ]
     boto3 = MockBoto3()
-    for name in function["secrets"].values():
-        found = client("secretsmanager").get_secret_value(SecretId=name)
-        boto3.clients["secretsmanager"].secrets[name] = found["SecretString"]
-    return void_context(*arguments, function=func, boto3=boto3, **libraries)
+    boto3.clients["s3"] = NamedVersions()
+    return void_context(*secrets, *arguments, function=func, boto3=boto3, **libraries)
+
+
+def read_secret(name: str) -> str:
+    """Return the value of a secret in the shim."""
+    found = client("secretsmanager").get_secret_value(SecretId=name)
+    return str(found["SecretString"])
 
 
 def run_messages(
@@ -61,7 +93,8 @@ def run_messages(
     run = import_module(f"func.{func}").run
     outcomes: dict[str, str] = {}
     failures = dead = 0
-    messages = saved_events.put_objects(saved, BUCKET, context.s3)
+    messages, states = saved_events.put_objects(saved, BUCKET, context.s3)
+    neutral = Neutral(dict.fromkeys(states, VERSION))
     before = read_objects(context.s3)
     for name, body in messages:
         outcomes[name] = "dead letter"
@@ -71,15 +104,18 @@ def run_messages(
             except Exception:
                 failures += 1
             else:
-                outcomes[name] = end_state.describe_report(report, "")
+                outcomes[name] = neutral.report(report)
                 break
         else:
             dead += 1
     return EndState(
         outcomes,
-        end_state.changed(before, read_objects(context.s3)),
-        {name: read_sent(context, name) for name in function["sends_to"]},
-        read_tables(context),
+        neutral.objects(end_state.changed(before, read_objects(context.s3))),
+        {
+            name: neutral.texts(read_sent(context, name))
+            for name in function["sends_to"]
+        },
+        neutral.tables(read_tables(context)),
         messages=len(messages),
         failures=failures,
         dead=dead,
@@ -94,17 +130,16 @@ def read_objects(s3: Any) -> dict[str, bytes]:
 def read_sent(context: CustomContext, func: str) -> list[str]:
     """Return the bodies that were sent to a function's queue."""
     queue = context.var.send_queues[func]
-    return [each["MessageBody"] for each in context.sqs.sent[queue]]
+    return list(context.sqs.sent[queue])
 
 
-def read_tables(context: CustomContext) -> dict[str, list[dict[str, str]]]:
+def read_tables(context: CustomContext) -> Tables:
     """Return the rows of the double's tables, as `end_state.read_tables` does."""
     rds = context.rds
-    if not hasattr(rds, "tables"):
+    if not hasattr(rds, "tables"):  # it is not the double
         return {}
-    columns = context.var.columns
     tables = {
-        name: [dict(zip(columns, row, strict=True)) for row in rows]
+        name: [dict(zip(rds.columns[name], row, strict=True)) for row in rows]
         for name, rows in rds.tables.items()
     }
     tables["rejects"] = [

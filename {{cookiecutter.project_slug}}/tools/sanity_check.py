@@ -11,12 +11,13 @@ from typing import Any
 
 from context import CustomContext
 from lib.events import S3Object
+from tests.context import void_context
 from tools import queues, saved_events, shim_resources
 from tools.deploy_config import Config
 from tools.environment import client, enter
 from tools.errors import UserError
 from tools.outcomes import read_outcomes
-from tools.project import ROOT, functions, require_function
+from tools.project import ROOT
 
 DEADLINE_SECONDS = 60
 
@@ -28,14 +29,13 @@ def check(func: str) -> int:
         func: one function, or empty for all.
 
     Raises:
-        UserError: there is no such function, the shim is not running, or a function
-            has failed.
+        UserError: there is no such function, or it has no saved event, the shim is not
+            running, or a function has failed.
     """
-    if func:
-        require_function(func)
+    chosen = saved_events.choose_functions(func)
     environment = enter("")
     specs: dict[str, Config] = shim_resources.update()["functions"]
-    for name in [func] if func else functions():
+    for name in chosen:
         pending, dead_letter = (
             environment.find_queue_url(name, kind) for kind in queues.KINDS
         )
@@ -56,13 +56,10 @@ def trigger(func: str, function: Config, pending: str) -> list[S3Object]:
         func: the function.
         function: its specification.
         pending: URL of its queue.
-
-    Raises:
-        UserError: there is no saved event.
     """
-    saved = [saved_events.main_event(func)]
+    saved = filter(None, [saved_events.main_event(func)])
     bucket, s3 = os.environ["BUCKET"], client("s3")
-    [event] = saved_events.put_objects(saved, bucket, s3)
+    [event] = saved_events.put_objects([*saved], bucket, s3).events
     if function["trigger"] == "bucket":
         return [find_version(each, s3) for each in event.objects]
     group = {"MessageGroupId": func} if function["fifo"] else {}
@@ -135,9 +132,8 @@ def counted_rows(func: str, function: Config) -> Iterator[list[S3Object]]:
         UserError: rows are missing.
     """
     objects: list[S3Object] = []
-    config = f"--const_path={ROOT / 'config' / func}.yml"
-    with CustomContext(args=[config]) as context:
-        table = context.var.table if function["database"] else ""
+    table = void_context(function=func).var.table if function["database"] else ""
+    with CustomContext() as context:
         if not table:
             yield objects
             print(f"{func} has processed its event")

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from lib import events
 from tools.errors import UserError
-from tools.project import ROOT, functions
+from tools.project import ROOT, functions, require_function
 
 DATA = ROOT / "tests" / "data"
 SAMPLE = DATA / "sanity.csv"
@@ -45,16 +45,33 @@ def list_events(func: str) -> list[SavedEvent]:
     ]
 
 
-def main_event(func: str) -> SavedEvent:
-    """Return `event-<function>.json`, or the example's `event.json`.
+def choose_functions(func: str) -> list[str]:
+    """Return one function, or all that have a main event; print which have none.
+
+    Args:
+        func: the function, or empty for all.
 
     Raises:
-        UserError: there is none.
+        UserError: there is no such function, or it has no main event.
     """
-    for each in list_events(func):
-        if each.name in (f"event-{func}", "event"):
-            return each
-    raise UserError(f"{func} has no saved event: write tests/data/event-{func}.json")
+    if func:
+        require_function(func)
+    chosen = []
+    for name in [func] if func else functions():
+        missing = f"{name} has no saved event: write tests/data/event-{name}.json"
+        if main_event(name):
+            chosen.append(name)
+        elif func:
+            raise UserError(missing)
+        else:
+            print(f"Skipped: {missing}.", flush=True)
+    return chosen
+
+
+def main_event(func: str) -> SavedEvent | None:
+    """Return `event-<function>.json`, or the example's `event.json`."""
+    names = (f"event-{func}", "event")
+    return next((each for each in list_events(func) if each.name in names), None)
 
 
 def find_owner(name: str) -> str:
@@ -67,7 +84,14 @@ def find_owner(name: str) -> str:
     return max(owners, key=len, default=EXAMPLE)
 
 
-def put_objects(saved: list[SavedEvent], bucket: str, s3: Any) -> list[SavedEvent]:
+class Prepared(NamedTuple):
+    """Events whose objects are in a bucket, and the versions and ETags of these."""
+
+    events: list[SavedEvent]
+    states: set[str]
+
+
+def put_objects(saved: list[SavedEvent], bucket: str, s3: Any) -> Prepared:
     """Put the objects that events name, and all files of `tests/data/bucket/`.
 
     Args:
@@ -92,7 +116,13 @@ def put_objects(saved: list[SavedEvent], bucket: str, s3: Any) -> list[SavedEven
         for quote in ('"', '\\"'):
             body = body.replace(f"{quote}{BUCKET}{quote}", f"{quote}{bucket}{quote}")
         changed.append(SavedEvent(name, body))
-    return changed
+    states = {
+        each[name].strip('"')
+        for each in put.values()
+        for name in ("VersionId", "ETag")
+        if name in each
+    }
+    return Prepared(changed, states)
 
 
 def _put_object(key: str, bucket: str, s3: Any) -> dict[str, str]:

@@ -20,6 +20,7 @@ class MockRds:
 
     Attributes:
         tables: the rows that were loaded into each table.
+        columns: the columns that they have.
         rejects: the lines that were rejected.
         ledger: the loads, by ID of the object and table.
         statements: each statement of a transaction that was committed, with its values.
@@ -29,6 +30,7 @@ class MockRds:
 
     def __init__(self) -> None:
         self.tables: dict[str, list[Row]] = {}
+        self.columns: dict[str, list[str]] = {}
         self.statements: list[tuple[str, Any]] = []
         self.results: dict[str, list[tuple[Any, ...]]] = {}
         self.rejects: list[Reject] = []
@@ -59,6 +61,7 @@ class MockRds:
         yield load
         load.finish()
         self.commit(store)
+        self.columns[table] = list(columns)
 
     def commit(self, store: "MockStore") -> None:
         """Keep the rows, rejects and ledger entry of a transaction."""
