@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from baking import Project
+from baking import DEADLINE, Project
 from pgbouncer import pgbouncer
 from shim_helpers import (
     OwnDatabase,
@@ -20,7 +20,6 @@ from shim_helpers import (
     drain,
     drop,
     fault,
-    fetch_clicks,
     fetch_rejects,
     is_postgres,
     put_file,
@@ -347,37 +346,69 @@ def remaining(project: Project) -> list[list[int]]:
 
 
 @fault(
-    "versions within a second, whose messages arrive in any order, with "
-    "`on_new_version: replace`",
+    "three versions of each of 100 objects within a second, whose messages arrive in "
+    "any order at two pollers with four workers, with `on_new_version: replace`",
     "the rows of the latest version are left",
 )
 def test_versions_of_one_second_leave_the_latest(shimmed: Project) -> None:
     shimmed.query("DELETE FROM clicks WHERE click_id = 1")
-    send_messages(shimmed, *put_versions(shimmed, keys=20, versions=4))
-    drain(shimmed, REPLACE)
-    assert remaining(shimmed) == [[key, 4] for key in range(20)]
+    send_messages(shimmed, *put_versions(shimmed, keys=100, versions=3))
+    words = ("--drain", "--workers=4", "--retry_delay=0", *REPLACE.split())
+    with start_worker(shimmed, *words) as one, start_worker(shimmed, *words) as other:
+        for each in (one, other):
+            assert each.process.wait(DEADLINE) == 0, each.output
+    assert remaining(shimmed) == [[key, 3] for key in range(100)]
+    assert take_dead_letters(shimmed) == []
 
 
 @fault(
-    "an object of a bucket without versions that changes from A to B and back to A, "
-    "with `on_new_version: replace`",
-    "the rows of A are left",
+    "objects of a bucket without versions, or whose versioning is suspended, that "
+    "change from A to B and back to A, with `on_new_version: replace`",
+    "the rows of A are left, also if all messages arrive at the end",
 )
-def test_object_that_changes_back_is_loaded_again(shimmed: Project) -> None:
-    s3 = client(shimmed, "s3")
+@pytest.mark.parametrize("versioning", ["", "Suspended"])
+def test_object_that_changes_back_is_loaded_again(
+    shimmed: Project, versioning: str
+) -> None:
+    bucket = f"changing-{versioning.lower() or 'never'}"
+    put_bucket(shimmed, bucket, versioning)
+    words = f"{REPLACE} --workers=4 --retry_delay=0"
+    late = []
+    for state in "ABA":
+        for number in range(5):
+            event = put_state(shimmed, bucket, f"{number}.csv", state)
+            send_messages(shimmed, event, event)
+            late.append(put_state(shimmed, bucket, f"late-{number}.csv", state))
+        drain(shimmed, words)
+    send_messages(shimmed, *late)
+    drain(shimmed, words)
+    keys = [f"{name}{number}.csv" for name in ("", "late-") for number in range(5)]
+    found = shimmed.query(
+        f"SELECT visitor, page FROM clicks WHERE referrer = '{bucket}'"
+    )
+    assert sorted(found) == sorted([key, "A"] for key in keys)
+    assert len(take_dead_letters(shimmed)) == 5  # the late messages of B
+
+
+def put_bucket(project: Project, bucket: str, versioning: str) -> None:
+    """Create a bucket whose versioning has a status, or was never on."""
+    s3 = client(project, "s3")
     where = {"LocationConstraint": s3.meta.region_name}
-    s3.create_bucket(Bucket="unversioned", CreateBucketConfiguration=where)
-    for first in (74_210_000, 74_210_100, 74_210_000):
-        s3.put_object(
-            Bucket="unversioned", Key="a.csv", Body=clicks(5, first=first).encode()
-        )
-        etag = s3.head_object(Bucket="unversioned", Key="a.csv")["ETag"].strip('"')
-        state = {"key": "a.csv", "version": "null", "etag": etag}
-        event = json.dumps({"bucket": "unversioned"} | state)
-        send_messages(shimmed, event, event)
-        drain(shimmed, REPLACE)
-    found = [row[0] for row in fetch_clicks(shimmed, 74_210_000, 1000)]
-    assert found == list(range(74_210_000, 74_210_005))
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration=where)
+    if versioning:
+        status = {"Status": versioning}
+        s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration=status)
+
+
+def put_state(project: Project, bucket: str, key: str, state: str) -> str:
+    """Put an object of one row whose page is its state; return S3's event for it."""
+    s3 = client(project, "s3")
+    row = f"74210000,{key},{state},{bucket},2026-01-05 08:00:00\n"
+    s3.put_object(Bucket=bucket, Key=key, Body=row.encode())
+    etag = s3.head_object(Bucket=bucket, Key=key)["ETag"].strip('"')
+    about = {"key": key, "versionId": "null", "eTag": etag}
+    entity = {"bucket": {"name": bucket}, "object": about}
+    return json.dumps({"Records": [{"s3": entity}]})
 
 
 @fault("one table under two names", "the ledger knows that it is the same")
