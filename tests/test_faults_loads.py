@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -420,6 +421,26 @@ def test_table_has_one_name_in_the_ledger(shimmed: Project) -> None:
         output = drain(shimmed, f"--table={table}")
     assert '"outcome": "loaded before"' in output
     assert count_clicks(shimmed, 74_220_000, 100) == 5
+
+
+@fault(
+    "a ledger of an early version, whose tables have no schema",
+    "the statement in `docs/upgrading.md` converts it: nothing is loaded again",
+)
+def test_early_ledger_is_converted(shimmed: Project) -> None:
+    page = (shimmed.path / "docs" / "upgrading.md").read_text(encoding="utf-8")
+    [statement] = re.findall(r"(?m)^UPDATE loads .*;$", page)
+    if not is_postgres(shimmed):
+        statement = statement.replace("public", "main")
+    key = drop(shimmed, "early.csv", clicks(5, first=74_225_000))
+    event = json.dumps({"bucket": "raw", "key": key})
+    drain(shimmed)
+    early = f"UPDATE loads SET target = 'clicks' WHERE object_key = '{key}'"
+    shimmed.query(early)
+    shimmed.make("sql", f"SQL={statement}")
+    send_messages(shimmed, event)
+    assert '"outcome": "loaded before"' in drain(shimmed)
+    assert count_clicks(shimmed, 74_225_000, 100) == 5
 
 
 @fault(
