@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -161,6 +162,42 @@ def test_many_duplicate_keys_are_rejected(shimmed: Project) -> None:
 
 
 @fault(
+    "3,000 rows of which many have a key that is taken, with one unique key, two, or "
+    "one of two columns, and numbers such as 007",
+    "exactly those behind the first with a key are rejects",
+)
+@pytest.mark.parametrize(
+    "keys", [["click_id"], ["click_id", "visitor"], ["visitor, click_id"]]
+)
+def test_duplicates_are_found_exactly(shimmed: Project, keys: list[str]) -> None:
+    chance, lines, bad = random.Random(4), [], []
+    taken: set[tuple[Any, ...]] = set()
+    visitors = 3 if "," in keys[0] else 2500
+    for number in range(1, 3001):
+        values = {
+            "click_id": chance.randrange(2500),
+            "visitor": chance.randrange(visitors),
+        }
+        zeros = "00" * (len(keys) == 2 and chance.random() < 0.1)
+        lines.append(
+            f"{zeros}{values['click_id']},v{values['visitor']},/,,2026-01-05 08:00:00"
+        )
+        entries = {(key, *(values[name] for name in key.split(", "))) for key in keys}
+        if entries & taken:
+            bad.append(number)
+        else:
+            taken |= entries
+    statements = [f"ALTER TABLE odd ADD UNIQUE ({key})" for key in keys]
+    with created(shimmed, *statements):
+        name = f"duplicates-{len(keys)}-{len(keys[0])}.csv"
+        key = drop(shimmed, name, "\n".join(lines))
+        drain(shimmed, "--table=odd --max_reject_share=1")
+        assert count_odd(shimmed) == 3000 - len(bad)
+    assert len(bad) > 200
+    assert [line for line, _ in fetch_rejects(shimmed, key)] == bad
+
+
+@fault(
     "rows that break constraints, among rows with bad values",
     "exactly these are rejects",
 )
@@ -198,6 +235,55 @@ def test_failed_file_says_why(shimmed: Project) -> None:
     assert f" x {condition}; 1 x fields: 1 instead of 5; the first are line 1" in output
     assert f"line 2: {condition}; line 3: {condition}" in output
     assert len(take_dead_letters(shimmed)) == 1
+
+
+@fault(
+    "a file of 100,000 rows that the database refuses, of which 1 % may be bad",
+    "the load ends as soon as it cannot succeed",
+)
+def test_hopeless_file_ends_early(shimmed: Project) -> None:
+    lines = clicks(100_000).splitlines()
+    drop(shimmed, "hopeless.csv", "\n".join(f"x{line}" for line in lines))
+    output = drain(shimmed, "--max_reject_share=0.01 --retry_delay=0")
+    found = re.findall(r"(\d+) of \d+ lines are bad", output)
+    assert found
+    assert all(1_000 < int(bad) < 40_000 for bad in found)
+    assert len(take_dead_letters(shimmed)) == 1
+
+
+SHORT_OF_TIME = """
+import itertools, sys
+from types import SimpleNamespace
+from context import CustomContext
+from func import run
+left = itertools.chain([60_000] * int(sys.argv[2]), itertools.repeat(500))
+parent = SimpleNamespace(get_remaining_time_in_millis=lambda: next(left))
+with CustomContext(parent, ["--max_reject_share=1"]) as context:
+    run(sys.argv[1], context)
+"""
+
+
+@fault(
+    "a Lambda's time ends while rows are sent, or during the search for those that the "
+    "database refuses",
+    "the load ends, nothing is loaded, and no log shows values",
+)
+@pytest.mark.parametrize("checks", [2, 3], ids=["sending", "searching"])
+def test_load_ends_when_time_is_up(shimmed: Project, checks: int) -> None:
+    lines = clicks(5000, first=74_500_000).replace("visitor-", SECRET).splitlines()
+    text = "\n".join([*lines[:2500], *(f"{SECRET}{line}" for line in lines[2500:])])
+    name = f"late-{checks}.csv"
+    event = put_file(shimmed, name, text)
+    shimmed.make("build", "TARGET=ecs")
+    program = (".venv/bin/python", "-c", SHORT_OF_TIME, event, str(checks))
+    paths = {"PYTHONPATH": ".build/local/worker"}
+    variables = shimmed.shim_environment() | paths
+    ended = shimmed.run(*program, env=variables, check=False)
+    assert "TimeoutError: less than 1 s left" in ended.stdout
+    assert ("insert_acceptable" in ended.stdout) == (checks == 3)
+    assert SECRET not in ended.stdout
+    assert count_clicks(shimmed, 74_500_000, 5000) == 0
+    assert count_loaded(shimmed, f"by-hand/{name}") == 0
 
 
 @fault(
