@@ -4,6 +4,7 @@ All scalars stay text, because YAML would read `no`, `010` or `12:34:56` as some
 else. A setting converts its text itself.
 """
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +12,10 @@ from typing import Any, NamedTuple
 import yaml
 
 from settings import SettingsError
+
+STANDARD_TAG = "tag:yaml.org,2002:"
+# A value in an error of YAML, which may be a secret. Tokens are shorter, or in <>.
+QUOTED_VALUE = re.compile(r"'(?!<)[^']{2,}'")
 
 
 class Entry(NamedTuple):
@@ -61,13 +66,14 @@ def _compose(path: Path) -> Any:
         mark = getattr(error, "problem_mark", None)
         place = f", line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or getattr(error, "reason", None)
-        raise SettingsError(
-            f"{path}{place}: not valid YAML: {problem or 'nested too deeply'}"
-        ) from None
+        reason = QUOTED_VALUE.sub("***", problem or "nested too deeply")
+        raise SettingsError(f"{path}{place}: not valid YAML: {reason}") from None
 
 
 def _read_value(node: Any, place: str) -> str | list[str] | None:
     if isinstance(node, yaml.ScalarNode):
+        if not node.tag.startswith(STANDARD_TAG):
+            raise SettingsError(f"{place} begins with !: put quotes around the value")
         is_empty = not node.value and node.style is None
         return None if is_empty else str(node.value)
     if isinstance(node, yaml.MappingNode):

@@ -85,6 +85,7 @@ def encoding(text: str) -> str:
 
 def url(text: str) -> str:
     """Parse the URL of a service."""
+    shown = re.sub("//.*@", "//***@", text)  # without user and password
     try:
         parts = urlsplit(text)
         is_url = parts.scheme in ("http", "https") and bool(parts.hostname)
@@ -92,10 +93,10 @@ def url(text: str) -> str:
     except ValueError:
         is_url = False
     if not is_url:
-        raise ArgumentTypeError(f"{text!r} is not a URL such as http://127.0.0.1:4566")
+        raise ArgumentTypeError(f"{shown!r} is not a URL such as http://127.0.0.1:4566")
     if not HOST.fullmatch(parts.hostname or ""):
         raise ArgumentTypeError(
-            f"{text!r} has a host name that boto3 refuses: use only letters, digits, "
+            f"{shown!r} has a host name that boto3 refuses: use only letters, digits, "
             "hyphens and dots"
         )
     return text

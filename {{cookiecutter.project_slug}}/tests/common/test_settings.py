@@ -79,10 +79,45 @@ def test_invalid_setting_is_named_with_value(args: list[str], message: str) -> N
     assert message in str(raised.value)
 
 
-@pytest.mark.parametrize("args", [["--db_pas=hunter2"], ["--db_pass=a", "hunter2"]])
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["--db_pas=hunter2"],
+        ["--db_pas", "hunter2"],
+        ["--db-pass=hunter2"],
+        ["--db_pass=a", "hunter2"],
+        ["-phunter2"],
+        ["db_pass=hunter2"],
+        ["--", "hunter2"],
+        ["--s3_endpoint=http://anna:hunter2@my_minio:9000"],
+        ["--sqs_endpoint=ftp://anna:hun/hunter2@minio"],
+    ],
+)
 def test_mistake_shows_no_secret(args: list[str]) -> None:
     with pytest.raises(SettingsError) as raised:
         settings_reader.read(args)
+    assert "hunter2" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("db_pas: hunter2", "line 1: unknown setting db_pas: did you mean db_pass?"),
+        ("db_pass: [hunter2]", "line 1: db_pass is a list: it takes one value"),
+        ("db_pass: {hunter2: 1}", "line 1: db_pass is a mapping: use a text or a list"),
+        ("db_pass: !hunter2", "line 1: db_pass begins with !: put quotes around"),
+        ("db_pass: *hunter2", "line 1: not valid YAML: found undefined alias ***"),
+        ("db_pass: a: hunter2", "line 1: not valid YAML: mapping values are not"),
+    ],
+)
+def test_mistake_in_file_shows_no_secret(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    path = tmp_path / "config.yml"
+    path.write_text(f"{text}\n", encoding="utf-8")
+    with pytest.raises(SettingsError) as raised:
+        settings_reader.read([f"--const_path={path}"])
+    assert message in str(raised.value)
     assert "hunter2" not in str(raised.value)
 
 
