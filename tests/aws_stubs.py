@@ -121,11 +121,14 @@ CLUSTER = """
 </DBCluster></DBClusters></DescribeDBClustersResult></DescribeDBClustersResponse>"""
 
 
-def data_api(is_open: bool = True) -> AnswerFunction:
-    """Return an RDS whose cluster is paused at first, and then returns two rows.
+def data_api(
+    is_open: bool = True, rows: dict[str, str] | None = None
+) -> AnswerFunction:
+    """Return an RDS whose cluster is paused at first, and then returns rows.
 
     Args:
         is_open: whether the cluster has the Data API.
+        rows: pairs of texts to return instead of the usual two rows.
     """
     paused = iter([True])
 
@@ -142,11 +145,15 @@ def data_api(is_open: bool = True) -> AnswerFunction:
         if "oops" in request.parameters["sql"]:
             error = {"__type": "DatabaseErrorException", "message": "ERROR: no oops"}
             return as_json(error, 400)
-        rows = [
+        records: list[list[dict[str, Any]]] = [
             [{"longValue": 7}, {"stringValue": "anna"}],
             [{"longValue": 8}, {"isNull": True}],
         ]
+        if rows:
+            records = [
+                [{"stringValue": text} for text in pair] for pair in rows.items()
+            ]
         columns = [{"label": "id"}, {"label": "visitor"}]
-        return as_json({"records": rows, "columnMetadata": columns})
+        return as_json({"records": records, "columnMetadata": columns})
 
     return answer

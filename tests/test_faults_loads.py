@@ -2,13 +2,15 @@
 
 import json
 import random
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from baking import Project
+from baking import DEADLINE, Project
 from pgbouncer import pgbouncer
 from shim_helpers import (
     OwnDatabase,
@@ -20,7 +22,6 @@ from shim_helpers import (
     drain,
     drop,
     fault,
-    fetch_clicks,
     fetch_rejects,
     is_postgres,
     put_file,
@@ -161,6 +162,42 @@ def test_many_duplicate_keys_are_rejected(shimmed: Project) -> None:
 
 
 @fault(
+    "3,000 rows of which many have a key that is taken, with one unique key, two, or "
+    "one of two columns, and numbers such as 007",
+    "exactly those behind the first with a key are rejects",
+)
+@pytest.mark.parametrize(
+    "keys", [["click_id"], ["click_id", "visitor"], ["visitor, click_id"]]
+)
+def test_duplicates_are_found_exactly(shimmed: Project, keys: list[str]) -> None:
+    chance, lines, bad = random.Random(4), [], []
+    taken: set[tuple[Any, ...]] = set()
+    visitors = 3 if "," in keys[0] else 2500
+    for number in range(1, 3001):
+        values = {
+            "click_id": chance.randrange(2500),
+            "visitor": chance.randrange(visitors),
+        }
+        zeros = "00" * (len(keys) == 2 and chance.random() < 0.1)
+        lines.append(
+            f"{zeros}{values['click_id']},v{values['visitor']},/,,2026-01-05 08:00:00"
+        )
+        entries = {(key, *(values[name] for name in key.split(", "))) for key in keys}
+        if entries & taken:
+            bad.append(number)
+        else:
+            taken |= entries
+    statements = [f"ALTER TABLE odd ADD UNIQUE ({key})" for key in keys]
+    with created(shimmed, *statements):
+        name = f"duplicates-{len(keys)}-{len(keys[0])}.csv"
+        key = drop(shimmed, name, "\n".join(lines))
+        drain(shimmed, "--table=odd --max_reject_share=1")
+        assert count_odd(shimmed) == 3000 - len(bad)
+    assert len(bad) > 200
+    assert [line for line, _ in fetch_rejects(shimmed, key)] == bad
+
+
+@fault(
     "rows that break constraints, among rows with bad values",
     "exactly these are rejects",
 )
@@ -198,6 +235,55 @@ def test_failed_file_says_why(shimmed: Project) -> None:
     assert f" x {condition}; 1 x fields: 1 instead of 5; the first are line 1" in output
     assert f"line 2: {condition}; line 3: {condition}" in output
     assert len(take_dead_letters(shimmed)) == 1
+
+
+@fault(
+    "a file of 100,000 rows that the database refuses, of which 1 % may be bad",
+    "the load ends as soon as it cannot succeed",
+)
+def test_hopeless_file_ends_early(shimmed: Project) -> None:
+    lines = clicks(100_000).splitlines()
+    drop(shimmed, "hopeless.csv", "\n".join(f"x{line}" for line in lines))
+    output = drain(shimmed, "--max_reject_share=0.01 --retry_delay=0")
+    found = re.findall(r"(\d+) of \d+ lines are bad", output)
+    assert found
+    assert all(1_000 < int(bad) < 40_000 for bad in found)
+    assert len(take_dead_letters(shimmed)) == 1
+
+
+SHORT_OF_TIME = """
+import itertools, sys
+from types import SimpleNamespace
+from context import CustomContext
+from func import run
+left = itertools.chain([60_000] * int(sys.argv[2]), itertools.repeat(500))
+parent = SimpleNamespace(get_remaining_time_in_millis=lambda: next(left))
+with CustomContext(parent, ["--max_reject_share=1"]) as context:
+    run(sys.argv[1], context)
+"""
+
+
+@fault(
+    "a Lambda's time ends while rows are sent, or during the search for those that the "
+    "database refuses",
+    "the load ends, nothing is loaded, and no log shows values",
+)
+@pytest.mark.parametrize("checks", [2, 3], ids=["sending", "searching"])
+def test_load_ends_when_time_is_up(shimmed: Project, checks: int) -> None:
+    lines = clicks(5000, first=74_500_000).replace("visitor-", SECRET).splitlines()
+    text = "\n".join([*lines[:2500], *(f"{SECRET}{line}" for line in lines[2500:])])
+    name = f"late-{checks}.csv"
+    event = put_file(shimmed, name, text)
+    shimmed.make("build", "TARGET=ecs")
+    program = (".venv/bin/python", "-c", SHORT_OF_TIME, event, str(checks))
+    paths = {"PYTHONPATH": ".build/local/worker"}
+    variables = shimmed.shim_environment() | paths
+    ended = shimmed.run(*program, env=variables, check=False)
+    assert "TimeoutError: less than 1 s left" in ended.stdout
+    assert ("insert_acceptable" in ended.stdout) == (checks == 3)
+    assert SECRET not in ended.stdout
+    assert count_clicks(shimmed, 74_500_000, 5000) == 0
+    assert count_loaded(shimmed, f"by-hand/{name}") == 0
 
 
 @fault(
@@ -347,37 +433,69 @@ def remaining(project: Project) -> list[list[int]]:
 
 
 @fault(
-    "versions within a second, whose messages arrive in any order, with "
-    "`on_new_version: replace`",
+    "three versions of each of 100 objects within a second, whose messages arrive in "
+    "any order at two pollers with four workers, with `on_new_version: replace`",
     "the rows of the latest version are left",
 )
 def test_versions_of_one_second_leave_the_latest(shimmed: Project) -> None:
     shimmed.query("DELETE FROM clicks WHERE click_id = 1")
-    send_messages(shimmed, *put_versions(shimmed, keys=20, versions=4))
-    drain(shimmed, REPLACE)
-    assert remaining(shimmed) == [[key, 4] for key in range(20)]
+    send_messages(shimmed, *put_versions(shimmed, keys=100, versions=3))
+    words = ("--drain", "--workers=4", "--retry_delay=0", *REPLACE.split())
+    with start_worker(shimmed, *words) as one, start_worker(shimmed, *words) as other:
+        for each in (one, other):
+            assert each.process.wait(DEADLINE) == 0, each.output
+    assert remaining(shimmed) == [[key, 3] for key in range(100)]
+    assert take_dead_letters(shimmed) == []
 
 
 @fault(
-    "an object of a bucket without versions that changes from A to B and back to A, "
-    "with `on_new_version: replace`",
-    "the rows of A are left",
+    "objects of a bucket without versions, or whose versioning is suspended, that "
+    "change from A to B and back to A, with `on_new_version: replace`",
+    "the rows of A are left, also if all messages arrive at the end",
 )
-def test_object_that_changes_back_is_loaded_again(shimmed: Project) -> None:
-    s3 = client(shimmed, "s3")
+@pytest.mark.parametrize("versioning", ["", "Suspended"])
+def test_object_that_changes_back_is_loaded_again(
+    shimmed: Project, versioning: str
+) -> None:
+    bucket = f"changing-{versioning.lower() or 'never'}"
+    put_bucket(shimmed, bucket, versioning)
+    words = f"{REPLACE} --workers=4 --retry_delay=0"
+    late = []
+    for state in "ABA":
+        for number in range(5):
+            event = put_state(shimmed, bucket, f"{number}.csv", state)
+            send_messages(shimmed, event, event)
+            late.append(put_state(shimmed, bucket, f"late-{number}.csv", state))
+        drain(shimmed, words)
+    send_messages(shimmed, *late)
+    drain(shimmed, words)
+    keys = [f"{name}{number}.csv" for name in ("", "late-") for number in range(5)]
+    found = shimmed.query(
+        f"SELECT visitor, page FROM clicks WHERE referrer = '{bucket}'"
+    )
+    assert sorted(found) == sorted([key, "A"] for key in keys)
+    assert len(take_dead_letters(shimmed)) == 5  # the late messages of B
+
+
+def put_bucket(project: Project, bucket: str, versioning: str) -> None:
+    """Create a bucket whose versioning has a status, or was never on."""
+    s3 = client(project, "s3")
     where = {"LocationConstraint": s3.meta.region_name}
-    s3.create_bucket(Bucket="unversioned", CreateBucketConfiguration=where)
-    for first in (74_210_000, 74_210_100, 74_210_000):
-        s3.put_object(
-            Bucket="unversioned", Key="a.csv", Body=clicks(5, first=first).encode()
-        )
-        etag = s3.head_object(Bucket="unversioned", Key="a.csv")["ETag"].strip('"')
-        state = {"key": "a.csv", "version": "null", "etag": etag}
-        event = json.dumps({"bucket": "unversioned"} | state)
-        send_messages(shimmed, event, event)
-        drain(shimmed, REPLACE)
-    found = [row[0] for row in fetch_clicks(shimmed, 74_210_000, 1000)]
-    assert found == list(range(74_210_000, 74_210_005))
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration=where)
+    if versioning:
+        status = {"Status": versioning}
+        s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration=status)
+
+
+def put_state(project: Project, bucket: str, key: str, state: str) -> str:
+    """Put an object of one row whose page is its state; return S3's event for it."""
+    s3 = client(project, "s3")
+    row = f"74210000,{key},{state},{bucket},2026-01-05 08:00:00\n"
+    s3.put_object(Bucket=bucket, Key=key, Body=row.encode())
+    etag = s3.head_object(Bucket=bucket, Key=key)["ETag"].strip('"')
+    about = {"key": key, "versionId": "null", "eTag": etag}
+    entity = {"bucket": {"name": bucket}, "object": about}
+    return json.dumps({"Records": [{"s3": entity}]})
 
 
 @fault("one table under two names", "the ledger knows that it is the same")
@@ -389,6 +507,26 @@ def test_table_has_one_name_in_the_ledger(shimmed: Project) -> None:
         output = drain(shimmed, f"--table={table}")
     assert '"outcome": "loaded before"' in output
     assert count_clicks(shimmed, 74_220_000, 100) == 5
+
+
+@fault(
+    "a ledger of an early version, whose tables have no schema",
+    "the statement in `docs/upgrading.md` converts it: nothing is loaded again",
+)
+def test_early_ledger_is_converted(shimmed: Project) -> None:
+    page = (shimmed.path / "docs" / "upgrading.md").read_text(encoding="utf-8")
+    [statement] = re.findall(r"(?m)^UPDATE loads .*;$", page)
+    if not is_postgres(shimmed):
+        statement = statement.replace("public", "main")
+    key = drop(shimmed, "early.csv", clicks(5, first=74_225_000))
+    event = json.dumps({"bucket": "raw", "key": key})
+    drain(shimmed)
+    early = f"UPDATE loads SET target = 'clicks' WHERE object_key = '{key}'"
+    shimmed.query(early)
+    shimmed.make("sql", f"SQL={statement}")
+    send_messages(shimmed, event)
+    assert '"outcome": "loaded before"' in drain(shimmed)
+    assert count_clicks(shimmed, 74_225_000, 100) == 5
 
 
 @fault(

@@ -83,6 +83,41 @@ def test_wrong_setting_gets_one_sentence(shimmed: Project) -> None:
 
 
 @fault(
+    "secrets in mistaken settings: in a misspelt flag, key or variable, in a value of "
+    "the wrong type, in an endpoint",
+    "the message names the setting, and no log shows the secret",
+)
+def test_mistaken_secret_is_never_logged(shimmed: Project) -> None:
+    config = shimmed.path / "config/worker.yml"
+    kept = config.read_text(encoding="utf-8")
+    bad_host = "http://anna:hunter2@my_minio:9000"
+    try:
+        for text, environment, words, expected in (
+            (CONFIG, {}, "--db_pas=hunter2", "unknown setting --db_pas: did you mean"),
+            (CONFIG, {}, "--db_pass a hunter2", "unexpected text after --db_pass"),
+            (
+                CONFIG + "db_pas: hunter2",
+                {},
+                "",
+                "unknown setting db_pas: did you mean",
+            ),
+            (CONFIG + "db_pass: [hunter2]", {}, "", "db_pass is a list"),
+            (CONFIG + "db_pass: !hunter2 1", {}, "", "db_pass begins with !"),
+            (CONFIG, {"AWS_ENDPOINT_URL": bad_host}, "", "boto3 refuses"),
+            (CONFIG, {}, f"--s3_endpoint={bad_host}", "--s3_endpoint: 'http://***@my"),
+        ):
+            config.write_text(text, encoding="utf-8")
+            for level in ("INFO", "DEBUG"):
+                more = (*words.split(), "--drain", f"--log_level={level}")
+                with start_worker(shimmed, *more, **environment) as wrong:
+                    assert wrong.process.wait(DEADLINE) == 2, wrong.output
+                assert expected in wrong.output
+                assert "hunter2" not in wrong.output
+    finally:
+        config.write_text(kept, encoding="utf-8")
+
+
+@fault(
     "a setting in all three places",
     "the command line overrides the environment, which overrides the file",
 )

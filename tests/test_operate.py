@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,13 @@ from baking import (
     wait_until,
 )
 from shim_helpers import (
+    OwnDatabase,
     clicks,
     client,
     count_messages,
     drain,
     drop,
+    is_postgres,
     lambda_on_queue,
     on_each_database,
     queue_url,
@@ -382,6 +385,52 @@ def test_doctor_prints_version_purpose_and_remedy(
     assert re.search(r"^MISSING make +3\.80 +3\.81 or later", lacking.stdout, re.M)
     remedy = "Debian, Ubuntu, WSL: apt-get install make; macOS: xcode-select --install"
     assert remedy in lacking.stdout
+
+
+@on_each_database
+def test_doctor_checks_settings_of_the_server(shimmed: Project, tmp_path: Path) -> None:
+    name, safe = (
+        ("fsync", ("fsync=on", "full_page_writes=on"))
+        if is_postgres(shimmed)
+        else (
+            "innodb_flush_log_at_trx_commit",
+            ("innodb_flush_log_at_trx_commit=1", "log_bin=log", "server_id=1"),
+        )
+    )
+    page = shimmed.make("doctor", "ENV=local", check=False).stdout
+    assert re.search(r"^unsafe  durability +\d to change +safe ", page, re.M)
+    assert f"{name} is " in page
+    assert "this is the shim, for tests: leave it as it is" in page
+    program = (
+        "from context import CustomContext; from tools import sql, unsafe_settings\n"
+        "with CustomContext() as context:\n"
+        "    print(*unsafe_settings.find(sql.connect_driver(context)), sep='; ')"
+    )
+    paths = {"PYTHONPATH": "src/common:src:."}
+    with OwnDatabase(shimmed, tmp_path) as own:
+        own.stop()
+        own.restart(*(f"--{setting}" for setting in safe))
+        ask = partial(own.run, ".venv/bin/python", "-c", program)
+        found = ask(env=own.shim_environment() | paths).stdout
+        if is_postgres(own):
+            assert found.strip() == ""
+        else:
+            assert found.strip() == "sync_binlog is 0, so a crash of the machine " + (
+                "loses the last commits: set sync_binlog=1"
+            )
+
+
+def test_doctor_checks_aurora_by_the_data_api(playing: Project) -> None:
+    rows = {"fsync": "off", "full_page_writes": "off", "standbys": "1"}
+    rows |= {"synchronous_standby_names": "", "aurora": "0"}
+    with prod_stub(playing, data_api(rows=rows)):
+        words = (".venv/bin/python", "-m", "tools", "server_settings", "--env=prod")
+        unsafe = playing.run(*words, check=False)
+        assert unsafe.returncode == 2
+        for part in ("set fsync=on", "set full_page_writes=on", "are asynchronous"):
+            assert part in unsafe.stdout
+    with prod_stub(playing, data_api(rows=rows | {"aurora": "1"})):
+        assert playing.run(*words).returncode == 0
 
 
 def test_doctor_respects_no_color(

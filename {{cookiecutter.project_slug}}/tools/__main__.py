@@ -226,6 +226,12 @@ COMMANDS = (
     Command("deploy", "deploy:deploy", "Deploy all stacks or one.", (TARGET, LOCAL)),
     Command("destroy", "deploy:destroy", "Destroy what was deployed.", (TARGET, LOCAL)),
     Command("whoami", "environment:print_identity", "Print the AWS identity.", (ENV,)),
+    Command(
+        "server_settings",
+        "server_settings:check",
+        "Check settings of the database server that no session can change.",
+        (ENV,),
+    ),
     Command("settings", "settings_page:write", "Write docs/settings.md."),
     Command(
         "lock",

@@ -48,11 +48,17 @@ EVERYDAY = (
         "https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html",
     ),
 )
-COLOURS = {"ok": 32, "absent": 33, "too old": 33, "MISSING": 31}
+COLOURS = {
+    **{"ok": 32, "absent": 33, "too old": 33, "unsafe": 33, "unknown": 33},
+    **{"MISSING": 31, "UNSAFE": 31},
+}
 
 
 class Finding(NamedTuple):
-    """One thing that the project needs: what was found, and how to get it."""
+    """One thing that the project needs: what was found, and how to get it.
+
+    `problem` names the state if the need is not met, other than by absence.
+    """
 
     name: str
     is_met: bool
@@ -61,10 +67,13 @@ class Finding(NamedTuple):
     purpose: str
     remedy: str
     is_required: bool = False
+    problem: str = ""
 
     @property
     def status(self) -> str:
         """Its state in a word or two: a key of `COLOURS`."""
+        if self.problem and not self.is_met:
+            return self.problem.upper() if self.is_required else self.problem
         if self.is_met or self.is_required:
             return "ok" if self.is_met else "MISSING"
         return "too old" if self.found[0].isdecimal() else "absent"
@@ -187,6 +196,8 @@ def find_deploy(env: str) -> list[Finding]:
         findings.append(find_shim())
     elif env:
         findings.append(find_credentials(env))
+    if env and findings[-1].is_met:
+        findings.append(find_server_settings(env))
     return findings
 
 
@@ -296,4 +307,29 @@ def find_credentials(env: str) -> Finding:
         f"everything with ENV={env}",
         remedy,
         is_required=True,
+    )
+
+
+def find_server_settings(env: str) -> Finding:
+    """Ask an environment's database for settings that no session can change.
+
+    The shim's are unsafe on purpose: it need not survive a crash of the machine.
+    """
+    command = [str(VENV_PYTHON), "-m", "tools", "server_settings", f"--env={env}"]
+    answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    problems = answer.stdout.strip().splitlines()
+    found = "safe" if answer.returncode == 0 else "could not be asked"
+    if problems:
+        found = f"{len(problems)} to change"
+        if env == "local":
+            problems.append("this is the shim, for tests: leave it as it is")
+    return Finding(
+        "durability",
+        answer.returncode == 0,
+        found,
+        "safe",
+        "settings of the database server",
+        "\n        ".join(problems) or answer.stderr.strip(),
+        is_required=bool(problems) and env != "local",
+        problem="unsafe" if problems else "unknown",
     )

@@ -51,16 +51,26 @@ def run(statement: str, env: str) -> int:
         UserError: the statement failed, or the database cannot be reached.
     """
     environment = enter(env)
-    with contextlib.ExitStack() as stack:
-        if environment.is_on_aws:
-            execute = connect_data_api(environment)
-        else:
-            execute = connect_driver(stack.enter_context(CustomContext()))
+    with connect(environment) as execute:
         if statement:
             print_result(execute(statement))
         else:
             prompt(environment, execute)
     return 0
+
+
+@contextlib.contextmanager
+def connect(environment: Environment) -> Iterator[Execute]:
+    """Yield a function that runs statements on an environment's database.
+
+    Raises:
+        UserError: there is no database, or its Data API is off.
+    """
+    if environment.is_on_aws:
+        yield connect_data_api(environment)
+    else:
+        with CustomContext() as context:
+            yield connect_driver(context)
 
 
 def prompt(environment: Environment, execute: Execute) -> None:

@@ -36,7 +36,8 @@ UNITS = {"duration": "Milliseconds"}  # all others are counts
 # Fields of a line that no metric replaces.
 RESERVED = {"time", "level", "message", "traceback", "truncated", "_aws"}
 
-PASSWORD_IN_URL = re.compile(r"(://[^\s/:@]*:)[^\s/@]+@")
+# It may have a slash or an @, but digits before a slash are a port.
+PASSWORD_IN_URL = re.compile(r"""(://[^\s/:@]*:)(?!\d+/)[^\s"']+@""")
 
 _message_fields: ContextVar[dict[str, Any] | None] = ContextVar("fields", default=None)
 

@@ -85,6 +85,7 @@ def encoding(text: str) -> str:
 
 def url(text: str) -> str:
     """Parse the URL of a service."""
+    shown = re.sub("//.*@", "//***@", text)  # without user and password
     try:
         parts = urlsplit(text)
         is_url = parts.scheme in ("http", "https") and bool(parts.hostname)

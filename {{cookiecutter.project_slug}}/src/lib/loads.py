@@ -18,7 +18,7 @@ from lib.rows import Chunk
 
 # Bytes that may have been read of an object before they are lines of a chunk.
 READ_AHEAD = BLOCK_SIZE + LINE_LIMIT
-SHORTEST_LINE = 2  # bytes
+SHORTEST_ROW = 2  # bytes; empty lines are no rows
 
 
 # Lines that may follow in a load without a file, whose number is unknown.
@@ -143,7 +143,7 @@ class Load:
         replaces: delete the rows of the object's earlier versions.
         max_reject_share: share of rejects, from 0 to 1, above which the load fails.
         check: is called before each step, and may raise.
-        columns: columns of the table, for `add_rows`.
+        columns: columns of the table.
 
     Attributes:
         is_new: whether nothing was loaded before for this object or key.
@@ -164,6 +164,8 @@ class Load:
         self._replaces = replaces
         self._max_reject_share = max_reject_share
         self._check = check
+        # with a delimiter between columns and a newline
+        self._shortest_row = max(SHORTEST_ROW, len(columns))
         self._body = CountedStream(BytesIO(), 0)
         self._loaded = self._lines = 0
         self._rejects = RejectSummary()
@@ -329,4 +331,4 @@ class Load:
         """Return how many more lines there may be at most."""
         if self._is_keyed:
             return UNKNOWN_LINES
-        return (self._body.unread + READ_AHEAD) // SHORTEST_LINE
+        return (self._body.unread + READ_AHEAD) // self._shortest_row

@@ -115,6 +115,8 @@ def parse_row(text: bytes) -> list[str | None]:
 
 def make_readable(text: str) -> str:
     r"""Return the start of `text`, with NUL and bytes that are not UTF-8 as `\x..`."""
+    if text.isascii() and "\0" not in text:
+        return text[:TEXT_LIMIT]
     raw = text[:TEXT_LIMIT].replace("\0", r"\x00").encode("utf-8", "surrogateescape")
     return raw.decode("utf-8", "backslashreplace")[:TEXT_LIMIT]
 

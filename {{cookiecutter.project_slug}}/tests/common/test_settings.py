@@ -101,6 +101,28 @@ def test_mistake_shows_no_secret(args: list[str]) -> None:
     assert "hunter2" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("db_pas: hunter2", "line 1: unknown setting db_pas: did you mean db_pass?"),
+        ("db_pass: [hunter2]", "line 1: db_pass is a list: it takes one value"),
+        ("db_pass: {hunter2: 1}", "line 1: db_pass is a mapping: use a text or a list"),
+        ("db_pass: !hunter2", "line 1, column 10: not valid YAML: close each bracket"),
+        ("db_pass: *hunter2", "line 1, column 10: not valid YAML: close each bracket"),
+        ("db_pass: a: hunter2", "line 1, column 11: not valid YAML"),
+    ],
+)
+def test_mistake_in_file_shows_no_secret(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    path = tmp_path / "config.yml"
+    path.write_text(f"{text}\n", encoding="utf-8")
+    with pytest.raises(SettingsError) as raised:
+        settings_reader.read([f"--const_path={path}"])
+    assert message in str(raised.value)
+    assert "hunter2" not in str(raised.value)
+
+
 def test_invalid_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DB_COLUMNS", "")
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "s3:4566")

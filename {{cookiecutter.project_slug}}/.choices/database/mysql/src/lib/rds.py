@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from lib.database import Database, delete_in_pieces, escape, fill_in, quote_name
 from lib.database_errors import RetryReason
+from lib.duplicates import Duplicates
 from lib.events import S3Object
 from lib.load_data import LoadData
 from lib.loads import Claim, OtherVersion
@@ -67,8 +68,9 @@ NAMING_ERRORS = (
     *(0, 1040, 1044, 1045, 1049, 1053, 1054, 1142, 1143, 1146, 1205, 1213, 1227),
     *(1290, 1364, 1792, 1836, 1927, 1969, 2002, 2003, 2006, 2013, 2055, 3024, 4031),
 )
+DUPLICATE = 1062
 # Warnings that have no row's number, but do not shift those of later warnings either.
-SKIPPED_ROW = (1062, 1452)
+SKIPPED_ROW = (DUPLICATE, 1452)
 # LOAD DATA LOCAL lets the server read any file of the client. Only a server that TLS
 # verifies may do so, or one on this machine.
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -256,6 +258,7 @@ class MysqlStore:
         self._is_bulk = is_bulk
         names = [*columns, self._load_column] if self._load_column else columns
         self._insert = fill_in(var.insert_statement or INSERT, table, names, _quote)
+        self._duplicates = Duplicates(cursor, table, names)
         self._is_own_statement = bool(var.insert_statement)
         self._into = (
             f"INTO TABLE {self._table} CHARACTER SET utf8mb4 "
@@ -394,56 +397,81 @@ class MysqlStore:
         """Leave out the bad rows that LOAD DATA reports; search for the others."""
         refused: dict[int, Refusal] = {}
         rest = list(range(len(rows)))
-        while True:
+        is_loaded = False
+        while not is_loaded and len(refused) <= limit:
             check()
-            reported = self._load([rows[index] for index in rest])
-            if reported is None or len(refused) > limit:
-                return refused
-            if not reported:
-                break
+            is_loaded, reported = self._load([rows[index] for index in rest])
             refused |= {rest[index]: reported[index] for index in reported}
+            if not is_loaded and not reported:
+                found = insert_acceptable(
+                    self._try_insert,
+                    [rows[index] for index in rest],
+                    limit - len(refused),
+                    check,
+                )
+                refused |= {rest[index]: found[index] for index in found}
+                break
             rest = [index for index in rest if index not in refused]
-        found = insert_acceptable(
-            self._try_insert,
-            [rows[index] for index in rest],
-            limit - len(refused),
-            check,
-        )
-        return refused | {rest[index]: found[index] for index in found}
+        return refused
 
-    def _load(self, rows: Sequence[bytes]) -> dict[int, Refusal] | None:
-        """Load rows (None), or return the bad ones whose numbers are reported."""
+    def _load(self, rows: Sequence[bytes]) -> tuple[bool, dict[int, Refusal]]:
+        """Load rows; return whether the good ones are loaded, and the bad ones.
+
+        Otherwise nothing is loaded, and only those bad rows are returned whose numbers
+        are reported.
+        """
         if not rows:
-            return None
+            return True, {}
         self._cursor.execute(SAVEPOINT)
         load_data = LoadData(self._cursor, self._into)
         load_data.write(b"".join(rows))
+        refused: dict[int, Refusal] = {}
         try:
             load_data.finish()
         except self._driver.Error as error:
             self._refusal = _read_refusal(error)
-            refused: dict[int, Refusal] = {}
         else:
+            left_out = len(rows) - self._cursor.rowcount
             if not self._has_refused(len(rows)):
-                return None
-            refused = self._read_warnings()
+                return True, {}
+            warnings = self._read_warnings()
+            if duplicates := self._find_duplicates(rows, warnings, left_out):
+                return True, duplicates
+            refused = self._find_numbered(warnings)
         self._cursor.execute(ROLL_BACK)
-        return refused
+        return False, refused
 
-    def _read_warnings(self) -> dict[int, Refusal]:
+    def _read_warnings(self) -> list[tuple[int, str]]:
+        """Return code and message of each of LOAD DATA's warnings."""
+        self._cursor.execute("SHOW WARNINGS")
+        warnings = [(code, message) for _, code, message in self._cursor.fetchall()]
+        for code, message in warnings[-1:]:
+            self._refusal = Refusal(message, _name_code(code))
+        return warnings
+
+    def _find_duplicates(
+        self, rows: Sequence[bytes], warnings: list[tuple[int, str]], left_out: int
+    ) -> dict[int, Refusal]:
+        """Return the rows left out, if all of them are known to be duplicates."""
+        messages = [message for code, message in warnings if code == DUPLICATE]
+        if not len(warnings) == len(messages) == left_out:
+            return {}
+        found = self._duplicates.find(rows, messages)
+        condition = _name_code(DUPLICATE)
+        return {index: Refusal(found[index], condition) for index in sorted(found)}
+
+    def _find_numbered(self, warnings: list[tuple[int, str]]) -> dict[int, Refusal]:
         """Return the bad rows whose numbers LOAD DATA reports, by their index.
 
         MariaDB does not count rows that a CHECK constraint refuses, so that the numbers
         of later rows are wrong: then none is returned.
         """
-        self._cursor.execute("SHOW WARNINGS")
         refused: dict[int, Refusal] = {}
         is_numbered = True
-        for _, code, message in self._cursor.fetchall():
-            self._refusal = Refusal(message, _name_code(code))
+        for code, message in warnings:
             if row := re.search(r"^Row (\d+) | at row (\d+)$", message):
                 reason = message[: row.start()] or message
-                refusal = self._refusal._replace(reason=reason)
+                refusal = Refusal(reason, _name_code(code))
                 refused.setdefault(int(row[1] or row[2]) - 1, refusal)
             else:
                 is_numbered &= code in SKIPPED_ROW
@@ -452,7 +480,11 @@ class MysqlStore:
     def _try_insert(self, rows: Sequence[bytes]) -> Refusal | None:
         """Insert rows by one statement: it is atomic, unless it is the user's own."""
         if self._is_bulk and len(rows) >= WORTH_LOAD_DATA:
-            return None if self._load(rows) is None else self._refusal
+            is_loaded, refused = self._load(rows)
+            if is_loaded and not refused:
+                return None
+            self._cursor.execute(ROLL_BACK)
+            return self._refusal
         if self._is_own_statement:
             self._cursor.execute(SAVEPOINT)
         try:

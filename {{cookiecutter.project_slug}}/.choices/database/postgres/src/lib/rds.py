@@ -1,5 +1,6 @@
 """PostgreSQL, with psycopg: connections, SQL and errors."""
 
+import logging
 import re
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
@@ -15,6 +16,7 @@ from lib.insert_block import InsertBlock
 from lib.loads import Claim, OtherVersion
 from lib.rejects import Refusal, Reject, insert_acceptable
 from lib.rows import NULL, Chunk, parse_row
+from lib.type_check import TypeCheck
 
 # Statements set this at the start of each transaction: start-up options are refused by
 # RDS Proxy and PgBouncer, and PgBouncer's transactions may change their session.
@@ -101,6 +103,8 @@ class Rds(Database):
     read_only_query = "SELECT current_setting('transaction_read_only') = 'on'"
 
     def _import_driver(self) -> Any:
+        # it logs errors that it ignores, with values of rows
+        logging.getLogger("psycopg").setLevel(logging.ERROR)
         return import_module("psycopg")
 
     def _open(self, user: str, password: str) -> Any:
@@ -178,6 +182,7 @@ class PostgresStore:
         if var.insert_statement:
             self._insert = fill_in(var.insert_statement, table, names, _quote)
         self._block = InsertBlock(cursor, self._table, [_quote(name) for name in names])
+        self._type_check = TypeCheck(cursor, self._table, names)
         self._copy = f"COPY {self._table} ({', '.join(map(_quote, names))}) FROM STDIN"
         self._accepts_csv = not self._load_column and not self._insert
         self._begin_batch = SAVEPOINT
@@ -260,7 +265,13 @@ class PostgresStore:
         rows = text.splitlines(keepends=True)
         if self._insert:
             return insert_acceptable(self._try_insert, rows, limit, check)
-        return self._copy_acceptable(rows, limit, check)
+        check()
+        refused = self._find_invalid(text)
+        rest = [index for index in range(len(rows)) if index not in refused]
+        good = [rows[index] for index in rest]
+        found = self._copy_acceptable(good, limit - len(refused), check)
+        refused |= {rest[index]: found[index] for index in found}
+        return dict(sorted(refused.items()))
 
     def reject(self, number: int, rejects: list[Reject]) -> None:
         """See `lib.loads.Store`."""
@@ -303,6 +314,21 @@ class PostgresStore:
         self._begin()
         self._send_text(b"".join(rows))
         return None if self.flush() else self._refusal
+
+    def _find_invalid(self, text: bytes) -> dict[int, Refusal]:
+        """Return the rows that have a value which is none of its column's type."""
+        self._cursor.execute(NEXT_SAVEPOINT)
+        try:
+            found = self._type_check.find_invalid(text)
+        except self._driver.Error as error:
+            self._roll_back_batch(error)
+            return {}
+        return {
+            each.number: Refusal(
+                each.message, _name_condition(self._driver, each.state, each.place)
+            )
+            for each in found
+        }
 
     def _copy_acceptable(
         self, rows: Sequence[bytes], limit: int, check: Callable[[], None]
