@@ -31,11 +31,11 @@ def check() -> int:
         tree = ast.parse(read_source(name))
         declared = check_declarations.find_faults(name, tree, config, functions())
         faults += [
-            f"src/func/{name}.py:{node.lineno}:{node.col_offset + 1}: {problem}"
+            (f"src/func/{name}.py", node.lineno, node.col_offset + 1, problem)
             for node, problem in (*find_banned(tree), *declared)
         ]
-    for fault in faults:
-        print(fault, file=sys.stderr)
+    for fault in sorted(faults):
+        print("{}:{}:{}: {}".format(*fault), file=sys.stderr)
     return int(bool(faults))
 
 
