@@ -107,13 +107,18 @@ def write_tag(func: str, directory: Path) -> None:
     (BUILD / "local" / f"{func}.tag").write_text(tag, encoding="utf-8")
 
 
-def read_tag(func: str, architecture: str) -> str:
+def read_tag(func: str, architecture: str, directory: Path = BUILD) -> str:
     """Return the tag of a function's image for a processor, such as `3f2a…-arm64`.
+
+    Args:
+        func: the function.
+        architecture: x86_64 or arm64.
+        directory: what was built, or placeholders for checks of the stacks.
 
     Raises:
         UserError: the function has not been built.
     """
-    path = BUILD / "local" / f"{func}.tag"
+    path = directory / "local" / f"{func}.tag"
     if not path.exists():
         raise UserError(f"{path.relative_to(ROOT)} is missing: run 'make build'")
     return f"{path.read_text(encoding='utf-8')}-{architecture}"

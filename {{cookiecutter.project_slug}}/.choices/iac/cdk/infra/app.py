@@ -8,8 +8,9 @@ Context, all of it optional, as in `cdk synth -c environment=dev queue`:
   for `local` those that the shim emulates.
 - `still_mapped`: containers whose queue still feeds their Lambda.
 - `project`: the first part of all names; by default the project's.
-- `config`: another file of the form of `config/deploy.yml`, for tests.
-- `is_checked`: apply the rules of cdk-nag.
+- `config`: another file of the form of `config/deploy.yml`, for tests, which need
+  nothing to be built.
+- `is_checked`: apply the rules of cdk-nag. Nothing has to be built.
 """
 
 import os
@@ -20,10 +21,12 @@ from importlib import import_module
 from aws_cdk import App, Stack, Tags, Validations
 from cdk_nag import AwsSolutionsChecks
 
-from infra.deployment import Deployment
+from infra.deployment import Deployment, acknowledge_rule
 from tools import project
 from tools.deploy_config import CONFIG, EMULATED, STACKS
 from tools.errors import UserError
+
+NO_RESOURCES = "CloudFormation-Validate::F0001"
 
 
 def make_stacks(
@@ -48,6 +51,7 @@ def make_stacks(
             stack.add_stack_dependency([*stacks.values()][-1])
         # by name: `import infra.lambda` is a syntax error
         import_module(f"infra.{name}.stack").add_resources(stack, deployment)
+        acknowledge_rule(stack, NO_RESOURCES, "CDK skips it, such as a fresh `extra`")
         Tags.of(stack).add("project", deployment.project)
         Tags.of(stack).add("environment", deployment.env)
         stacks[name] = stack
@@ -69,14 +73,16 @@ def synthesise() -> None:
     if context("is_checked"):
         Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     environments = context("environment", "local").split()
+    config = context("config", CONFIG)
     for env in environments:
         deployment = Deployment(
             project=context("project", project.answers().project_slug),
             env=env,
             database=context("database", project.answers().database),
             still_mapped=context("still_mapped").split(),
-            config=context("config", CONFIG),
+            config=config,
             alarm_topic=os.environ.get("ALARM_TOPIC", ""),
+            is_checked=bool(context("is_checked")) or config != CONFIG,
         )
         known = EMULATED if deployment.is_local else STACKS
         names = context("stacks").split() or known

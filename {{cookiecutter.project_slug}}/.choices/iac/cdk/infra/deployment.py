@@ -4,6 +4,7 @@ Stacks find each other's resources by name. IDs that AWS generates, a stack publ
 parameters of Systems Manager, so that each stack can be deployed alone.
 """
 
+import json
 import os
 from collections.abc import Collection
 from pathlib import Path
@@ -13,10 +14,15 @@ from aws_cdk import Acknowledgment, Aws, CfnOutput, Stack, Validations
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
-from tools import build, deploy_config
+from tools import build, deploy_config, deployer, function_specs
 from tools.errors import UserError
 from tools.project import BUILD, ROOT
 
+TOKENS = {
+    "{partition}": Aws.PARTITION,
+    "{region}": Aws.REGION,
+    "{account}": Aws.ACCOUNT_ID,
+}
 PSEUDO_PARAMETERS = {
     "Partition": Aws.PARTITION,
     "Region": Aws.REGION,
@@ -35,6 +41,8 @@ class Deployment:
         config: path of the configuration, below the project's root.
         still_mapped: containers whose queue still feeds their Lambda.
         alarm_topic: ARN of the SNS topic for alarms, or empty.
+        is_checked: whether the stacks are only checked or tested, so that nothing has
+            to be built.
 
     Raises:
         UserError: the file lacks the environment, or is wrong.
@@ -48,48 +56,46 @@ class Deployment:
         config: str = deploy_config.CONFIG,
         still_mapped: Collection[str] = (),
         alarm_topic: str = "",
+        is_checked: bool = False,
     ) -> None:
-        loaded = deploy_config.read(env, config)
+        self.spec = fill_placeholders(function_specs.resolve(env, config, project))
         self.project = project
         self.env = env
-        self.settings: dict[str, Any] = loaded["environments"][env] or {}
+        self.settings: dict[str, Any] = self.spec["settings"]
         self.database = database
         self.still_mapped = still_mapped
         self.alarm_topic = alarm_topic
         self.is_local = env == "local"
-        self.python = str(loaded["python"])
-        self.architecture = str(loaded["architecture"])
-        self.log_days: int = loaded["defaults"]["log_days"]
-        self.functions = deploy_config.read_functions(env, config)
+        self.python: str = self.spec["python"]
+        self.architecture: str = self.spec["architecture"]
+        self.functions: dict[str, Any] = self.spec["functions"]
         self.containers = {
             name: settings
             for name, settings in self.functions.items()
             if settings["runtime"] == "container"
         }
-        # checks and tests use the local layer, whatever the environment
-        is_test = config != deploy_config.CONFIG
-        self.layer = "local" if self.is_local or is_test else "aws"
-
+        self.artifacts = BUILD
+        if is_checked:
+            self.artifacts = deployer.write_placeholders(self.functions)
         self.prefix = f"{project}-{env}"
-        self.bucket = f"{self.prefix}-raw-{Aws.ACCOUNT_ID}"
-        self.bucket_arn = f"arn:{Aws.PARTITION}:s3:::{self.bucket}"
         self.database_port = PORTS[database]
 
-    def pending(self, function: str) -> str:
-        """Return the name of a function's queue."""
-        return f"{self.prefix}-{function}-pending"
+    def triggered_by(self, trigger: str) -> dict[str, Any]:
+        """Return the functions with a trigger."""
+        found = self.functions.items()
+        return {name: each for name, each in found if each["trigger"] == trigger}
 
-    def dead_letter(self, function: str) -> str:
-        """Return the name of a function's dead-letter queue."""
-        return f"{self.prefix}-{function}-dead-letter"
+    def queue_arn(self, function: str) -> str:
+        """Return the ARN of a function's queue."""
+        return self.arn("sqs", self.functions[function]["queue"])
 
     def arn(self, service: str, resource: str) -> str:
         """Return the ARN of a resource in the region and account of the stack."""
         return f"arn:{Aws.PARTITION}:{service}:{Aws.REGION}:{Aws.ACCOUNT_ID}:{resource}"
 
-    def role_arn(self, function: str, kind: str) -> str:
-        """Return the ARN of a function's role: execution, task or start."""
-        name = f"{self.prefix}-{function}-{kind}"
+    def role_arn(self, *parts: str) -> str:
+        """Return the ARN of a role: `scheduler`, or that of a function and a kind."""
+        name = "-".join((self.prefix, *parts))
         return f"arn:{Aws.PARTITION}:iam::{Aws.ACCOUNT_ID}:role/{name}"
 
     def image(self, function: str) -> str:
@@ -98,39 +104,48 @@ class Deployment:
         Raises:
             UserError: the function is not built.
         """
-        tag = build.read_tag(function, self.architecture)
+        tag = build.read_tag(function, self.architecture, self.artifacts)
         registry = f"{Aws.ACCOUNT_ID}.dkr.ecr.{Aws.REGION}.{Aws.URL_SUFFIX}"
         return f"{registry}/{self.prefix}-{function}:{tag}"
 
     def zip_path(self, *parts: str) -> str:
-        """Return the path of a zip below `.build/`.
+        """Return the path of a zip that was built.
 
         Raises:
             UserError: it is not built.
         """
-        path = Path(BUILD, *parts)
+        path = Path(self.artifacts, *parts)
         if not path.exists():
             name = path.relative_to(ROOT)
             raise UserError(f"{name} is missing: run 'make build ENV={self.env}'")
         return str(path)
 
-    def database_settings(self, stack: Stack, ca_bundle: str) -> dict[str, str]:
-        """Return the environment variables that lead a function to the database.
+    def variables(self, stack: Stack, function: str, ca_bundle: str) -> dict[str, str]:
+        """Return a function's environment variables.
 
         Args:
             stack: the function's stack.
+            function: its name.
             ca_bundle: path of the CA bundle where the function runs.
         """
+        variables: dict[str, str] = self.functions[function]["variables"]
+        if not self.functions[function]["database"]:
+            return variables
         if self.is_local:
             names = deploy_config.DATABASE_VARIABLES
-            return {name: os.environ.get(name, "") for name in names}
-        return {
+            return variables | {name: os.environ.get(name, "") for name in names}
+        return variables | {
             "DB_HOST": self.published(stack, "database-host"),
             "DB_PORT": str(self.database_port),
             "DB_NAME": "main",
             "DB_SECRET": self.published(stack, "database-secret"),
             "DB_CA": ca_bundle,
         }
+
+    def security_groups(self, stack: Stack, function: str) -> list[str]:
+        """Return the IDs of a function's security groups."""
+        names = self.functions[function]["security_groups"]
+        return [self.published(stack, f"{name}-group") for name in names]
 
     def publish(self, stack: Stack, name: str, value: str) -> None:
         """Publish a value to other stacks."""
@@ -161,6 +176,15 @@ class Deployment:
         return ssm.StringListParameter.value_for_typed_list_parameter(
             stack, f"/{self.prefix}/{name}", ssm.ParameterValueType.STRING
         )
+
+
+def fill_placeholders(spec: dict[str, Any]) -> dict[str, Any]:
+    """Return a specification with CDK's tokens in place of `{region}` and the like."""
+    text = json.dumps(spec)
+    for name, token in TOKENS.items():
+        text = text.replace(name, token)
+    filled: dict[str, Any] = json.loads(text)
+    return filled
 
 
 def acknowledge_rule(

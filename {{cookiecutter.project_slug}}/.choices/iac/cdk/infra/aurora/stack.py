@@ -127,7 +127,7 @@ def add_logs(stack: Stack, deployment: Deployment, cluster: rds.CfnDBCluster) ->
             stack,
             f"log-{name}",
             log_group_name=f"/aws/rds/cluster/{deployment.prefix}/{name}",
-            retention_in_days=deployment.log_days,
+            retention_in_days=deployment.spec["log_days"],
         )
         cluster.add_resource_dependency(log)
 
@@ -151,8 +151,12 @@ def add_instances(
 
 
 def allow_reading(stack: Stack, deployment: Deployment, secret: str) -> None:
-    """Let the functions' roles, which the stack `role` creates, read the password."""
-    for name in deployment.functions:
+    """Let the roles of functions that use the database read its password.
+
+    The stack `role` creates them.
+    """
+    names = [name for name, each in deployment.functions.items() if each["database"]]
+    for name in names:
         for kind in ("execution", "task"):
             iam.CfnRolePolicy(
                 stack,

@@ -1,17 +1,18 @@
-"""The bucket; objects below `<function>/` become messages of that function."""
+"""The bucket, and the rules by which new objects become messages of functions."""
 
 from aws_cdk import Duration, RemovalPolicy, Stack
+from aws_cdk import aws_events as events
 from aws_cdk import aws_s3 as s3
 
 from infra.deployment import Deployment, acknowledge_rule, add_output
 
 
 def add_resources(stack: Stack, deployment: Deployment) -> None:
-    """Add the bucket with its notifications."""
+    """Add the bucket and its rules."""
     bucket = s3.Bucket(
         stack,
         "raw",
-        bucket_name=deployment.bucket,
+        bucket_name=deployment.spec["bucket"],
         block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
         object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
         encryption=s3.BucketEncryption.S3_MANAGED,
@@ -35,28 +36,45 @@ def add_resources(stack: Stack, deployment: Deployment) -> None:
     acknowledge_rule(
         bucket, "AwsSolutions-S1", "CloudTrail logs access, for the whole account"
     )
-    # `add_event_notification` would deploy a Lambda that sets the notifications
-    raw = bucket.node.default_child
-    raw.notification_configuration = s3.CfnBucket.NotificationConfigurationProperty(
-        queue_configurations=[
-            s3.CfnBucket.QueueConfigurationProperty(
-                event="s3:ObjectCreated:*",
-                queue=deployment.arn("sqs", deployment.pending(name)),
-                filter=key_filter(prefix=f"{name}/", suffix=settings["suffix"]),
+    if deployment.spec["uses_bucket"]:
+        # `event_bridge_enabled` would deploy a Lambda that sets this
+        bucket.node.default_child.notification_configuration = (
+            s3.CfnBucket.NotificationConfigurationProperty(
+                event_bridge_configuration=(
+                    s3.CfnBucket.EventBridgeConfigurationProperty(
+                        event_bridge_enabled=True
+                    )
+                )
             )
-            for name, settings in deployment.functions.items()
-        ]
-    )
+        )
+    for name, function in deployment.triggered_by("bucket").items():
+        add_rule(stack, deployment, name, function["key_pattern"])
     add_output(stack, "Bucket", "Name of the bucket", bucket.bucket_name)
 
 
-def key_filter(**parts: str) -> s3.CfnBucket.NotificationFilterProperty:
-    """Return a filter of object keys by prefix and suffix, without the empty ones."""
-    rules = [
-        s3.CfnBucket.FilterRuleProperty(name=name, value=value)
-        for name, value in parts.items()
-        if value
-    ]
-    return s3.CfnBucket.NotificationFilterProperty(
-        s3_key=s3.CfnBucket.S3KeyFilterProperty(rules=rules)
+def add_rule(stack: Stack, deployment: Deployment, name: str, pattern: str) -> None:
+    """Let new objects become messages of a function.
+
+    Args:
+        stack: the stack.
+        deployment: names and settings of the environment.
+        name: the function.
+        pattern: of the objects' keys, with a wildcard.
+    """
+    events.CfnRule(
+        stack,
+        f"created-{name}",
+        name=f"{deployment.prefix}-{name}",
+        description=f"New objects for {name}",
+        event_pattern={
+            "source": ["aws.s3"],
+            "detail-type": ["Object Created"],
+            "detail": {
+                "bucket": {"name": [deployment.spec["bucket"]]},
+                "object": {"key": [{"wildcard": pattern}]},
+            },
+        },
+        targets=[
+            events.CfnRule.TargetProperty(id="queue", arn=deployment.queue_arn(name))
+        ],
     )

@@ -1,13 +1,12 @@
-"""The bucket is private, and notifies the right queue."""
+"""The bucket is private, and its objects reach the right queues."""
 
 from collections.abc import Callable
 from typing import Any
 
 from aws_cdk.assertions import Match
 
-from tools.project import functions
-
 Synthesise = Callable[..., Any]
+RULE = "AWS::Events::Rule"
 
 
 def test_bucket_is_private_and_versioned(synthesise: Synthesise) -> None:
@@ -37,27 +36,38 @@ def test_bucket_denies_requests_without_tls(synthesise: Synthesise) -> None:
     )
 
 
-def test_objects_below_prefix_notify_their_queue(synthesise: Synthesise) -> None:
+def test_new_objects_reach_the_queues(synthesise: Synthesise) -> None:
     template = synthesise()
-    for name in functions():
+    template.has_resource_properties(
+        "AWS::S3::Bucket",
+        {
+            "NotificationConfiguration": {
+                "EventBridgeConfiguration": {"EventBridgeEnabled": True}
+            }
+        },
+    )
+    template.resource_count_is(RULE, 2)
+    for name, pattern in (("worker", "worker/*"), ("fanout", "incoming/*.csv")):
         queue = Match.string_like_regexp(f":test-small-{name}-pending$")
-        configuration = {
-            "Event": "s3:ObjectCreated:*",
-            "Queue": {"Fn::Join": ["", Match.array_with([queue])]},
-            "Filter": {
-                "S3Key": {
-                    "Rules": [
-                        {"Name": "prefix", "Value": f"{name}/"},
-                        {"Name": "suffix", "Value": ".csv"},
-                    ]
-                }
+        rule = {
+            "Name": f"test-small-{name}",
+            "EventPattern": {
+                "source": ["aws.s3"],
+                "detail-type": ["Object Created"],
+                "detail": Match.object_like(
+                    {"object": {"key": [{"wildcard": pattern}]}}
+                ),
             },
+            "Targets": [
+                {"Id": "queue", "Arn": {"Fn::Join": ["", Match.array_with([queue])]}}
+            ],
         }
-        template.has_resource_properties(
-            "AWS::S3::Bucket",
-            {
-                "NotificationConfiguration": {
-                    "QueueConfigurations": Match.array_with([configuration])
-                }
-            },
-        )
+        template.has_resource_properties(RULE, rule)
+
+
+def test_bucket_that_triggers_nothing_sends_no_events(synthesise: Synthesise) -> None:
+    template = synthesise("lean")
+    template.resource_count_is(RULE, 0)
+    template.has_resource_properties(
+        "AWS::S3::Bucket", {"NotificationConfiguration": Match.absent()}
+    )

@@ -62,7 +62,9 @@ def add_service(
         container_definitions=[container(stack, deployment, name, log.ref)],
     )
     acknowledge_rule(
-        task, "AwsSolutions-ECS2", "The environment holds the ARN of a secret only"
+        task,
+        "AwsSolutions-ECS2",
+        "The environment holds names of secrets, and no secret",
     )
     service = ecs.CfnService(
         scope,
@@ -82,7 +84,7 @@ def add_service(
         network_configuration=ecs.CfnService.NetworkConfigurationProperty(
             awsvpc_configuration=ecs.CfnService.AwsVpcConfigurationProperty(
                 subnets=deployment.published_list(stack, "subnets"),
-                security_groups=[deployment.published(stack, "function-group")],
+                security_groups=deployment.security_groups(stack, name),
                 assign_public_ip="DISABLED",
             )
         ),
@@ -93,8 +95,8 @@ def add_service(
 
 def container(stack: Stack, deployment: Deployment, name: str, log: str) -> Any:
     """Return the definition of a function's container."""
-    variables = deployment.database_settings(stack, "/app/rds-ca.pem") | {
-        "READ_QUEUE": deployment.pending(name),
+    variables = deployment.variables(stack, name, "/app/rds-ca.pem") | {
+        "READ_QUEUE": deployment.functions[name]["queue"],
         "AWS_REGION": Aws.REGION,
         "GRACE": "110",  # seconds; leaves time for a last request before stop_timeout
     }
@@ -182,7 +184,7 @@ def backlog_metrics(deployment: Deployment, name: str) -> list[Any]:
                 "Maximum",
                 "AWS/SQS",
                 "ApproximateNumberOfMessagesVisible",
-                QueueName=deployment.pending(name),
+                QueueName=deployment.functions[name]["queue"],
             ),
         ),
         query(

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from tools.project import functions
+from infra.conftest import FUNCTIONS
 
 Synthesise = Callable[..., Any]
 SERVICE = "AWS::ECS::Service"
@@ -11,22 +11,48 @@ SERVICE = "AWS::ECS::Service"
 
 def test_each_container_is_a_service(synthesise: Synthesise) -> None:
     synthesise("small").resource_count_is(SERVICE, 0)
-    synthesise("large").resource_count_is(SERVICE, len(functions()))
+    synthesise("large").resource_count_is(SERVICE, len(FUNCTIONS))
 
 
 def test_logs_outlive_a_move_to_lambda(synthesise: Synthesise) -> None:
-    synthesise("small").resource_count_is("AWS::Logs::LogGroup", len(functions()))
+    synthesise("small").resource_count_is("AWS::Logs::LogGroup", len(FUNCTIONS))
 
 
 def test_task_is_read_only_and_has_no_password(synthesise: Synthesise) -> None:
     tasks = synthesise("large").find_resources("AWS::ECS::TaskDefinition").values()
-    assert len(tasks) == len(functions())
+    assert len(tasks) == len(FUNCTIONS)
     for task in tasks:
         assert task["Properties"]["Memory"] == "1024"
         [container] = task["Properties"]["ContainerDefinitions"]
         assert container["ReadonlyRootFilesystem"]
         assert container["StopTimeout"] == 120
         assert "DB_PASS" not in {each["Name"] for each in container["Environment"]}
+
+
+def test_task_has_its_own_variables_only(synthesise: Synthesise) -> None:
+    template = synthesise("large")
+    properties = {"Properties": {"Family": "test-large-enrich"}}
+    [task] = template.find_resources("AWS::ECS::TaskDefinition", properties).values()
+    [container] = task["Properties"]["ContainerDefinitions"]
+    variables = {each["Name"]: each["Value"] for each in container["Environment"]}
+    assert set(variables) == {
+        *("API_KEY_SECRET", "API_URL", "AWS_REGION", "BUCKET", "GRACE", "READ_QUEUE")
+    }
+    assert variables["API_KEY_SECRET"] == "partner/api-key"
+    assert variables["API_URL"] == "https://large.example.com"
+
+
+def test_services_are_in_the_groups_they_need(synthesise: Synthesise) -> None:
+    services = synthesise("large").find_resources(SERVICE).values()
+    groups = {
+        service["Properties"]["ServiceName"]: len(
+            service["Properties"]["NetworkConfiguration"]["AwsvpcConfiguration"][
+                "SecurityGroups"
+            ]
+        )
+        for service in services
+    }
+    assert groups == dict.fromkeys(FUNCTIONS, 2) | {"fanout": 1}
 
 
 def test_tasks_scale_with_the_backlog(synthesise: Synthesise) -> None:

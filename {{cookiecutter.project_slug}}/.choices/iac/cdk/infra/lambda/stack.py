@@ -14,8 +14,6 @@ from infra.deployment import Deployment, acknowledge_rule, add_output
 def add_resources(stack: Stack, deployment: Deployment) -> None:
     """Add the Lambdas, their logs and their event source mappings."""
     layer = deployment.published(stack, "layer")
-    variables = deployment.database_settings(stack, "/opt/rds-ca.pem")
-    vpc = vpc_config(stack, deployment)
     mapped = [
         name
         for name, settings in deployment.functions.items()
@@ -23,9 +21,7 @@ def add_resources(stack: Stack, deployment: Deployment) -> None:
     ]
     for name in deployment.functions:
         scope = Construct(stack, name)
-        function = add_function(
-            scope, deployment, name, layers=[layer], variables=variables, vpc=vpc
-        )
+        function = add_function(scope, deployment, name, layers=[layer])
         if name in mapped:
             add_mapping(scope, deployment, name, function)
     names = {name: f"{deployment.prefix}-{name}" for name in deployment.functions}
@@ -33,27 +29,23 @@ def add_resources(stack: Stack, deployment: Deployment) -> None:
     add_output(stack, "Mapped", "Functions whose queue feeds their Lambda", mapped)
 
 
-def vpc_config(stack: Stack, deployment: Deployment) -> Any:
-    """Return the Lambdas' place in the VPC, or None for `local`, which has no VPC."""
+def vpc_config(stack: Stack, deployment: Deployment, name: str) -> Any:
+    """Return a Lambda's place in the VPC, or None for `local`, which has no VPC."""
     if deployment.is_local:
         return None
     return lambda_.CfnFunction.VpcConfigProperty(
-        security_group_ids=[deployment.published(stack, "function-group")],
+        security_group_ids=deployment.security_groups(stack, name),
         subnet_ids=deployment.published_list(stack, "subnets"),
     )
 
 
 def add_function(
-    scope: Construct,
-    deployment: Deployment,
-    name: str,
-    *,
-    layers: list[str],
-    variables: dict[str, str],
-    vpc: Any,
+    scope: Construct, deployment: Deployment, name: str, layers: list[str]
 ) -> lambda_.CfnFunction:
     """Add a Lambda with its log group."""
+    stack = Stack.of(scope)
     settings = deployment.functions[name]
+    variables = deployment.variables(stack, name, "/opt/rds-ca.pem")
     log = logs.CfnLogGroup(
         scope,
         "log",
@@ -80,7 +72,7 @@ def add_function(
         reserved_concurrent_executions=reserved if reserved >= 0 else None,
         environment=lambda_.CfnFunction.EnvironmentProperty(variables=variables),
         tracing_config=lambda_.CfnFunction.TracingConfigProperty(mode="Active"),
-        vpc_config=vpc,
+        vpc_config=vpc_config(stack, deployment, name),
     )
     acknowledge_rule(
         function, "AwsSolutions-L1", "The layer is built for the configured Python"
@@ -106,9 +98,10 @@ def add_mapping(
         scope,
         "pending",
         function_name=function.ref,
-        event_source_arn=deployment.arn("sqs", deployment.pending(name)),
+        event_source_arn=deployment.queue_arn(name),
         batch_size=settings["batch_size"],
-        maximum_batching_window_in_seconds=settings["batch_window"],
+        # Lambda refuses any for a FIFO queue, even 0
+        maximum_batching_window_in_seconds=settings["batch_window"] or None,
         function_response_types=["ReportBatchItemFailures"],
         scaling_config=lambda_.CfnEventSourceMapping.ScalingConfigProperty(
             maximum_concurrency=settings["max_concurrency"]

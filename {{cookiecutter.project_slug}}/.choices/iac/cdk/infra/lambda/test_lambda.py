@@ -4,8 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from aws_cdk.assertions import Match
 
-from tools.project import functions
+from infra.conftest import FUNCTIONS
 
 Synthesise = Callable[..., Any]
 MAPPING = "AWS::Lambda::EventSourceMapping"
@@ -13,7 +14,7 @@ MAPPING = "AWS::Lambda::EventSourceMapping"
 
 def test_each_lambda_has_an_event_source_mapping(synthesise: Synthesise) -> None:
     template = synthesise()
-    template.resource_count_is(MAPPING, len(functions()))
+    template.resource_count_is(MAPPING, len(FUNCTIONS))
     template.all_resources_properties(
         MAPPING,
         {
@@ -28,12 +29,12 @@ def test_container_keeps_its_mapping_while_it_moves(
     synthesise: Synthesise, still_mapped: list[str]
 ) -> None:
     template = synthesise("large", still_mapped=still_mapped)
-    template.resource_count_is(MAPPING, len(set(functions()) & set(still_mapped)))
+    template.resource_count_is(MAPPING, len(set(FUNCTIONS) & set(still_mapped)))
 
 
 def test_lambda_itself_never_retries(synthesise: Synthesise) -> None:
     template = synthesise()
-    template.resource_count_is("AWS::Lambda::EventInvokeConfig", len(functions()))
+    template.resource_count_is("AWS::Lambda::EventInvokeConfig", len(FUNCTIONS))
     template.all_resources_properties(
         "AWS::Lambda::EventInvokeConfig", {"MaximumRetryAttempts": 0}
     )
@@ -46,8 +47,35 @@ def test_architecture_and_memory_are_as_configured(synthesise: Synthesise) -> No
 
 
 def test_environment_holds_no_password(synthesise: Synthesise) -> None:
-    lambdas = synthesise().find_resources("AWS::Lambda::Function").values()
-    assert len(lambdas) == len(functions())
-    for function in lambdas:
-        variables = function["Properties"]["Environment"]["Variables"]
-        assert set(variables) == {"DB_HOST", "DB_PORT", "DB_NAME", "DB_SECRET", "DB_CA"}
+    template = synthesise()
+    database = {"DB_HOST", "DB_PORT", "DB_NAME", "DB_SECRET", "DB_CA"}
+    assert set(variables_of(template, "worker")) == {"BUCKET"} | database
+    enrich = variables_of(template, "enrich")
+    assert set(enrich) == {"BUCKET", "API_URL", "API_KEY_SECRET"}
+    assert enrich["API_KEY_SECRET"] == "partner/api-key"
+    fanout = variables_of(template, "fanout")
+    assert fanout["SEND_QUEUES"] == "part=test-small-part-pending"
+
+
+def test_lambdas_need_no_database_if_none_uses_it(synthesise: Synthesise) -> None:
+    assert "database" not in str(synthesise("lean").to_json()["Parameters"])
+
+
+def test_fifo_queue_has_no_batch_window(synthesise: Synthesise) -> None:
+    queue = Match.string_like_regexp(":test-small-orders-pending.fifo$")
+    synthesise().has_resource_properties(
+        MAPPING,
+        {
+            "EventSourceArn": {"Fn::Join": ["", Match.array_with([queue])]},
+            "MaximumBatchingWindowInSeconds": Match.absent(),
+        },
+    )
+
+
+def variables_of(template: Any, name: str) -> dict[str, Any]:
+    """Return the environment variables of a function's Lambda."""
+    properties = {"Properties": {"FunctionName": f"test-small-{name}"}}
+    found = template.find_resources("AWS::Lambda::Function", properties)
+    [function] = found.values()
+    variables: dict[str, Any] = function["Properties"]["Environment"]["Variables"]
+    return variables

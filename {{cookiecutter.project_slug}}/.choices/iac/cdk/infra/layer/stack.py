@@ -8,7 +8,8 @@ from infra.deployment import Deployment, add_output
 
 def add_resources(stack: Stack, deployment: Deployment) -> None:
     """Add the layer."""
-    path = deployment.zip_path("layer", f"{deployment.layer}.zip")
+    platform = "local" if deployment.is_local else "aws"
+    path = deployment.zip_path("layer", f"{platform}.zip")
     layer = lambda_.LayerVersion(
         stack,
         "packages",

@@ -1,6 +1,7 @@
-"""A VPC with a private subnet in each zone, without internet access unless `nat` is on.
+"""A VPC with a private subnet in each zone.
 
-Functions reach AWS through endpoints, and the database through a security group.
+Functions reach AWS through endpoints. Only those that declare it are in the security
+groups that reach the database and the internet.
 """
 
 from ipaddress import ip_network
@@ -10,7 +11,6 @@ from aws_cdk import aws_ec2 as ec2
 
 from infra.deployment import Deployment, acknowledge_rule, add_output
 
-SERVICES = ("ecr.api", "ecr.dkr", "logs", "secretsmanager", "sqs")
 HTTPS = {"ip_protocol": "tcp", "from_port": 443, "to_port": 443}
 # Without an egress rule, CloudFormation would add one that allows everything.
 NOTHING = ec2.CfnSecurityGroup.EgressProperty(
@@ -52,8 +52,8 @@ def add_resources(stack: Stack, deployment: Deployment) -> None:
         subnets.append(subnet.ref)
         tables.append(table.ref)
     endpoint = add_security_groups(stack, deployment, vpc)
-    add_endpoints(stack, vpc, subnets, tables, endpoint)
-    if settings["nat"]:
+    add_endpoints(stack, deployment, vpc, subnets, tables, endpoint)
+    if deployment.spec["uses_internet"]:
         zone = Fn.select(0, zones)
         add_nat_gateway(stack, deployment, vpc, cidrs[15], zone, tables)
     deployment.publish_list(stack, "subnets", subnets)
@@ -94,10 +94,7 @@ def add_private_subnet(
 def add_security_groups(
     stack: Stack, deployment: Deployment, vpc: ec2.CfnVPC
 ) -> ec2.CfnSecurityGroup:
-    """Let functions reach the database and AWS; return the endpoints' group."""
-    s3 = CfnParameter(
-        stack, "S3PrefixList", description="ID of S3's prefix list in the region"
-    )
+    """Let functions reach what they declare; return the endpoints' group."""
     port = deployment.database_port
     sql = {"ip_protocol": "tcp", "from_port": port, "to_port": port}
 
@@ -118,48 +115,66 @@ def add_security_groups(
 
     database = group("database", "Database", [NOTHING])
     endpoint = group("endpoint", "Endpoints of AWS", [NOTHING])
-    egress = [
-        to("SQL to the database", destination_security_group_id=database.ref, **sql),
-        to("HTTPS to AWS", destination_security_group_id=endpoint.ref, **HTTPS),
-        to("HTTPS to S3", destination_prefix_list_id=s3.value_as_string, **HTTPS),
-    ]
-    if deployment.settings["nat"]:
-        egress.append(to("HTTPS to anywhere", cidr_ip="0.0.0.0/0", **HTTPS))
+    egress = [to("HTTPS to AWS", destination_security_group_id=endpoint.ref, **HTTPS)]
+    for service in deployment.spec["gateways"]:
+        parameter = CfnParameter(
+            stack,
+            f"{service.title()}PrefixList",
+            description=f"ID of the prefix list of {service} in the region",
+        )
+        prefixes = parameter.value_as_string
+        egress.append(
+            to(f"HTTPS to {service}", destination_prefix_list_id=prefixes, **HTTPS)
+        )
     function = group("function", "Functions", egress)
-    for name, into, description, rule in (
-        ("database", database, "SQL from functions", sql),
-        ("endpoint", endpoint, "HTTPS from functions", HTTPS),
+    to_database = to(
+        "SQL to the database", destination_security_group_id=database.ref, **sql
+    )
+    uses_database = group("sql", "Functions that use the database", [to_database])
+    for name, into, source, description, rule in (
+        ("database", database, uses_database, "SQL from functions", sql),
+        ("endpoint", endpoint, function, "HTTPS from functions", HTTPS),
     ):
         ec2.CfnSecurityGroupIngress(
             stack,
             f"{name}-from-function",
             group_id=into.ref,
-            source_security_group_id=function.ref,
+            source_security_group_id=source.ref,
             description=description,
             **rule,
         )
+    if deployment.spec["uses_internet"]:
+        anywhere = to("HTTPS to anywhere", cidr_ip="0.0.0.0/0", **HTTPS)
+        internet = group("internet", "Functions that call the internet", [anywhere])
+        deployment.publish(stack, "internet-group", internet.ref)
     deployment.publish(stack, "function-group", function.ref)
+    deployment.publish(stack, "sql-group", uses_database.ref)
     deployment.publish(stack, "database-group", database.ref)
     return endpoint
 
 
 def add_endpoints(
     stack: Stack,
+    deployment: Deployment,
     vpc: ec2.CfnVPC,
     subnets: list[str],
     tables: list[str],
     group: ec2.CfnSecurityGroup,
 ) -> None:
-    """Add endpoints for the AWS services that functions use; ECR keeps images in S3."""
-    ec2.CfnVPCEndpoint(
-        stack,
-        "endpoint-s3",
-        vpc_id=vpc.ref,
-        service_name=f"com.amazonaws.{Aws.REGION}.s3",
-        vpc_endpoint_type="Gateway",
-        route_table_ids=tables,
-    )
-    for service in SERVICES:
+    """Add endpoints for the AWS services that the functions need.
+
+    Those of gateways cost nothing.
+    """
+    for service in deployment.spec["gateways"]:
+        ec2.CfnVPCEndpoint(
+            stack,
+            f"endpoint-{service}",
+            vpc_id=vpc.ref,
+            service_name=f"com.amazonaws.{Aws.REGION}.{service}",
+            vpc_endpoint_type="Gateway",
+            route_table_ids=tables,
+        )
+    for service in deployment.spec["endpoints"]:
         ec2.CfnVPCEndpoint(
             stack,
             f"endpoint-{service}",

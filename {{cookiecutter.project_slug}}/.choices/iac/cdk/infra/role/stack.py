@@ -5,6 +5,8 @@ the two without waiting for IAM. The role of Application Auto Scaling is not her
 creates it when the first service is registered, and accepts no other.
 """
 
+from typing import Any
+
 from aws_cdk import Aws, Stack
 from aws_cdk import aws_iam as iam
 from constructs import Construct
@@ -15,7 +17,7 @@ ANY = "*"
 
 
 def add_resources(stack: Stack, deployment: Deployment) -> None:
-    """Add three roles for each function."""
+    """Add three roles for each function, and one for the schedules."""
     lambda_ = iam.ServicePrincipal("lambda.amazonaws.com")
     tasks = iam.ServicePrincipal(
         "ecs-tasks.amazonaws.com",
@@ -25,10 +27,10 @@ def add_resources(stack: Stack, deployment: Deployment) -> None:
         },
     )
     execution = {}
-    for name in deployment.functions:
+    for name, settings in deployment.functions.items():
         scope = Construct(stack, name)
         function = f"{deployment.prefix}-{name}"
-        work = function_statements(deployment, name)
+        work = parse(settings["statements"])
         execution[name] = iam.Role(
             scope,
             "execution",
@@ -62,13 +64,27 @@ def add_resources(stack: Stack, deployment: Deployment) -> None:
             },
         )
         acknowledge_wildcards(scope, deployment, name)
+    add_scheduler(stack, deployment)
     arns = {name: role.role_arn for name, role in execution.items()}
     add_output(stack, "Execution", "ARN of each Lambda's execution role", arns)
 
 
-def objects_arn(deployment: Deployment, name: str) -> str:
-    """Return the ARN of the objects that a function reads."""
-    return f"{deployment.bucket_arn}/{name}/*"
+def add_scheduler(stack: Stack, deployment: Deployment) -> None:
+    """Add the role of the schedules, if there are any."""
+    statements = parse(deployment.spec["schedule_statements"])
+    if not statements:
+        return
+    iam.Role(
+        stack,
+        "scheduler",
+        role_name=f"{deployment.prefix}-scheduler",
+        description="Role of the schedules",
+        assumed_by=iam.ServicePrincipal(
+            "scheduler.amazonaws.com",
+            conditions={"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}},
+        ),
+        inline_policies={"send": iam.PolicyDocument(statements=statements)},
+    )
 
 
 def log_arn(deployment: Deployment, service: str, name: str) -> str:
@@ -76,27 +92,9 @@ def log_arn(deployment: Deployment, service: str, name: str) -> str:
     return deployment.arn("logs", f"log-group:{service}/{deployment.prefix}-{name}:*")
 
 
-def function_statements(deployment: Deployment, name: str) -> list[iam.PolicyStatement]:
-    """Return the statements that a function needs on each runtime."""
-    return [
-        allow(
-            "ReceiveMessages",
-            deployment.arn("sqs", deployment.pending(name)),
-            "sqs:ChangeMessageVisibility",
-            "sqs:DeleteMessage",
-            "sqs:GetQueueAttributes",
-            "sqs:GetQueueUrl",
-            "sqs:ReceiveMessage",
-        ),
-        allow(
-            "ReadObjects",
-            objects_arn(deployment, name),
-            "s3:GetObject",
-            "s3:GetObjectVersion",
-        ),
-        # without it, S3 reports a deleted object as 403 instead of 404
-        allow("ListBucket", deployment.bucket_arn, "s3:ListBucket"),
-    ]
+def parse(statements: list[dict[str, Any]]) -> list[iam.PolicyStatement]:
+    """Return statements of `tools/grants.py` for CDK."""
+    return [iam.PolicyStatement.from_json(each) for each in statements]
 
 
 def lambda_statements(deployment: Deployment, name: str) -> list[iam.PolicyStatement]:
@@ -155,12 +153,16 @@ def start_statements(deployment: Deployment, name: str) -> list[iam.PolicyStatem
 
 def acknowledge_wildcards(scope: Construct, deployment: Deployment, name: str) -> None:
     """Acknowledge each wildcard in the policies of a function."""
-    for resource, reason in {
-        objects_arn(deployment, name): "A function reads all objects below its prefix",
+    reasons = {
         log_arn(deployment, "/aws/lambda", name): "Lambda names the log streams",
         log_arn(deployment, "/ecs", name): "ECS names the log streams",
         ANY: "These actions support no resources",
-    }.items():
+    }
+    for statement in deployment.functions[name]["statements"]:
+        for resource in statement["Resource"]:
+            if ANY in resource:
+                reasons[resource] = "config/deploy.yml declares it"
+    for resource, reason in reasons.items():
         acknowledge_rule(scope, "AwsSolutions-IAM5", reason, resource)
 
 

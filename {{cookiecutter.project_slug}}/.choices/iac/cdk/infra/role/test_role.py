@@ -4,9 +4,10 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from tools.project import functions
+from infra.conftest import FUNCTIONS
 
 Synthesise = Callable[..., Any]
+OF_EACH_LAMBDA = ("WriteLogs", "TraceAndAttachToVpc", "DenyEc2ToCode")
 
 
 def statements(role: dict[str, Any]) -> list[dict[str, Any]]:
@@ -17,26 +18,72 @@ def statements(role: dict[str, Any]) -> list[dict[str, Any]]:
 
 def test_allowed_actions_have_no_wildcard(synthesise: Synthesise) -> None:
     roles = synthesise().find_resources("AWS::IAM::Role").values()
-    assert len(roles) == 3 * len(functions())
+    assert len(roles) == 3 * len(FUNCTIONS) + 1  # that of the schedules
     for role in roles:
         for statement in statements(role):
             if statement["Effect"] == "Allow":
                 assert "*" not in json.dumps(statement["Action"])
 
 
-def test_function_may_use_its_own_queue_and_objects(synthesise: Synthesise) -> None:
+def test_function_may_do_what_it_declares(synthesise: Synthesise) -> None:
     template = synthesise()
-    for name in functions():
-        properties = {"Properties": {"RoleName": f"test-small-{name}-task"}}
-        [role] = template.find_resources("AWS::IAM::Role", properties).values()
-        queue, objects, bucket = (
-            "".join(
-                part if isinstance(part, str) else part["Ref"]
-                for part in each["Resource"]["Fn::Join"][1]
-            )
-            for each in statements(role)
-        )
-        where = "AWS::Region:AWS::AccountId"
-        assert queue == f"arn:AWS::Partition:sqs:{where}:test-small-{name}-pending"
-        assert bucket == "arn:AWS::Partition:s3:::test-small-raw-AWS::AccountId"
-        assert objects == f"{bucket}/{name}/*"
+    here = "AWS::Region:AWS::AccountId"
+    bucket = "arn:AWS::Partition:s3:::test-small-raw-AWS::AccountId"
+
+    def arn(service: str, resource: str) -> str:
+        return f"arn:AWS::Partition:{service}:{here}:{resource}"
+
+    declared: dict[str, dict[str, str]] = {
+        "worker": {"ReadObjects": f"{bucket}/worker/*", "ListBucket": bucket},
+        "fanout": {
+            "ReadObjects": f"{bucket}/incoming/*.csv",
+            "ListBucket": bucket,
+            "SendMessages": arn("sqs", "test-small-part-pending"),
+        },
+        "part": {},
+        "enrich": {
+            "ReadObjects": f"{bucket}/incoming/*",
+            "ListBucket": bucket,
+            "WriteObjects": f"{bucket}/enriched/*",
+            "ReadSecrets": arn("secretsmanager", "secret:partner/api-key-??????"),
+            "Allow1": arn("dynamodb", "table/test-small-seen"),
+        },
+        "nightly": {},
+        "orders": {},
+        "prices": {},
+    }
+    for name, expected in declared.items():
+        suffix = ".fifo" if name == "orders" else ""
+        queue = arn("sqs", f"test-small-{name}-pending{suffix}")
+        for kind in ("task", "execution"):
+            found = {
+                each["Sid"]: flatten(each["Resource"])
+                for each in statements(role(template, f"{name}-{kind}"))
+                if each["Sid"] not in OF_EACH_LAMBDA
+            }
+            assert found == {"ReceiveMessages": queue} | expected
+
+
+def test_scheduler_sends_to_scheduled_functions_only(synthesise: Synthesise) -> None:
+    [statement] = statements(role(synthesise(), "scheduler"))
+    assert statement["Action"] == "sqs:SendMessage"
+    assert flatten(statement["Resource"]).endswith(":test-small-nightly-pending")
+
+
+def test_no_schedule_needs_no_role(synthesise: Synthesise) -> None:
+    template = synthesise("lean")
+    template.resource_count_is("AWS::IAM::Role", 3 * len(FUNCTIONS))
+
+
+def role(template: Any, name: str) -> dict[str, Any]:
+    """Return a role of the environment small."""
+    properties = {"Properties": {"RoleName": f"test-small-{name}"}}
+    [found] = template.find_resources("AWS::IAM::Role", properties).values()
+    one: dict[str, Any] = found
+    return one
+
+
+def flatten(value: Any) -> str:
+    """Return an ARN with the names of the parameters that it refers to."""
+    parts = value["Fn::Join"][1]
+    return "".join(part if isinstance(part, str) else part["Ref"] for part in parts)
