@@ -11,7 +11,7 @@ from baking import Project, bake, wait_until
 from shim_helpers import clicks, client, count_loaded, queue_url
 from traffic import send_traffic_through_switch
 
-STACKS = "role network queue bucket aurora layer lambda ecr ecs".split()
+STACKS = "role network queue bucket aurora extra layer lambda ecr ecs".split()
 FUNCTION = "click-loader-local-worker"
 BUCKET = "click-loader-local-raw-000000000000"
 READ_ACTIONS = '"s3:GetObject", "s3:GetObjectVersion"'

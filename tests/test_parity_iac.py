@@ -8,7 +8,6 @@ with the reason.
 
 import json
 import re
-import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,8 +18,41 @@ from baking import Project, bake
 from deploy_helpers import STACKS, with_cdk_node
 from test_choices import files
 
-# Two environments of infra/tests/deploy.yml, which differ in all settings.
-ENVIRONMENTS = {"small": "postgres", "large": "mysql"}
+# Environments of infra/tests/deploy.yml, which differ in all settings.
+ENVIRONMENTS = {"small": "postgres", "large": "mysql", "lean": "postgres"}
+FUNCTIONS = ("worker", "fanout", "part", "enrich", "nightly", "orders", "prices")
+# All that the functions of the environment small may do, as actions and resources.
+SMALL = "arn:aws:s3:::test-small-raw-123456789012"
+READ = "s3:GetObject s3:GetObjectVersion"
+DECLARED = {
+    "worker": {READ: f"{SMALL}/worker/*", "s3:ListBucket": SMALL},
+    "fanout": {
+        READ: f"{SMALL}/incoming/*.csv",
+        "s3:ListBucket": SMALL,
+        "sqs:GetQueueUrl sqs:SendMessage": (
+            "arn:aws:sqs:eu-west-1:123456789012:test-small-part-pending"
+        ),
+    },
+    "part": {},
+    "enrich": {
+        READ: f"{SMALL}/incoming/*",
+        "s3:ListBucket": SMALL,
+        "s3:AbortMultipartUpload s3:PutObject": f"{SMALL}/enriched/*",
+        "secretsmanager:GetSecretValue": (
+            "arn:aws:secretsmanager:eu-west-1:123456789012:secret:partner/api-key-??????"
+        ),
+        "dynamodb:PutItem": (
+            "arn:aws:dynamodb:eu-west-1:123456789012:table/test-small-seen"
+        ),
+    },
+    "nightly": {},
+    "orders": {},
+    "prices": {},
+}
+RECEIVE = (
+    "sqs:ChangeMessageVisibility sqs:DeleteMessage sqs:GetQueueAttributes "
+    "sqs:GetQueueUrl sqs:ReceiveMessage"
+)
 # Files outside of infra/ that belong to one IaC tool.
 DIFFERENT = {
     *(".portable.json", "docs/infrastructure.md", "docs/roles.md"),
@@ -34,38 +66,42 @@ GIVEN = {
     "AWS::Region": "eu-west-1",
     "AWS::URLSuffix": "amazonaws.com",
     "S3PrefixList": "pl-1",
-    "Zones": ["eu-west-1a", "eu-west-1b", "eu-west-1c"],
+    "DynamodbPrefixList": "pl-1",
+    "Zones": [f"eu-west-1{letter}" for letter in "abcdef"],
     "layer": "arn:aws:lambda:eu-west-1:123456789012:layer:test:1",
     "database-host": "main.example",
     "database-secret": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:main",
     "database-group": "sg-1",
-    "function-group": "sg-1",
+    "function-group": "sg-function",
+    "internet-group": "sg-internet",
+    "sql-group": "sg-sql",
     "subnets": ["subnet-1", "subnet-2"],
 }
 GIVEN["MasterUserSecret.SecretArn"] = GIVEN["database-secret"]
-# The mock has one ARN for all queues, and invents attributes without a default.
 RUN = """\
 mock_provider "aws" {
   source = "../../../../infra/tests/%(database)s"
 }
 variables {
-  project     = "test"
   environment = "%(environment)s"
   database    = "%(database)s"
-  config      = "infra/tests/deploy.yml"
 }
 run "%(environment)s" {
-  override_resource {
-    target = module.queue.aws_sqs_queue.dead_letter
-    values = {
-      arn = "arn:aws:sqs:eu-west-1:123456789012:test-%(environment)s-worker-dead-letter"
-    }
+%(overrides)s}
+"""
+# The mock has one ID for all groups and one ARN for all queues, and invents attributes
+# without a default.
+OVERRIDE_GROUP = """\
+  override_data {
+    target = module.%(stack)s.data.aws_security_group.group["%(group)s"]
+    values = { id = "sg-%(group)s" }
   }
+"""
+OVERRIDE_QUEUE = """\
   override_resource {
-    target = module.queue.aws_sqs_queue.pending
-    values = { redrive_allow_policy = "" }
+    target = module.queue.aws_sqs_queue.%(kind)s["%(name)s"]
+    values = { arn = "arn:aws:%(queue)s"%(more)s }
   }
-}
 """
 
 
@@ -182,6 +218,8 @@ KINDS = [
             "MessageRetentionPeriod": "message_retention_seconds",
             "ReceiveMessageWaitTimeSeconds": "receive_wait_time_seconds",
             "SqsManagedSseEnabled": "sqs_managed_sse_enabled",
+            "FifoQueue": "fifo_queue",
+            "ContentBasedDeduplication": "content_based_deduplication",
             "RedrivePolicy.maxReceiveCount": "redrive_policy.maxReceiveCount",
             "RedrivePolicy.deadLetterTargetArn": "redrive_policy.deadLetterTargetArn",
             "RedriveAllowPolicy": "redrive_allow_policy",
@@ -192,6 +230,57 @@ KINDS = [
         "sqs_queue",
         ("Queues", "name"),
         {"PolicyDocument": "policy"},
+    ),
+    Kind(
+        "SNS::Topic",
+        "sns_topic",
+        ("TopicName", "name"),
+        {
+            "FifoTopic": "fifo_topic",
+            "ContentBasedDeduplication": "content_based_deduplication",
+        },
+    ),
+    Kind(
+        "SNS::TopicPolicy",
+        "sns_topic_policy",
+        ("Topics", "arn"),
+        {"PolicyDocument": "policy"},
+    ),
+    Kind(
+        "SNS::Subscription",
+        "sns_topic_subscription",
+        ("Endpoint", "endpoint"),
+        {
+            "TopicArn": "topic_arn",
+            "Protocol": "protocol",
+            "RawMessageDelivery": "raw_message_delivery",
+        },
+    ),
+    Kind(
+        "Scheduler::Schedule",
+        "scheduler_schedule",
+        ("Name", "name"),
+        {
+            "Description": "description",
+            "ScheduleExpression": "schedule_expression",
+            "ScheduleExpressionTimezone": "schedule_expression_timezone",
+            "FlexibleTimeWindow.Mode": "flexible_time_window.mode",
+            "Target.Arn": "target.arn",
+            "Target.RoleArn": "target.role_arn",
+            "Target.Input": "target.input",
+        },
+    ),
+    Kind(
+        "Events::Rule",
+        "cloudwatch_event_rule",
+        ("Name", "name"),
+        {"Description": "description", "EventPattern": "event_pattern"},
+    ),
+    Kind(
+        "Events::Rule",
+        "cloudwatch_event_target",
+        ("Name", "rule"),
+        {"Targets.Id": "target_id", "Targets.Arn": "arn"},
     ),
     Kind(
         "CloudWatch::Alarm",
@@ -276,13 +365,8 @@ KINDS = [
         "s3_bucket_notification",
         None,
         {
-            "NotificationConfiguration.QueueConfigurations.Event": "queue.events",
-            "NotificationConfiguration.QueueConfigurations.Queue": "queue.queue_arn",
-            "NotificationConfiguration.QueueConfigurations.Filter.S3Key.Rules.prefix": (
-                "queue.filter_prefix"
-            ),
-            "NotificationConfiguration.QueueConfigurations.Filter.S3Key.Rules.suffix": (
-                "queue.filter_suffix"
+            "NotificationConfiguration.EventBridgeConfiguration.EventBridgeEnabled": (
+                "eventbridge"
             ),
         },
     ),
@@ -535,6 +619,11 @@ NOT_COMPARED = {
 # Values that mean the same as no value.
 DEFAULTS = {
     "ReceiveMessageWaitTimeSeconds": "0",
+    "MaximumBatchingWindowInSeconds": "0",
+    "NotificationConfiguration.EventBridgeConfiguration.EventBridgeEnabled": "false",
+    "FifoQueue": "false",
+    "FifoTopic": "false",
+    "ContentBasedDeduplication": "false",
     "ReservedConcurrentExecutions": "-1",
     "PrivateDnsEnabled": "false",
     "EncryptionConfiguration.EncryptionType": "AES256",
@@ -646,10 +735,11 @@ class Template:
 
     def __init__(self, path: Path) -> None:
         self._template = json.loads(path.read_text(encoding="utf-8"))
+        self._resources = self._template.get("Resources", {})
 
     def resources(self) -> Iterator[Resource]:
         """Yield type and properties of each resource, its policies and its rules."""
-        for name, each in self._template["Resources"].items():
+        for name, each in self._resources.items():
             own = self._properties(name)
             if self._type(name) == "RDS::DBCluster":
                 own["IsSnapshotTaken"] = each["DeletionPolicy"] == "Snapshot"
@@ -661,11 +751,14 @@ class Template:
                     whole = rule | {"GroupId": own["GroupName"]}
                     yield "EC2::SecurityGroupEgress", plain(whole)
 
+    def _is(self, name: str, type_: str) -> bool:
+        return name in self._resources and self._type(name) == type_
+
     def _type(self, name: str) -> str:
-        return str(self._template["Resources"][name]["Type"]).removeprefix("AWS::")
+        return str(self._resources[name]["Type"]).removeprefix("AWS::")
 
     def _properties(self, name: str) -> dict[str, Any]:
-        written = self._template["Resources"][name].get("Properties", {})
+        written = self._resources[name].get("Properties", {})
         return {key: self._resolve(value) for key, value in written.items()}
 
     def _resolve(self, value: Any) -> Any:
@@ -673,7 +766,10 @@ class Template:
             return [self._resolve(each) for each in value]
         match value:
             case {"Ref": name}:
-                return self._referred(name)
+                referred = self._referred(name)
+                if not name.startswith("AWS::") and self._is(name, "SNS::Topic"):
+                    return f"arn:aws:{QUEUES.replace('sqs', 'sns')}{referred}"
+                return referred
             case {"Fn::GetAtt": [name, "Arn"]}:
                 service = "s3:::" if self._type(name) == "S3::Bucket" else QUEUES
                 return f"arn:aws:{service}{self._referred(name)}"
@@ -698,27 +794,23 @@ class Template:
 def states(project: Project) -> dict[str, list[Resource]]:
     """Apply Terraform's stacks to a mock of AWS; return the resources by environment.
 
-    The stacks are modules of one root. The root has the mocked provider, so the
-    modules must not configure one.
+    The stacks are modules of one root, which has the mocked provider.
     """
     directory = ".build/terraform/.parity/all"  # as deep as that of a stack
     root = project.path / directory
     program = (
         "import sys; from pathlib import Path; from tools import iac\n"
-        "variables = ('project', 'environment', 'database', 'config')\n"
         "root = Path(sys.argv[1]).resolve()\n"
-        "iac.link_together(root, sys.argv[2:], *variables)"
+        "iac.link_together(root, sys.argv[2:])\n"
+        "iac.write_test_specs(root.parent)"
     )
     project.run(".venv/bin/python", "-c", program, directory, *STACKS)
-    common = (project.path / "infra" / "common.tf").read_text(encoding="utf-8")
-    without_provider, count = re.subn(r'(?ms)^provider "aws" \{$.*?^\}$', "", common)
-    assert count == 1
-    for stack in STACKS:
-        (root / stack / "common.tf").unlink()
-        (root / stack / "common.tf").write_text(without_provider, encoding="utf-8")
-    (root / "provider.tf").write_text('provider "aws" {}\n', encoding="utf-8")
     for environment, database in ENVIRONMENTS.items():
-        names = {"environment": environment, "database": database}
+        names = {
+            "environment": environment,
+            "database": database,
+            "overrides": "".join(overrides(environment)),
+        }
         (root / f"{environment}.tftest.hcl").write_text(RUN % names, encoding="utf-8")
     in_directory = ("terraform", f"-chdir={directory}")
     project.run(*in_directory, "init", "-input=false", "-backend=false")
@@ -732,6 +824,22 @@ def states(project: Project) -> dict[str, list[Resource]]:
             resources = [each for module in modules for each in module["resources"]]
             found[event["@testrun"]] = list(managed_resources(resources))
     return found
+
+
+def overrides(environment: str) -> Iterator[str]:
+    """Yield the overrides that give each group an ID and each queue an ARN."""
+    for stack in ("lambda", "ecs"):
+        for group in ("function", "sql", "internet"):
+            yield OVERRIDE_GROUP % {"stack": stack, "group": group}
+    for kind, more in (
+        ("dead_letter", ""),
+        ("pending", ', redrive_allow_policy = ""'),
+    ):
+        for name in FUNCTIONS:
+            suffix = ".fifo" if name == "orders" else ""
+            queue = f"test-{environment}-{name}-{kind.replace('_', '-')}{suffix}"
+            names = {"kind": kind, "name": name, "more": more}
+            yield OVERRIDE_QUEUE % (names | {"queue": f"{QUEUES}{queue}"})
 
 
 def managed_resources(resources: list[dict[str, Any]]) -> Iterator[Resource]:
@@ -790,10 +898,6 @@ def test_terraform_and_cdk_deploy_the_same(tmp_path: Path) -> None:
         bake(tmp_path, project_slug=iac, iac=iac).share_installs()
         for iac in ("terraform", "cdk")
     )
-    cdk.share_layer().make("build")
-    shutil.copytree(cdk.path / ".build", terraform.path / ".build")
-    zips = terraform.path / ".build" / "layer"
-    shutil.copyfile(zips / "local.zip", zips / "aws.zip")
     mock = terraform.path / "infra" / "tests" / "aws.tfmock.hcl"
     text = mock.read_text(encoding="utf-8")
     for database, port in (("postgres", "5432"), ("mysql", "3306")):
@@ -807,15 +911,52 @@ def test_terraform_and_cdk_deploy_the_same(tmp_path: Path) -> None:
         expected = facts(by_terraform, "terraform")
         assert "\n".join(differences(expected, facts(by_cdk, "cdk"))) == ""
         assert not_compared(by_terraform, by_cdk) == set()
+        if environment == "small":
+            functions_may_do_what_they_declare(by_terraform)
+            functions_may_do_what_they_declare(by_cdk)
+    environment = "large"
+    expected = facts(applied[environment], "terraform")
     queue = cdk.path / "infra" / "queue" / "stack.py"
     text = queue.read_text(encoding="utf-8")
     assert text.count("6 * settings") == 1
     queue.write_text(text.replace("6 * settings", "5 * settings"), encoding="utf-8")
-    [one] = differences(expected, facts(templates(cdk, environment), "cdk"))
-    assert one == (
+    found = differences(expected, facts(templates(cdk, environment), "cdk"))
+    assert len(found) == len(FUNCTIONS)
+    assert (
         "VisibilityTimeout of SQS::Queue test-large-worker-pending: "
         "['605'] by Terraform, ['505'] by CDK"
-    )
+    ) in found
+
+
+def functions_may_do_what_they_declare(resources: list[Resource]) -> None:
+    """Check each role of the functions: nothing undeclared is granted."""
+    granted = {
+        str(own.get("roleName") or own["role"]): {
+            " ".join(as_list(each["action"])): each["resource"]
+            for each in as_list(own.get("policyDocument") or own["policy"], "statement")
+        }
+        for type_, own in resources
+        if type_ in ("IAM::RolePolicy", "iam_role_policy")
+        and "work" in (own.get("policyName"), own.get("name"))
+    }
+    for name, declared in DECLARED.items():
+        suffix = ".fifo" if name == "orders" else ""
+        queue = f"arn:aws:{QUEUES}test-small-{name}-pending{suffix}"
+        expected = declared | {RECEIVE: queue}
+        assert granted[f"test-small-{name}-task"] == expected
+        more = granted[f"test-small-{name}-execution"]
+        assert expected.items() <= more.items()
+        logs = f"log-group:/aws/lambda/test-small-{name}:*"
+        assert sorted(actions.split()[0] for actions in more.keys() - expected) == [
+            *("ec2:*", "ec2:AssignPrivateIpAddresses", "logs:CreateLogStream")
+        ]
+        assert logs in more["logs:CreateLogStream logs:PutLogEvents"]
+
+
+def as_list(value: Any, key: str = "") -> list[Any]:
+    """Return a list, which `plain` replaces by its item if there is one only."""
+    value = value[key] if key else value
+    return value if isinstance(value, list) else [value]
 
 
 def not_compared(terraform: list[Resource], cdk: list[Resource]) -> set[str]:
@@ -842,7 +983,7 @@ def compared_properties(type_: str) -> set[str]:
     return {camel(word) for word in words}
 
 
-@pytest.mark.parametrize("database", ENVIRONMENTS.values())
+@pytest.mark.parametrize("database", sorted(set(ENVIRONMENTS.values())))
 def test_other_files_are_identical(database: str, tmp_path: Path) -> None:
     """Compare all files outside of `infra/` that are not one of the tool's own."""
     one, other = (

@@ -38,8 +38,9 @@ locals {
   build = "${local.root}/${local.spec.build}"
 
   # What config/deploy.yml says about the environment, as tools/function_specs.py derives it.
-  spec = jsondecode(replace(replace(replace(
-    file("../${var.environment}.json"),
+  text    = file("../${var.environment}.json")
+  project = jsondecode(local.text).project # the provider needs it before it knows the account
+  spec = jsondecode(replace(replace(replace(local.text,
     "{partition}", local.partition), "{region}", local.region), "{account}", local.account)
   )
   settings   = local.spec.settings
@@ -53,7 +54,7 @@ locals {
   region    = data.aws_region.current.id
 
   # Stacks find each other's resources by name, so that none reads another's state.
-  prefix     = "${local.spec.project}-${var.environment}"
+  prefix     = "${local.project}-${var.environment}"
   bucket_arn = "arn:${local.partition}:s3:::${local.spec.bucket}"
   queues_arn = "arn:${local.partition}:sqs:${local.region}:${local.account}"
   roles_arn  = "arn:${local.partition}:iam::${local.account}:role"

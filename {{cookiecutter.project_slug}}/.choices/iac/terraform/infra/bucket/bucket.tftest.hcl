@@ -26,7 +26,7 @@ run "private" {
     error_message = "The bucket must be versioned."
   }
   assert {
-    condition     = aws_s3_bucket_notification.raw[0].eventbridge && toset(keys(aws_cloudwatch_event_rule.created)) == toset(["worker", "fanout"])
+    condition     = aws_s3_bucket_notification.raw.eventbridge && toset(keys(aws_cloudwatch_event_rule.created)) == toset(["worker", "fanout"])
     error_message = "Only functions with the trigger bucket must have a rule."
   }
   assert {
@@ -65,7 +65,7 @@ run "no_trigger" {
     environment = "lean"
   }
   assert {
-    condition     = length(aws_s3_bucket_notification.raw) == 0 && length(aws_cloudwatch_event_rule.created) == 0
+    condition     = !aws_s3_bucket_notification.raw.eventbridge && length(aws_cloudwatch_event_rule.created) == 0
     error_message = "A bucket that triggers nothing must send no events."
   }
 }

@@ -1,8 +1,7 @@
 # New objects become messages of the functions whose prefix and suffix they match.
 resource "aws_s3_bucket_notification" "raw" {
-  count       = local.spec.uses_bucket ? 1 : 0
   bucket      = aws_s3_bucket.raw.id
-  eventbridge = true
+  eventbridge = local.spec.uses_bucket
 }
 
 resource "aws_cloudwatch_event_rule" "created" {
@@ -13,7 +12,7 @@ resource "aws_cloudwatch_event_rule" "created" {
     source      = ["aws.s3"]
     detail-type = ["Object Created"]
     detail = {
-      bucket = { name = [aws_s3_bucket.raw.id] }
+      bucket = { name = [aws_s3_bucket.raw.bucket] }
       object = { key = [{ wildcard = each.value.key_pattern }] }
     }
   })
