@@ -1,20 +1,41 @@
 """Steps of the tests that deploy a project into its shim, with either IaC tool."""
 
+import json
 import os
-import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from baking import Project, bake, wait_until
-from shim_helpers import clicks, client, count_loaded, queue_url
+import yaml
+
+from baking import ROOT, Project, bake, wait_until
+from shim_helpers import client, count_loaded, queue_url
 from traffic import send_traffic_through_switch
 
 STACKS = "role network queue bucket aurora extra layer lambda ecr ecs".split()
 FUNCTION = "click-loader-local-worker"
 BUCKET = "click-loader-local-raw-000000000000"
-READ_ACTIONS = '"s3:GetObject", "s3:GetObjectVersion"'
+PREFIX = "click-loader-local"
+# Functions with each kind of trigger and permission, all of the same code.
+DECLARED: dict[str, dict[str, Any]] = {
+    "fanout": {"prefix": "incoming/", "suffix": ".csv", "sends_to": ["part"]},
+    "part": {"trigger": "queue"},
+    "enrich": {
+        "trigger": "queue",
+        "reads": ["incoming/"],
+        "writes": ["enriched/"],
+        "environment": {"API_URL": "https://api.example.com"},
+        "secrets": {"API_KEY": "partner/api-key"},
+        "database": False,
+    },
+    "nightly": {
+        "trigger": "schedule",
+        "schedule": "cron(0 2 * * ? *)",
+        "timezone": "Europe/Vienna",
+    },
+    "orders": {"trigger": "topic", "topic": "orders", "fifo": True},
+}
 
 
 def with_cdk_node(project: Project) -> dict[str, str]:
@@ -29,17 +50,37 @@ def deploy_locally(project: Project) -> None:
     assert skipped in output
 
 
-def use_deployment(project: Project, role: str, unmapped: str) -> None:
+def declare_functions(project: Project) -> None:
+    """Add a function of each kind."""
+    code = (ROOT / "tests" / "functions" / "stores.py").read_text(encoding="utf-8")
+    for name in DECLARED:
+        path = project.path / "src" / "func" / f"{name}.py"
+        path.write_text(code, encoding="utf-8")
+        settings = project.path / "config" / f"{name}.yml"
+        settings.write_text("{}\n", encoding="utf-8")
+    change_config(project, lambda config: config["functions"].update(DECLARED))
+
+
+def change_config(project: Project, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change what `config/deploy.yml` says."""
+    path = project.path / "config" / "deploy.yml"
+    config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    change(config)
+    path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+
+
+def use_deployment(project: Project, unmapped: str) -> None:
     """Use the deployment in the project's shim.
 
     Args:
-        project: its shim runs, it has a function tally, and has loaded a file.
-        role: file of the stack role, below `infra/`.
+        project: its shim runs, it has a function tally and those of
+            `declare_functions`, and has loaded a file.
         unmapped: text of a plan that disconnects a queue from its Lambda.
     """
     second_function_has_its_own_queue(project)
     poison_becomes_a_dead_letter(project)
-    role_denies_other_actions(project, project.path / "infra" / role)
+    triggers_reach_their_functions(project)
+    undeclared_action_is_denied(project)
     container_is_planned(project, unmapped)
 
 
@@ -77,9 +118,9 @@ def shim_as_dev(directory: Path, iac: str, **settings: str) -> Iterator[Project]
 
 def make_containers(project: Project) -> None:
     """Set the default runtime to container."""
-    config = project.path / "config" / "deploy.yml"
-    text = config.read_text(encoding="utf-8")
-    config.write_text(text.replace("runtime: lambda", "runtime: container"))
+    change_config(
+        project, lambda config: config["defaults"].update(runtime="container")
+    )
 
 
 def fail_to_deploy(project: Project, *arguments: str) -> str:
@@ -145,31 +186,46 @@ def poison_becomes_a_dead_letter(project: Project) -> None:
     sqs.set_queue_attributes(QueueUrl=pending, Attributes=found["Attributes"])
 
 
-def role_denies_other_actions(project: Project, policy: Path) -> None:
-    """Take an action from the role, check that IAM denies it, and restore the role."""
-    text = policy.read_text(encoding="utf-8")
-    flat = re.sub(r'"s3:GetObject",\s+"s3:GetObjectVersion"', READ_ACTIONS, text)
-    assert flat.count(READ_ACTIONS) == 1
-    denied = flat.replace(READ_ACTIONS, '"s3:GetObjectTagging"')
-    policy.write_text(denied, encoding="utf-8")
-    project.make("deploy", "TARGET=role", "ENV=local")
-    (project.path / "denied.csv").write_text(clicks(3, first=9001), encoding="utf-8")
-    project.make("event", "FILE=denied.csv", f"BUCKET={BUCKET}")
-    wait_until(lambda: "AccessDenied" in read_logs(project), "AccessDenied in the logs")
-    assert count_loaded(project, "worker/denied.csv") == 0
-    policy.write_text(text, encoding="utf-8")
-    project.make("deploy", "TARGET=role", "ENV=local")
+def triggers_reach_their_functions(project: Project) -> None:
+    """Put an object, publish to the topic, and look at the schedule."""
+    s3, sns = client(project, "s3"), client(project, "sns")
+    for key in ("incoming/other.txt", "incoming/new.csv"):
+        s3.put_object(Bucket=BUCKET, Key=key, Body=b"1")
+    topic = f"arn:aws:sns:eu-west-1:000000000000:{PREFIX}-orders.fifo"
+    for number in range(3):
+        message = json.dumps({"order": number})
+        sns.publish(TopicArn=topic, Message=message, MessageGroupId="one")
+    wait_until(lambda: "incoming/new.csv" in read_logs(project, "fanout"), "the object")
+    assert "incoming/other.txt" not in read_logs(project, "fanout")
+    wait_until(lambda: "{'order': 2}" in read_reports(project, "orders"), "the orders")
+    schedule = client(project, "scheduler").get_schedule(Name=f"{PREFIX}-nightly")
+    assert schedule["ScheduleExpression"] == "cron(0 2 * * ? *)"
+    queue = f"arn:aws:sqs:eu-west-1:000000000000:{PREFIX}-nightly-pending"
+    assert schedule["Target"]["Arn"] == queue
+
+
+def undeclared_action_is_denied(project: Project) -> None:
+    """Let a function write below the prefix that it declares, and below another one."""
+    sqs, s3 = client(project, "sqs"), client(project, "s3")
+    queue = queue_url(project, f"{PREFIX}-enrich-pending")
+    for key in ("elsewhere/a", "enriched/a"):
+        body = json.dumps({"bucket": BUCKET, "key": key})
+        sqs.send_message(QueueUrl=queue, MessageBody=body)
+
+    def stored() -> list[str]:
+        found = s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])
+        return [each["Key"] for each in found]
+
+    wait_until(lambda: "AccessDenied" in read_logs(project, "enrich"), "AccessDenied")
+    wait_until(lambda: "enriched/a" in stored(), "the stored object")
+    assert "elsewhere/a" not in stored()
+    sqs.purge_queue(QueueUrl=queue)
 
 
 def set_runtime(project: Project, runtime: str) -> None:
     """Set the runtime of the worker in `config/deploy.yml`."""
-    config = project.path / "config" / "deploy.yml"
-    text = config.read_text(encoding="utf-8")
-    changed, count = re.subn(
-        r"(?m)^  worker: \{.*\}$", f"  worker: {{runtime: {runtime}}}", text
-    )
-    assert count == 1
-    config.write_text(changed, encoding="utf-8")
+    settings = {"runtime": runtime}
+    change_config(project, lambda config: config["functions"].update(worker=settings))
 
 
 def container_is_planned(project: Project, unmapped: str) -> None:
@@ -192,11 +248,17 @@ def switch_under_traffic(project: Project) -> None:
     print(send_traffic_through_switch(project, BUCKET, pending, switch))
 
 
-def read_logs(project: Project) -> str:
-    """Return the messages that the deployed worker has logged."""
-    group = {"logGroupName": f"/aws/lambda/{FUNCTION}"}
-    found = client(project, "logs").filter_log_events(**group)
+def read_logs(project: Project, function: str) -> str:
+    """Return the messages that a deployed function has logged."""
+    logs = client(project, "logs")
+    found = logs.filter_log_events(logGroupName=f"/aws/lambda/{PREFIX}-{function}")
     return "\n".join(event["message"] for event in found["events"])
+
+
+def read_reports(project: Project, function: str) -> str:
+    """Return the reports that a deployed function has logged."""
+    lines = [line for line in read_logs(project, function).splitlines() if "{" in line]
+    return "\n".join(str(json.loads(line).get("report")) for line in lines)
 
 
 def list_resources(project: Project) -> dict[str, list[Any]]:
@@ -208,6 +270,9 @@ def list_resources(project: Project) -> dict[str, list[Any]]:
         "lambda": ("list_functions", "Functions", "FunctionName"),
         "logs": ("describe_log_groups", "logGroups", "logGroupName"),
         "ssm": ("describe_parameters", "Parameters", "Name"),
+        "events": ("list_rules", "Rules", "Name"),
+        "scheduler": ("list_schedules", "Schedules", "Name"),
+        "sns": ("list_topics", "Topics", "TopicArn"),
     }
     names = {}
     for service, (action, key, name) in listed.items():
