@@ -34,7 +34,7 @@ run "private" {
       source      = ["aws.s3"]
       detail-type = ["Object Created"]
       detail = {
-        bucket = { name = [aws_s3_bucket.raw.id] }
+        bucket = { name = [aws_s3_bucket.raw.bucket] }
         object = { key = [{ wildcard = "incoming/*.csv" }] }
       }
     }
