@@ -249,7 +249,7 @@ SETTINGS: dict[str, list[Setting]] = {
             "db_pass",
             Secret,
             None,
-            "password of the user; prefer the environment variable",
+            "password of the user; prefer DB_PASS or DB_PASS_FILE to the command line",
         ),
         Setting(
             "db_secret",
