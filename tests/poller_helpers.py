@@ -160,6 +160,7 @@ def misbehaving_site(folder: Path) -> Iterator[Site]:
     """Bake and build a project with the function, and run an emulator for it."""
     project = bake(folder).share_installs()
     shutil.copy(FUNCTION, project.path / "src" / "func")
+    shutil.copy(FUNCTION.with_name("clients.py"), project.path / "src" / "lib")
     (project.path / "config" / "misbehaves.yml").write_text("{}\n", encoding="utf-8")
     project.make("build", "TARGET=ecs")
     port = free_port()

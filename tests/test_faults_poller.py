@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from baking import DEADLINE, Project, wait_until
+from baking import DEADLINE, Project, free_port, wait_until
 from poller_helpers import Queue, Site, count_attempts, misbehaving_site
 from proxy import Answer, Proxy, RefuseFirst, at_first, hold
 
@@ -202,6 +202,26 @@ def test_any_error_fails_only_its_message(site: Site, end: str) -> None:
     assert count_attempts(queue) == dict.fromkeys(GOOD, 1) | {"bad": 3}
     assert queue.dead() == ["bad"]
     assert output.count("Traceback (most recent call last)") == 3
+
+
+@fault(
+    "an HTTP API that the function calls is unreachable",
+    "only its message is delayed, by `retry_delay`; others are processed meanwhile",
+)
+def test_outage_of_a_client_delays_only_its_message(site: Site) -> None:
+    queue = site.queue()
+    queue.send("calls", call=f"http://127.0.0.1:{free_port()}")
+    with site.start(queue, "--retry_delay=900") as poller:
+        poller.wait_for("the client http is unreachable")
+        queue.send(*GOOD)
+        poller.wait_until(lambda: has_started(queue, 1 + len(GOOD)))
+        poller.process.terminate()
+        assert poller.process.wait(DEADLINE) == 0
+    assert count_attempts(queue) == {"calls": 1} | dict.fromkeys(GOOD, 1)
+    assert "the client http is unreachable" in poller.output
+    assert "waiting for" not in poller.output
+    assert "Traceback" not in poller.output
+    assert not queue.dead()
 
 
 @fault(

@@ -26,6 +26,8 @@ def run(event: str, context: CustomContext) -> Any:
     message = json.loads(event)
     with Path(os.environ["ATTEMPTS"]).open("a", encoding="utf-8") as attempts:
         attempts.write(f"{message['name']}\n")
+    if "call" in message:
+        context.http.request("GET", message["call"])
     if "seconds" in message:
         sleep(message["seconds"])
     return ENDS[message.get("end", "done")]()

@@ -14,5 +14,6 @@ def clean_environment() -> Iterator[None]:
         monkeypatch.delenv("CONST_PATH", raising=False)
         for group in settings.SETTINGS.values():
             for setting in group:
-                monkeypatch.delenv(setting.env or setting.name.upper(), raising=False)
+                for suffix in ("", "_FILE", "_SECRET"):
+                    monkeypatch.delenv(f"{setting.variable}{suffix}", raising=False)
         yield

@@ -10,7 +10,7 @@ from typing import Any
 from tools import deploy_config, grants
 from tools.deploy_config import CONFIG
 from tools.project import answers
-from tools.setting_layers import Config
+from tools.setting_layers import Config, merge
 
 SHIM_BUCKET = "raw"
 # Services with a gateway endpoint, which costs nothing; the others have interfaces.
@@ -96,6 +96,23 @@ def resolve(env: str, file: str = CONFIG, project: str = "") -> Config:
         "schedule_statements": grants.list_schedule_statements(functions.values()),
         "functions": functions,
     }
+
+
+def list_shim_variables(config: Config, name: str) -> dict[str, str]:
+    """Return a function's variables in the shim, except those of the database.
+
+    Args:
+        config: the content of `config/deploy.yml`, which need not have been checked:
+            unit tests take less time than the check.
+        name: the function.
+    """
+    function = _fill_prefix(merge(config, "local", name), "")
+    receivers = {each: merge(config, "local", each) for each in function["sends_to"]}
+    queues = {
+        each: str(_name_resources(each, settings, "")["queue"])
+        for each, settings in receivers.items()
+    }
+    return _list_variables(function, SHIM_BUCKET, queues)
 
 
 def _fill_prefix(value: Any, prefix: str) -> Any:

@@ -11,6 +11,10 @@ A setting comes from the command line (`--poll_interval=10`), else from the envi
 (`POLL_INTERVAL=10`), else from `config/<function>.yml` (`poll_interval: 10`), else it
 has its default. An empty variable counts as absent. `make settings` generates this page
 from `src/common/settings.py`.
+
+These settings exist for all functions. A function's own are in its file, and
+`make run FUNC=worker RUN_ARGS=--help` lists them. A secret such as `db_pass` can also come
+from [a file or AWS Secrets Manager](writing-functions.md#secrets).
 """
 TABLE = """
 ## {title}

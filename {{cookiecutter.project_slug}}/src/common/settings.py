@@ -85,7 +85,6 @@ def encoding(text: str) -> str:
 
 def url(text: str) -> str:
     """Parse the URL of a service."""
-    shown = re.sub("//.*@", "//***@", text)  # without user and password
     try:
         parts = urlsplit(text)
         is_url = parts.scheme in ("http", "https") and bool(parts.hostname)
@@ -105,7 +104,7 @@ def url(text: str) -> str:
 
 def hide_credentials(text: str) -> str:
     """Mask user and password of the URLs in a text."""
-    return re.sub(r"://\S*@", "://***@", text)
+    return re.sub(r"//.*@", "//***@", text)
 
 
 def share(text: str) -> float:
@@ -250,7 +249,7 @@ SETTINGS: dict[str, list[Setting]] = {
             "db_pass",
             Secret,
             None,
-            "password of the user; prefer the environment variable",
+            "password of the user; prefer DB_PASS or DB_PASS_FILE to the command line",
         ),
         Setting(
             "db_secret",

@@ -9,6 +9,7 @@ from argparse import (
 )
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from keyword import iskeyword
 from pathlib import Path
 from typing import Any
 
@@ -98,8 +99,12 @@ def list_settings(own: Sequence[Setting] = ()) -> dict[str, Setting]:
     known = dict(shared)
     for setting in own:
         name = setting.name
-        if not name.isidentifier() or name.startswith("_"):
-            raise SettingsError(f"the function's setting {name!r} is not a valid name")
+        # `context.var.items` would be a method
+        if not name.isidentifier() or iskeyword(name) or hasattr(Box, name):
+            raise SettingsError(
+                f"a setting of the function cannot have the name {name!r}: choose "
+                "another"
+            )
         if name in known and name not in rows:
             raise SettingsError(
                 f"the name of the function's setting {name} is taken: choose another"
@@ -163,8 +168,9 @@ def _add_argument(group: Any, setting: Setting, is_hidden: bool) -> None:
         options |= {"nargs": "?", "const": "true", "metavar": "true|false"}
     if setting.choices:
         options["metavar"] = "{" + ",".join(setting.choices) + "}"
-    default = setting.default if isinstance(setting.default, str | int | float) else ""
-    details = [f"(default: {default})"] if str(default) not in ("", "False") else []
+    is_shown = isinstance(setting.default, str | int | float)
+    default = str(setting.default) if is_shown and setting.parse is not Secret else ""
+    details = [f"(default: {default})"] if default not in ("", "False") else []
     details += ["(required)"] if setting.required else []
     details.append(f"[env var: {setting.variable}]")
     text = " ".join([setting.help, *details]).strip().replace("%", "%%")

@@ -265,7 +265,9 @@ def test_mistake_in_own_setting_is_named(args: list[str], message: str) -> None:
             Setting("zone", env="AWS_REGION"),
             "zone has the variable AWS_REGION of regio",
         ),
-        (Setting("api-url"), "'api-url' is not a valid name"),
+        (Setting("api-url"), "cannot have the name 'api-url'"),
+        (Setting("items"), "cannot have the name 'items'"),
+        (Setting("class"), "cannot have the name 'class'"),
     ],
 )
 def test_taken_name_is_an_error(setting: Setting, message: str) -> None:

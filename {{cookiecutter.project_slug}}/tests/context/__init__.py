@@ -9,6 +9,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from context import CustomContext
 from settings_reader import list_settings
 from tests.mock.aws import BrokenStream, MockBoto3, object_response
@@ -58,8 +60,8 @@ def void_context(*args: str, function: str = "worker", **options: Any) -> Custom
 @cache
 def declared_variables(function: str) -> dict[str, str]:
     """Return the variables of a function that config/deploy.yml declares."""
-    functions = function_specs.resolve("")["functions"]
-    variables = functions[function]["variables"] if function in functions else {}
+    deploy = yaml.safe_load(CONFIG.with_name("deploy.yml").read_text(encoding="utf-8"))
+    variables = function_specs.list_shim_variables(deploy, function)
     secrets = {
         name.removesuffix("_SECRET"): f"the secret {secret}"
         for name, secret in variables.items()

@@ -11,7 +11,7 @@ import pytest
 from lib.python_rows import make_chunks
 from lib.rejects import Reject
 from lib.rows import CHUNK_SIZE, parse_row
-from tests.context import void_context
+from tests.context import bare_context
 
 CET = timezone(timedelta(hours=1))
 
@@ -89,7 +89,7 @@ def load_orders(context: Any, rows: Any, key: str = "orders/2026-11-29") -> Any:
 
 
 def test_key_is_loaded_once() -> None:
-    with void_context() as context:
+    with bare_context() as context:
         assert load_orders(context, iter(ROWS)) == {
             "key": "orders/2026-11-29",
             "outcome": "loaded",
@@ -103,14 +103,14 @@ def test_key_is_loaded_once() -> None:
 
 
 def test_key_tells_whether_it_is_new() -> None:
-    with void_context() as context:
+    with bare_context() as context:
         for expected in (True, False):
             with context.rds.load(table="orders", columns=["a"], key="k") as load:
                 assert load.is_new is expected
 
 
 def test_refused_row_is_reject() -> None:
-    with void_context() as context:
+    with bare_context() as context:
         rows = [*ROWS, ("refused", "eve", 1)]
         report = load_orders(context, rows)
         assert (report["loaded"], report["rejected"]) == (2, 1)
@@ -120,7 +120,7 @@ def test_refused_row_is_reject() -> None:
 
 
 def test_failed_load_leaves_nothing() -> None:
-    with void_context() as context:
+    with bare_context() as context:
         with pytest.raises(TypeError):
             load_orders(context, [*ROWS, (3, "eve", b"")])
         assert not context.rds.tables
@@ -135,5 +135,5 @@ def test_failed_load_leaves_nothing() -> None:
     ],
 )
 def test_wrong_key_is_an_error(arguments: dict[str, str], message: str) -> None:
-    with void_context() as context, pytest.raises(ValueError, match=message):
+    with bare_context() as context, pytest.raises(ValueError, match=message):
         context.rds.load(table="orders", columns=["a"], **arguments).__enter__()
