@@ -77,6 +77,11 @@ def drop(project: Project, name: str, text: str | bytes) -> str:
     return key
 
 
+def drop_object(project: Project, bucket: str, key: str, text: str) -> None:
+    """Put an object into a bucket of the shim."""
+    client(project, "s3").put_object(Bucket=bucket, Key=key, Body=text.encode())
+
+
 def put_file(project: Project, name: str, text: str) -> str:
     """Put a file under a prefix without notifications; return an event for it."""
     (project.path / name).write_text(text, encoding="utf-8")

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from baking import ROOT, TEMPLATE, Project, clean_environment, cookiecutter
+from shop import add_shop
 
 ANSWERS = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
 CHOICES = [path.name for path in sorted((TEMPLATE / ".choices").glob("*/"))]
@@ -24,6 +25,9 @@ VERSIONS: dict[str, dict[str, tuple[str, str]]] = {
         "src/func/worker.py": ('"""', '"""Changed by the template. '),
         "config/worker.yml": ("table: clicks", "table: clicks  # for the rows"),
         "docs/pattern.md": ("# The pattern", "# The pattern, again"),
+        "config/deploy.yml": ("log_days: 30", "log_days: 30  # a month"),
+        "tools/new.py": ('"""Create a', '"""Changed. Create a'),
+        "src/common/context.py": ('"""', '"""Changed. '),
     },
     "v0.3.0": {
         "config/worker.yml": ('delimiter: ","', 'delimiter: ","  # theirs'),
@@ -153,6 +157,24 @@ def test_update_keeps_own_changes(template: Path, tmp_path: Path) -> None:
     assert (project.path / "src/lib/added.py").exists()
     assert not (project.path / "docs/writing-functions.md").exists()
     assert "passed" in project.share_installs().make("test").stdout
+
+
+def test_update_merges_with_added_functions(template: Path, tmp_path: Path) -> None:
+    project = create(template, tmp_path, "v0.1.0", database="postgres")
+    add_shop(project.share_installs(), "http://127.0.0.1:9/orders")
+    commit(project.path, "Add a shop")
+    own = read(project.path / "src/func")
+    output = cruft(project.path, "update", "--skip-apply-ask", "--checkout", "v0.2.0")
+    assert "conflict" not in output
+    assert "rej" not in output
+    status = run(project.path, "git", "status", "--porcelain").splitlines()
+    assert not [line for line in status if line.startswith(("UU", "AA", "??"))]
+    changed = read(project.path / "src/func")
+    assert {name for name in own if own[name] != changed[name]} == {"worker.py"}
+    config = (project.path / "config/deploy.yml").read_text(encoding="utf-8")
+    assert "log_days: 30  # a month" in config
+    assert "sends_to: [part]" in config
+    assert "passed" in project.make("test").stdout
 
 
 def test_conflict_is_marked_in_the_file(template: Path, tmp_path: Path) -> None:

@@ -19,6 +19,12 @@ RECEIVE = (
 SEND = ("sqs:GetQueueUrl", "sqs:SendMessage")
 READ = ("s3:GetObject", "s3:GetObjectVersion")
 WRITE = ("s3:AbortMultipartUpload", "s3:PutObject")
+BATCHES = {
+    "sqs:ChangeMessageVisibility": "sqs:ChangeMessageVisibilityBatch",
+    "sqs:DeleteMessage": "sqs:DeleteMessageBatch",
+    "sqs:SendMessage": "sqs:SendMessageBatch",
+    "sns:Publish": "sns:PublishBatch",
+}
 GET_SECRET = ("secretsmanager:GetSecretValue",)
 
 
@@ -63,6 +69,23 @@ def list_statements(
         for number, each in enumerate(function["allow"], 1)
     ]
     return [statement for statement in found if statement["Resource"]]
+
+
+def allow_batches(statements: Iterable[Statement]) -> list[Statement]:
+    """Return statements for the shim's emulator, which has actions for batches.
+
+    On AWS the action for one message allows batches, too.
+    """
+    return [
+        {
+            **each,
+            "Action": [
+                *each["Action"],
+                *(BATCHES[action] for action in each["Action"] if action in BATCHES),
+            ],
+        }
+        for each in statements
+    ]
 
 
 def list_senders(

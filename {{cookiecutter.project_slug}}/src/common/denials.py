@@ -47,7 +47,9 @@ def explain(error: BaseException, function: str) -> None:
 
 def _find_action(text: str, operation: str) -> str:
     found = ACTION.search(text)
-    return found[1] if found else ACTIONS.get(operation, operation)
+    action = found[1] if found else ACTIONS.get(operation, operation)
+    # the shim has actions for batches, AWS does not
+    return re.sub(r"^(sqs|sns)(:\w+)Batch$", r"\1\2", action)
 
 
 def _find_resource(text: str) -> str:
