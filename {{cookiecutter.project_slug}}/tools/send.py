@@ -59,7 +59,7 @@ def read_body(func: str, function: Config, body: str, file: Path) -> str:
         if function["trigger"] == "schedule":
             return make_scheduled_message(func)
         raise UserError(
-            f"BODY= and FILE= are missing: try BODY='{{}}' or FILE={example}"
+            f"BODY= and FILE= are missing: try BODY=hello or FILE={example}"
         )
     require_file("FILE", file, example)
     try:

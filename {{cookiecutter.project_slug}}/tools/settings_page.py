@@ -13,8 +13,8 @@ has its default. An empty variable counts as absent. `make settings` generates t
 from `src/common/settings.py`.
 
 These settings exist for all functions. A function's own are in its file, and
-`make run FUNC=worker RUN_ARGS=--help` lists them. A secret such as `db_pass` can also come
-from [a file or AWS Secrets Manager](writing-functions.md#secrets).
+`make run FUNC=worker RUN_ARGS=--help` lists them. A secret such as `db_pass` can also
+come from [a file or AWS Secrets Manager](writing-functions.md#secrets).
 """
 TABLE = """
 ## {title}

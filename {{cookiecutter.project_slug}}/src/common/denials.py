@@ -69,5 +69,5 @@ def _find_line(action: str, resource: str) -> str:
         "sqs:SendMessage": "sends_to: [<function>]",
         "secretsmanager:GetSecretValue": "secrets: {<SETTING>: <secret's name>}",
     }
-    own = f'allow: [{{actions: ["{action}"], resources: ["{resource or "<ARN>"}"]}}]'
-    return str(lines.get(action, own))
+    entry = f'actions: ["{action}"], resources: ["{resource or "<ARN>"}"]'
+    return str(lines.get(action, "allow: [{" + entry + "}]"))

@@ -54,7 +54,7 @@ DENIED = "AccessDeniedException"
         (
             ClientError(DENIED, "PutItem", unauthorized("dynamodb:PutItem", TABLE)),
             "dynamodb:PutItem",
-            f'allow: [{{actions: ["dynamodb:PutItem"], resources: ["{TABLE}"]}}]',
+            'allow: [{actions: ["dynamodb:PutItem"], resources: ["' + TABLE + '"]}]',
         ),
     ],
 )

@@ -36,7 +36,7 @@ class MockBoto3:
         if service not in self.clients:
             raise LookupError(
                 f"there is no double of {service}: pass one, as in "
-                f'void_context(clients={{"{service}": …}}); see docs/testing.md'
+                f"void_context(clients=dict({service}=…)); see docs/testing.md"
             )
         return self.clients[service]
 
