@@ -143,11 +143,13 @@ def lambda_on_queue(project: Project) -> Iterator[None]:
     program = (
         "import signal, sys\n"
         "from pathlib import Path\n"
-        "from tools import shim_lambda\n"
-        "build = Path('.build')\n"
-        "zips = build / 'lambda/worker.zip', build / 'layer/local.zip'\n"
-        "with shim_lambda.deployed('worker', *zips, sys.argv[1]):\n"
-        "    print('deployed', flush=True)\n"
+        "from tools import shim_lambda, shim_resources\n"
+        "function = shim_resources.update()['functions']['worker']\n"
+        "variables = shim_lambda.database_variables(function) | function['variables']\n"
+        "zips = Path('.build/lambda/worker.zip'), Path('.build/layer/local.zip')\n"
+        "rights = function['statements'], variables\n"
+        "with shim_lambda.deployed('worker', *zips, sys.argv[1], *rights):\n"
+        "    print('is ready', flush=True)\n"
         "    signal.pause()\n"
     )
     environment = project.shim_environment()
@@ -157,7 +159,7 @@ def lambda_on_queue(project: Project) -> Iterator[None]:
         [".venv/bin/python", "-c", program, arn],
         clean_environment(environment),
     ) as running:
-        running.wait_for("deployed")
+        running.wait_for("is ready")
         wait_until(lambda: count_messages(project) == [0, 0], "an empty queue")
         yield
 
