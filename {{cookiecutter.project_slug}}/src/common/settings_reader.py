@@ -74,14 +74,8 @@ def read(
             values[name] = _convert(setting, text, setting.variable)
     for name, value in given.items():
         values[name] = _convert(known[name], value, f"--{name}")
-    for name, setting in known.items():
-        if setting.parse is Secret and name not in given:
-            source = _find_source(setting.variable, environment)
-            if source.endswith("_FILE"):
-                values[name] = _read_secret_file(source, environment[source])
-            elif source and fetch_secret:
-                secret = fetch_secret(environment[source], values["region"])
-                values[name] = Secret(secret)
+    unset = [each for each in known.values() if each.name not in given]
+    values |= _read_secrets(unset, environment, values["region"], fetch_secret)
     required = [*needs, *(setting.name for setting in own if setting.required)]
     _check(values, required)
     return Box(values, frozen_box=True)
@@ -269,6 +263,25 @@ def _convert(setting: Setting, value: str | list[str], place: str) -> Any:
 def _split(text: str) -> list[str]:
     parts = text.removeprefix("[").removesuffix("]").split(",")
     return [part.strip() for part in parts if part.strip()]
+
+
+def _read_secrets(
+    settings: Iterable[Setting],
+    environment: Mapping[str, str],
+    region: str | None,
+    fetch_secret: FetchSecret | None,
+) -> dict[str, Secret]:
+    """Return the secrets whose values are in files or in Secrets Manager."""
+    found = {}
+    for setting in settings:
+        if setting.parse is not Secret:
+            continue
+        source = _find_source(setting.variable, environment)
+        if source.endswith("_FILE"):
+            found[setting.name] = _read_secret_file(source, environment[source])
+        elif source and fetch_secret:
+            found[setting.name] = Secret(fetch_secret(environment[source], region))
+    return found
 
 
 def _find_source(variable: str, environment: Mapping[str, str]) -> str:

@@ -77,7 +77,7 @@ def test_client_of_aws_is_created_once() -> None:
 
 
 def test_missing_double_says_how_to_pass_one() -> None:
-    with pytest.raises(LookupError, match=r'void_context\(clients=dict\(dynamodb=…\)'):
+    with pytest.raises(LookupError, match=r"void_context\(clients=dict\(dynamodb=…\)"):
         bare_context().client("dynamodb")
     table = object()
     assert bare_context(clients={"dynamodb": table}).client("dynamodb") is table
@@ -148,7 +148,7 @@ def test_broken_client_is_created_again(context: CustomContext) -> None:
     assert Connection.log == ["create", "check", "close", "create"]
 
 
-def test_errors_of_own_client_are_known_before_it_exists(
+def test_errors_of_create_are_those_of_the_client(
     monkeypatch: pytest.MonkeyPatch, context: CustomContext
 ) -> None:
     def fail(name: str) -> None:

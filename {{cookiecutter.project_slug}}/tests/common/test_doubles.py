@@ -26,7 +26,7 @@ def test_object_has_any_kind_of_body(body: Any) -> None:
     assert s3.get_object(Bucket="raw", Key="a")["Body"].read() == b"a"
 
 
-def test_existing_object_is_not_overwritten_if_none_match() -> None:
+def test_if_none_match_keeps_existing_object() -> None:
     s3 = bare_context().s3
     s3.put_object(Bucket="raw", Key="a", Body=b"1", IfNoneMatch="*")
     with pytest.raises(s3.exceptions.ClientError, match="PreconditionFailed"):
