@@ -17,8 +17,9 @@ OWN = re.compile(
     r"|infra/extra/"
 )
 ORDER = '{"bucket": "%s", "key": "incoming/order.json"}'
+# The emulator's answer names the action, but not the object.
 DENIED = (
-    "enrich may not s3:PutObject: write `writes: [enriched/]` for enrich in "
+    "enrich may not s3:PutObject: write `writes: [<prefix>/]` for enrich in "
     "config/deploy.yml"
 )
 
