@@ -77,7 +77,7 @@ def test_client_of_aws_is_created_once() -> None:
 
 
 def test_missing_double_says_how_to_pass_one() -> None:
-    with pytest.raises(LookupError, match=r'void_context\(clients=dict\(dynamodb=…\)'):
+    with pytest.raises(LookupError, match=r"void_context\(clients=dict\(dynamodb=…\)"):
         bare_context().client("dynamodb")
     table = object()
     assert bare_context(clients={"dynamodb": table}).client("dynamodb") is table
