@@ -35,6 +35,8 @@ with open(os.environ["CALLS"], "a") as file:
 # Targets whose program is not a stub, and how they begin to use each value.
 REAL = (
     *("new FUNC", "run FUNC", "invoke FUNC", "event FILE", "event FUNC", "event ENV"),
+    *("new TRIGGER", "send FUNC", "send FILE", "send ENV", "parity FUNC"),
+    "sanity_check FUNC",
     *("queue ENV", "logs FUNC", "sql ENV", "build TARGET", "build ENV", "plan TARGET"),
     *("plan ENV", "test TARGET", "test TEST_ARGS", "shim SHIM", "shim FOR"),
     *("shim AWS_PORT", "doctor ENV", "comment REPORT", "cockpit FUNC"),

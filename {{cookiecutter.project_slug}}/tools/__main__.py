@@ -127,7 +127,7 @@ COMMANDS = (
         "Run a function once on an event.",
         (
             FUNC,
-            Option("event", "file with a message", Path, Path("tests/data/event.json")),
+            Option("event", "file with a message; default: its own", Path, Path()),
             RUN_ARGS,
         ),
     ),

@@ -160,7 +160,9 @@ def make_page(states: dict[str, dict[str, EndState]], has_engine: bool) -> str:
         "ran on the image's build."
     )
     sections = [make_section(func, each) for func, each in states.items()]
-    return "\n\n".join([*sections, note]) + "\n"
+    different = [func for func, each in states.items() if find_differences(each)]
+    verdict = f"Different: {', '.join(different)}." if different else "All are equal."
+    return "\n\n".join([*sections, f"{verdict} {note}"]) + "\n"
 
 
 def make_section(func: str, states: dict[str, EndState]) -> str:
@@ -170,8 +172,8 @@ def make_section(func: str, states: dict[str, EndState]) -> str:
     widths = [max(map(len, column)) for column in zip(*head, *lines, strict=True)]
     table = "\n".join(make_row(line, widths) for line in [*head, *lines])
     different = find_differences(states)
-    verdict = f"Different: {', '.join(different)}." if different else "All are equal."
-    return f"## {func}\n\n{table}\n\n{verdict}"
+    verdict = f"\n\nDifferent: {', '.join(different)}." if different else ""
+    return f"## {func}\n\n{table}{verdict}"
 
 
 def make_row(cells: Sequence[str], widths: Sequence[int]) -> str:

@@ -11,6 +11,7 @@ from tools.environment import enter
 from tools.errors import UserError
 from tools.project import ROOT, require_file, require_function, split_arguments
 
+EXAMPLE = ROOT / "tests" / "data" / "event.json"
 COCKPIT = ROOT / "tools" / "cockpit.yml"
 PANE_VARIABLES = ("AWS_PORT", "DB_PORT", "SHIM")
 # What make sets for its children would change the output of make in the panes.
@@ -41,13 +42,17 @@ def invoke(func: str, event: Path, args: str) -> int:
 
     Args:
         func: the function.
-        event: a file with the body of a message.
+        event: a file with the body of a message; by default the function's own in
+            `tests/data/`, or the example's.
         args: the function's settings.
 
     Raises:
         UserError: there is no such function or file, or the shim is not running.
     """
     require_function(func)
+    if event == Path():
+        own = ROOT / "tests" / "data" / f"event-{func}.json"
+        event = own if own.is_file() else EXAMPLE
     require_file("EVENT", event, "tests/data/event.json")
     settings = split_arguments("RUN_ARGS", args)
     enter("")
