@@ -16,7 +16,19 @@ from test_docs import ANSWERS, pages
 
 FENCED = re.compile(r"^ *(```+|~~~+) *([^\n]*)\n(.*?)^ *\1 *$", re.M | re.S)
 SHELL = {"sh", "bash", "shell", "console"}
-OTHER = {"hcl", "json", "mermaid", "python", "text", "yaml"}
+OTHER = {
+    "csv",
+    "diff",
+    "hcl",
+    "ini",
+    "json",
+    "mermaid",
+    "python",
+    "sql",
+    "text",
+    "toml",
+    "yaml",
+}
 NEEDS = re.compile(r"\s*# needs (.+)")
 # What a block may need that this machine need not have. Other tests run the same
 # commands with a stub, an emulator, or the tool where it is installed.
