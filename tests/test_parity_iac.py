@@ -784,7 +784,7 @@ class Template:
         return value
 
     def _referred(self, name: str) -> Any:
-        if parameter := self._template["Parameters"].get(name):
+        if parameter := self._template.get("Parameters", {}).get(name):
             name = parameter.get("Default", name).rpartition("/")[2]
         if parameter or name.startswith("AWS::"):
             return GIVEN[name]
