@@ -61,6 +61,16 @@ def test_fifo_queue_takes_a_message_again(shop: Project) -> None:
     assert first["Body"] == second["Body"] == "{}"
 
 
+def test_dead_letter_returns_to_its_group(shop: Project) -> None:
+    dead = queue_url(shop, "by_queue-dead-letter.fifo")
+    client(shop, "sqs").send_message(
+        QueueUrl=dead, MessageBody="{}", MessageGroupId="a", MessageDeduplicationId="1"
+    )
+    assert "moved 1 of 1" in shop.make("redrive", "FUNC=by_queue").stdout
+    [message] = receive(shop, "by_queue-pending.fifo")
+    assert message["Attributes"]["MessageGroupId"] == "a"
+
+
 def test_schedule_needs_no_body(shop: Project) -> None:
     before = datetime.now(UTC).replace(microsecond=0)
     shop.make("send", "FUNC=by_schedule")
