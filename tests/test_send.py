@@ -61,6 +61,16 @@ def test_fifo_queue_takes_a_message_again(shop: Project) -> None:
     assert first["Body"] == second["Body"] == "{}"
 
 
+def test_dead_letter_returns_to_its_group(shop: Project) -> None:
+    dead = queue_url(shop, "by_queue-dead-letter.fifo")
+    client(shop, "sqs").send_message(
+        QueueUrl=dead, MessageBody="{}", MessageGroupId="a", MessageDeduplicationId="1"
+    )
+    assert "moved 1 of 1" in shop.make("redrive", "FUNC=by_queue").stdout
+    [message] = receive(shop, "by_queue-pending.fifo")
+    assert message["Attributes"]["MessageGroupId"] == "a"
+
+
 def test_schedule_needs_no_body(shop: Project) -> None:
     before = datetime.now(UTC).replace(microsecond=0)
     shop.make("send", "FUNC=by_schedule")
@@ -83,7 +93,7 @@ def test_published_message_arrives_raw(shop: Project) -> None:
     [
         ([], "FUNC= is missing: choose one of "),
         (["FUNC=moon"], "FUNC=moon is not a function: choose one of "),
-        (["FUNC=by_queue"], "BODY= and FILE= are missing: try BODY='{}' or FILE="),
+        (["FUNC=by_queue"], "BODY= and FILE= are missing: try BODY=hello or FILE="),
         (["FUNC=worker", "BODY=a", "FILE=Makefile"], "BODY= and FILE= are both set: "),
         (["FUNC=worker", "FILE=moon"], "FILE=moon is not a file: try FILE="),
         (["FUNC=worker", "FILE=empty"], "FILE=empty is empty, and SQS takes no empty"),

@@ -118,6 +118,22 @@ def list_shim_variables(config: Config, name: str) -> dict[str, str]:
     return _list_variables(function, SHIM_BUCKET, queues)
 
 
+def list_local_secrets() -> set[tuple[str, str]]:
+    """Return the secrets of functions in the shim: variable and name of each.
+
+    A name with `{prefix}` differs between the shim's own resources and a deployment.
+
+    Raises:
+        UserError: see `resolve`.
+    """
+    return {
+        secret
+        for env in EMULATED
+        for function in resolve(env)["functions"].values()
+        for secret in function["secrets"].items()
+    }
+
+
 def _fill_prefix(value: Any, prefix: str) -> Any:
     """Replace `{prefix}-` and `{prefix}` in all texts."""
     if isinstance(value, str):

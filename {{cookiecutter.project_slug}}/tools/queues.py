@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator
 from datetime import datetime
 from time import sleep
+from typing import Any
 
 from botocore.exceptions import ClientError
 
@@ -196,6 +197,7 @@ def move_messages(source: str, destination: str, count: int) -> Iterator[int]:
             VisibilityTimeout=MOVE_VISIBILITY_SECONDS,
             WaitTimeSeconds=1,
             MessageAttributeNames=["All"],
+            MessageSystemAttributeNames=["MessageGroupId"],
         ).get("Messages", [])
         if not messages:
             return
@@ -204,10 +206,21 @@ def move_messages(source: str, destination: str, count: int) -> Iterator[int]:
                 QueueUrl=destination,
                 MessageBody=each["Body"],
                 MessageAttributes=each.get("MessageAttributes", {}),
+                **group_options(each, destination),
             )
             sqs.delete_message(QueueUrl=source, ReceiptHandle=each["ReceiptHandle"])
         moved += len(messages)
         yield moved
+
+
+def group_options(message: dict[str, Any], destination: str) -> dict[str, str]:
+    """Return arguments of `send_message` that keep a message's group."""
+    group = message.get("Attributes", {}).get("MessageGroupId")
+    if not group:
+        return {}
+    if not destination.endswith(".fifo"):
+        return {"MessageGroupId": group}
+    return {"MessageGroupId": group, "MessageDeduplicationId": message["MessageId"]}
 
 
 def purge(func: str, env: str, queue: str, confirm: str) -> int:

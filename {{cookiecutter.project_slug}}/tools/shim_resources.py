@@ -38,7 +38,7 @@ def update() -> Config:
             f"the shim cannot be brought up to date with config/deploy.yml ({error}): "
             "restart it with 'make shim'"
         ) from None
-    put_secrets(spec)
+    put_secrets()
     return spec
 
 
@@ -63,16 +63,15 @@ def enter_function(func: str) -> Config:
     return function
 
 
-def put_secrets(spec: Config) -> None:
-    """Give the secrets the values that you have set.
+def put_secrets() -> None:
+    """Create the secrets that functions declare, with the values that you have set.
 
     They come from `config/secrets-local.env` or your shell, by the names of the
     variables that functions declare.
     """
     given = {**os.environ, **dotenv_values(SECRETS_FILE, interpolate=False)}
-    for function in spec["functions"].values():
-        for variable, name in function["secrets"].items():
-            if value := given.get(variable):
-                client("secretsmanager").put_secret_value(
-                    SecretId=name, SecretString=value
-                )
+    secrets = client("secretsmanager")
+    for variable, name in function_specs.list_local_secrets():
+        bootstrap.create_secrets([name], secrets)
+        if value := given.get(variable):
+            secrets.put_secret_value(SecretId=name, SecretString=value)

@@ -12,7 +12,7 @@ emulator itself does, and the files of the project that Compose mounts.
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -70,7 +70,6 @@ def create_all(spec: Spec, client: MakeClient, region: str) -> None:
     create_bucket(spec["bucket"], client("s3"), region)
     for function in spec["functions"].values():
         create_queues(function, client("sqs"))
-        create_secrets(function, client("secretsmanager"))
     rules = {rule["Name"] for rule in client("events").list_rules()["Rules"]}
     for name, function in spec["functions"].items():
         rule = f"{spec['prefix']}{name}"
@@ -131,9 +130,9 @@ def queue_arn(url: str, sqs: Any) -> str:
     return str(found["Attributes"]["QueueArn"])
 
 
-def create_secrets(function: Spec, secrets: Any) -> None:
-    """Create the secrets that a function declares, unless they exist."""
-    for name in function["secrets"].values():
+def create_secrets(names: Iterable[str], secrets: Any) -> None:
+    """Create secrets, unless they exist."""
+    for name in names:
         with suppress(secrets.exceptions.ResourceExistsException):
             secrets.create_secret(Name=name, SecretString=SECRET)
 
@@ -207,6 +206,8 @@ def main() -> int:
     client = partial(botocore.session.get_session().create_client, region_name=region)
     try:
         create_all(fill_in(function_specs.resolve(""), region), client, region)
+        names = [name for _, name in function_specs.list_local_secrets()]
+        create_secrets(names, client("secretsmanager"))
     except UserError as error:
         print(error, file=sys.stderr)
         return 1
