@@ -90,6 +90,17 @@ def put_file(project: Project, name: str, text: str) -> str:
     return json.dumps({"bucket": "raw", "key": location["Key"]})
 
 
+def put_version(project: Project, name: str, text: str) -> str:
+    """Put a version of a file, and return an event that names it, as AWS's do.
+
+    The events of the shim's emulator name no versions.
+    """
+    location = {"Bucket": "raw", "Key": f"by-hand/{name}"}
+    put = client(project, "s3").put_object(**location, Body=text.encode())
+    names = {"bucket": "raw", "key": location["Key"], "version": put["VersionId"]}
+    return json.dumps(names)
+
+
 def put_long_file(project: Project, name: str, first: int, rows: int = LONG) -> Path:
     """Put a file that takes several batches to load; return a file with its event."""
     event = project.path / f"{name}.json"

@@ -20,6 +20,7 @@ from shim_helpers import (
     fetch_rejects,
     lambda_on_queue,
     put_file,
+    put_version,
     send_messages,
     start_worker,
     take_dead_letters,
@@ -74,19 +75,19 @@ def outcomes(output: str) -> list[str]:
 )
 def test_missing_object_becomes_dead_letter(shimmed: Project) -> None:
     send_messages(shimmed, json.dumps({"bucket": "raw", "key": "worker/never.csv"}))
-    location = {
-        "Bucket": "raw",
-        "Key": drop(shimmed, "gone.csv", clicks(3, 210_000_000)),
-    }
-    version = client(shimmed, "s3").head_object(**location)["VersionId"]
-    client(shimmed, "s3").delete_object(**location, VersionId=version)
+    event = put_version(shimmed, "gone.csv", clicks(3, 210_000_000))
+    named = json.loads(event)
+    client(shimmed, "s3").delete_object(
+        Bucket="raw", Key=named["key"], VersionId=named["version"]
+    )
+    send_messages(shimmed, event)
     output = drain(shimmed, "--retry_delay=0")
     for cause in ("Not Found", "NoSuchVersion"):
         assert len(re.findall(f'"message": "message .* failed: .*{cause}', output)) == 3
     assert count_clicks(shimmed, 210_000_000, 10) == 0
     letters = "".join(take_dead_letters(shimmed))
     assert "worker/never.csv" in letters
-    assert "worker/gone.csv" in letters
+    assert "by-hand/gone.csv" in letters
 
 
 @fault(
@@ -95,10 +96,13 @@ def test_missing_object_becomes_dead_letter(shimmed: Project) -> None:
     "the version that the message names is loaded",
 )
 def test_named_version_is_loaded(shimmed: Project) -> None:
-    deleted = drop(shimmed, "deleted.csv", clicks(3, first=203_000))
-    client(shimmed, "s3").delete_object(Bucket="raw", Key=deleted)
-    for first in (203_100, 203_200):
-        drop(shimmed, "overwritten.csv", clicks(3, first=first))
+    deleted = put_version(shimmed, "deleted.csv", clicks(3, first=203_000))
+    client(shimmed, "s3").delete_object(Bucket="raw", Key=json.loads(deleted)["key"])
+    overwritten = [
+        put_version(shimmed, "overwritten.csv", clicks(3, first=first))
+        for first in (203_100, 203_200)
+    ]
+    send_messages(shimmed, deleted, *overwritten)
     drain(shimmed)
     assert count_clicks(shimmed, 203_000, 300) == 9
 
