@@ -183,7 +183,8 @@ def _read_arguments(
     found, unknown = parser.parse_known_args(list(args))
     if unknown:
         parser.error(_describe_unknown(unknown[0], list(args), names))
-    return vars(found)
+    # argparse of Python 3.12 and earlier drops the text of `--db_pass=--`
+    return {name: "--" if value == [] else value for name, value in vars(found).items()}
 
 
 def _describe_unknown(text: str, args: list[str], names: Iterable[str]) -> str:

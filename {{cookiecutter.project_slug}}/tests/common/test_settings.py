@@ -101,6 +101,16 @@ def test_mistake_shows_no_secret(args: list[str]) -> None:
     assert "hunter2" not in str(raised.value)
 
 
+@pytest.mark.parametrize("text", ["--", "-", "--grace", "()", " "])
+def test_password_may_look_like_flag(
+    monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setenv("DB_PASS", text)
+    assert settings_reader.read().db_pass == text
+    monkeypatch.delenv("DB_PASS")
+    assert settings_reader.read([f"--db_pass={text}"]).db_pass == text
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
