@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -86,6 +87,7 @@ def test_bootstrap_creates_a_private_asset_bucket(aws: Project) -> None:
     s3 = client(aws, "s3")
     bucket = "cdk-hnb659fds-assets-000000000000-eu-west-1"
     assert "SecureTransport" in s3.get_bucket_policy(Bucket=bucket)["Policy"]
+    s3.delete_bucket_policy(Bucket=bucket)  # the shim has no TLS
     assert aws.make("plan", "TARGET=role", "ENV=dev", check=False).returncode != 0
     aws.make("deploy", "TARGET=role", "ENV=dev")
     output = aws.make("plan", "TARGET=role", "ENV=dev").stdout
@@ -195,6 +197,8 @@ def use_fake_cdk(project: Project, program: str) -> None:
     path.parent.mkdir(parents=True)
     path.write_text(program)
     path.chmod(0o755)
+    (installed / "bin").mkdir()
+    (installed / "bin" / "python").symlink_to(sys.executable)
     (installed / "pyvenv.cfg").touch()
 
 
