@@ -1,6 +1,7 @@
 """Terraform deploys into the shim, with IAM enforced."""
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -131,7 +132,7 @@ def test_fresh_stacks_pass_checks_and_tests(tmp_path: Path) -> None:
     failed = project.make("test", "TARGET=queue", check=False)
     assert failed.returncode != 0
     assert "visibility timeout must be six times the timeout" in failed.stdout
-    insecure = text.replace("sse_enabled    = true", "sse_enabled    = false")
+    insecure = re.sub(r"sse_enabled( +)= true", r"sse_enabled\1= false", text)
     assert insecure != text
     queue.write_text(insecure, encoding="utf-8")
     refused = project.make("lint", check=False)
