@@ -102,10 +102,8 @@ class ParityShim:
             "db_name": self.database,
             "retry_delay": "0",
         }
-        return [
-            "--drain",
-            *(f"--{name}={flags[name]}" for name in flags if flags[name]),
-        ]
+        given = [f"--{name}={value}" for name, value in flags.items() if value]
+        return ["--drain", *given]
 
     @property
     def queue_arn(self) -> str:
