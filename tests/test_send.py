@@ -88,6 +88,28 @@ def test_published_message_arrives_raw(shop: Project) -> None:
     assert message["Body"] == '{"order": 7}'
 
 
+def test_secret_has_the_value_that_you_set(shop: Project) -> None:
+    config = shop.path / "config/deploy.yml"
+    text = config.read_text(encoding="utf-8")
+    declared = "secrets: {API_KEY: partner/key, OTHER_KEY: '{prefix}-other'}"
+    changed = text.replace("topic: by_topic}", f"topic: by_topic, {declared}}}")
+    config.write_text(changed, encoding="utf-8")
+    value = "it's #1 $HOME"
+    file = shop.path / "config/secrets-local.env"
+    file.write_text(f'API_KEY="{value}"\n', encoding="utf-8")
+    shop.make("queue", "FUNC=by_topic")
+    secrets = client(shop, "secretsmanager")
+    expected = {
+        "partner/key": value,
+        "other": "shim",
+        "click-loader-local-other": "shim",
+    }
+    for name, secret in expected.items():
+        assert secrets.get_secret_value(SecretId=name)["SecretString"] == secret
+    config.write_text(text, encoding="utf-8")
+    file.unlink()
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
