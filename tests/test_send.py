@@ -1,6 +1,7 @@
 """`make send`: messages for every trigger, and what it refuses."""
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -59,6 +60,22 @@ def test_fifo_queue_takes_a_message_again(shop: Project) -> None:
         shop.make("send", "FUNC=by_queue", "BODY={}")
     first, second = receive(shop, "by_queue-pending.fifo")
     assert first["Body"] == second["Body"] == "{}"
+
+
+def test_group_keeps_its_order_in_the_poller(shop: Project) -> None:
+    numbers = range(1, 6)
+    for number in numbers:
+        body = json.dumps({"rows": [[number]] * number})
+        shop.make("send", "FUNC=by_queue", f"BODY={body}", "GROUP=a")
+    output = shop.make("run", "FUNC=by_queue", "RUN_ARGS=--drain --workers=4").stdout
+    found = re.findall(r'"report": {"rows": (\d+)}', output)
+    assert found == [str(number) for number in numbers]
+
+
+def test_fifo_function_can_be_checked_again(shop: Project) -> None:
+    for _ in "ab":
+        output = shop.make("sanity_check", "FUNC=by_queue").stdout
+        assert '"report": {"rows": 2}' in output
 
 
 def test_dead_letter_returns_to_its_group(shop: Project) -> None:
