@@ -1,6 +1,7 @@
 """`make send`: messages for every trigger, and what it refuses."""
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -61,6 +62,22 @@ def test_fifo_queue_takes_a_message_again(shop: Project) -> None:
     assert first["Body"] == second["Body"] == "{}"
 
 
+def test_group_keeps_its_order_in_the_poller(shop: Project) -> None:
+    numbers = range(1, 6)
+    for number in numbers:
+        body = json.dumps({"rows": [[number]] * number})
+        shop.make("send", "FUNC=by_queue", f"BODY={body}", "GROUP=a")
+    output = shop.make("run", "FUNC=by_queue", "RUN_ARGS=--drain --workers=4").stdout
+    found = re.findall(r'"report": {"rows": (\d+)}', output)
+    assert found == [str(number) for number in numbers]
+
+
+def test_fifo_function_can_be_checked_again(shop: Project) -> None:
+    for _ in "ab":
+        output = shop.make("sanity_check", "FUNC=by_queue").stdout
+        assert '"report": {"rows": 2}' in output
+
+
 def test_dead_letter_returns_to_its_group(shop: Project) -> None:
     dead = queue_url(shop, "by_queue-dead-letter.fifo")
     client(shop, "sqs").send_message(
@@ -86,6 +103,28 @@ def test_published_message_arrives_raw(shop: Project) -> None:
     client(shop, "sns").publish(TopicArn=topic["TopicArn"], Message='{"order": 7}')
     [message] = wait_until(lambda: receive(shop, "by_topic-pending"), "the message")
     assert message["Body"] == '{"order": 7}'
+
+
+def test_secret_has_the_value_that_you_set(shop: Project) -> None:
+    config = shop.path / "config/deploy.yml"
+    text = config.read_text(encoding="utf-8")
+    declared = "secrets: {API_KEY: partner/key, OTHER_KEY: '{prefix}-other'}"
+    changed = text.replace("topic: by_topic}", f"topic: by_topic, {declared}}}")
+    config.write_text(changed, encoding="utf-8")
+    value = "it's #1 $HOME"
+    file = shop.path / "config/secrets-local.env"
+    file.write_text(f'API_KEY="{value}"\n', encoding="utf-8")
+    shop.make("queue", "FUNC=by_topic")
+    secrets = client(shop, "secretsmanager")
+    expected = {
+        "partner/key": value,
+        "other": "shim",
+        "click-loader-local-other": "shim",
+    }
+    for name, secret in expected.items():
+        assert secrets.get_secret_value(SecretId=name)["SecretString"] == secret
+    config.write_text(text, encoding="utf-8")
+    file.unlink()
 
 
 @pytest.mark.parametrize(

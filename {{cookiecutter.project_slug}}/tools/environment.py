@@ -77,10 +77,7 @@ class Environment:
     @cached_property
     def functions(self) -> dict[str, deploy_config.Config]:
         """The specification of each function, see `function_specs.resolve`."""
-        found: dict[str, deploy_config.Config] = function_specs.resolve(self.name)[
-            "functions"
-        ]
-        return found
+        return dict(function_specs.resolve(self.name)["functions"])
 
     def queue_name(self, func: str, kind: str) -> str:
         """Return the name of a function's queue, "pending" or "dead-letter"."""

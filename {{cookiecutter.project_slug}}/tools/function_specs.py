@@ -13,7 +13,7 @@ from tools.project import answers
 from tools.setting_layers import Config, merge
 
 SHIM_BUCKET = "raw"
-EMULATED = ("", "local")  # environments in the shim
+SHIM_ENVIRONMENTS = ("", "local")  # environments in the shim
 # Services with a gateway endpoint, which costs nothing; the others have interfaces.
 GATEWAYS = {"s3", "dynamodb"}
 # What a task needs besides its code: its image, its logs and its queue.
@@ -78,7 +78,7 @@ def resolve(env: str, file: str = CONFIG, project: str = "") -> Config:
     for name, each in functions.items():
         each["variables"] = _list_variables(each, bucket, queues)
         each["statements"] = grants.list_statements(each, bucket, queues)
-        if env in EMULATED:
+        if env in SHIM_ENVIRONMENTS:
             each["statements"] = grants.allow_batches(each["statements"])
         each["queue_statements"] = grants.list_senders(each, name, prefix)
     services = {service for each in functions.values() for service in _services(each)}
@@ -128,7 +128,7 @@ def list_local_secrets() -> set[tuple[str, str]]:
     """
     return {
         secret
-        for env in EMULATED
+        for env in SHIM_ENVIRONMENTS
         for function in resolve(env)["functions"].values()
         for secret in function["secrets"].items()
     }

@@ -5,6 +5,7 @@ its permissions, and a database. All are named after the environment.
 """
 
 import os
+from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
@@ -102,10 +103,8 @@ class ParityShim:
             "db_name": self.database,
             "retry_delay": "0",
         }
-        return [
-            "--drain",
-            *(f"--{name}={flags[name]}" for name in flags if flags[name]),
-        ]
+        given = [f"--{name}={value}" for name, value in flags.items() if value]
+        return ["--drain", *given]
 
     @property
     def queue_arn(self) -> str:
@@ -118,6 +117,14 @@ class ParityShim:
             QueueUrl=self.url, AttributeNames=list(QUEUED)
         )
         return not any(int(found["Attributes"][name]) for name in QUEUED)
+
+    def has_all(self, outcomes: list[Outcome]) -> bool:
+        """Return whether each message is done, or has failed as often as it may."""
+        done = {each.message_id for each in outcomes if each.is_done}
+        failed = Counter(each.message_id for each in outcomes if not each.is_done)
+        return all(
+            each in done or failed[each] >= bootstrap.MAX_RECEIVES for each in self.sent
+        )
 
     def end_state(self, outcomes: list[Outcome]) -> EndState:
         """Return the end state, given the outcomes that the environment has logged."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic
 from typing import Any
+from uuid import uuid4
 
 from context import CustomContext
 from lib.events import S3Object
@@ -62,7 +63,9 @@ def trigger(func: str, function: Config, pending: str) -> list[S3Object]:
     [event] = saved_events.put_objects([*saved], bucket, s3).events
     if function["trigger"] == "bucket":
         return [find_version(each, s3) for each in event.objects]
-    group = {"MessageGroupId": func} if function["fifo"] else {}
+    # a new ID, so that a second check within five minutes is not dropped
+    fifo = {"MessageGroupId": func, "MessageDeduplicationId": str(uuid4())}
+    group = fifo if function["fifo"] else {}
     if function["topic_arn"] and not function["topic"].startswith("arn:"):
         client("sns").publish(
             TopicArn=function["topic_arn"], Message=event.body, **group
