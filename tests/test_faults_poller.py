@@ -225,6 +225,43 @@ def test_outage_of_a_client_delays_only_its_message(site: Site) -> None:
 
 
 @fault(
+    "a message that always fails, with `--drain` and without a dead-letter queue",
+    "the others are done; the poller ends with exit code 1, and names the message",
+)
+@pytest.mark.parametrize("workers", [1, 3])
+def test_drain_leaves_message_that_always_fails(site: Site, workers: int) -> None:
+    queue = site.queue(has_dead_letters=False)
+    queue.send("bad", end="fail")
+    queue.send(*GOOD, seconds=0.1)
+    words = ("--drain", "--retry_delay=0", f"--workers={workers}")
+    with site.start(queue, *words) as poller:
+        assert poller.process.wait(DEADLINE) == 1, poller.output
+    last = poller.output.splitlines()[-1]
+    assert "--drain has ended, but messages stay in the queue, which has no" in last
+    assert set(queue.attempts()) == {"bad", *GOOD}
+    assert queue.attempts().count("bad") >= 3
+    assert not queue.is_empty()
+
+
+@fault(
+    "a function hangs, with `--drain`",
+    "the poller ends with exit code 1, and names the message, which returns",
+)
+@pytest.mark.parametrize("workers", [1, 3])
+def test_drain_ends_when_function_is_stuck(site: Site, workers: int) -> None:
+    queue = site.queue()
+    queue.send("hung", end="hang")
+    words = ("--drain", "--stuck_after=2", "--grace=1", f"--workers={workers}")
+    with site.start(queue, *words) as poller:
+        assert poller.process.wait(DEADLINE) == 1, poller.output
+    last = poller.output.splitlines()[-1]
+    assert "--drain has ended: stuck: message " in last
+    assert "returned to the queue: the grace period ended" in poller.output
+    assert queue.attempts() == ["hung"]
+    assert not queue.is_empty()
+
+
+@fault(
     "no file descriptor is left when a worker is about to start",
     "the message is processed",
 )
