@@ -55,6 +55,7 @@ class RefuseMessage(NamedTuple):
 
 CONNECTION_HEADERS = ("transfer-encoding", "connection", "content-length")
 HOLD = "hold"  # pass the request only after `release`
+SILENCE = "silence"  # never pass the request, and never answer
 Fault = Answer | Cut | Pause | RefuseFirst | RefuseMessage | str | None
 Rule = Callable[[Call], Fault]
 
@@ -152,6 +153,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.proxy.faulted.append(call)
         if fault == HOLD:
             self.proxy.released.wait()
+        if fault == SILENCE:
+            self.proxy.released.wait()
+            self.close_connection = True
+            return
         if isinstance(fault, Answer):
             error = {"__type": f"com.amazonaws.sqs#{fault.code}"}
             text = json.dumps(error | {"message": fault.message})
