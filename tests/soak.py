@@ -260,8 +260,12 @@ def run_with_faults(
                     restart_database(project, chance)
                     counts["restarts"] += 1
                 else:
-                    replace(chance.randrange(WORKERS))
-                    counts["kills"] += 1
+                    waiting, _ = count_messages(project)
+                    # in the end, one of them hangs
+                    hindered = 1 if waiting else WORKERS
+                    for number in chance.sample(range(WORKERS), hindered):
+                        replace(number)
+                        counts["kills"] += 1
         finally:
             for each in workers:
                 stack.push(each)

@@ -155,7 +155,12 @@ class Poller:
         """Return whether to stop because of the setting `drain`."""
         if not self._var.drain or not self._drain.may_be_done(received):
             return False
+        self._stop_if_stuck()
         return bool(self._request(self._drain.is_done))
+
+    def _stop_if_stuck(self) -> None:
+        if self._var.drain and self._drain.is_stuck():
+            self._stop.set()  # running messages have the grace period
 
     def _process(self, message: ReceivedMessage) -> None:
         """Call the function for a message, in a worker thread.
@@ -238,12 +243,10 @@ class Poller:
         """
         with self._in_flight.changed:
             while not self._stop.is_set():
-                if self._var.drain and self._drain.is_stuck():
-                    self._stop.set()  # running messages have the grace period
-                    break
                 if limit := self._in_flight.capacity():
                     return limit
-                self._in_flight.changed.wait(CHECK_INTERVAL)
+                if not self._in_flight.changed.wait(CHECK_INTERVAL):
+                    self._stop_if_stuck()
         return 0
 
     def _wait_for_services(self) -> bool:
