@@ -281,7 +281,7 @@ def test_load_ends_when_time_is_up(shimmed: Project, checks: int) -> None:
     paths = {"PYTHONPATH": ".build/local/worker"}
     variables = shimmed.shim_environment() | paths
     ended = shimmed.run(*program, env=variables, check=False)
-    assert "TimeoutError: less than 1 s left" in ended.stdout
+    assert "NoTimeLeftError: less than 1 s left" in ended.stdout
     assert ("insert_acceptable" in ended.stdout) == (checks == 3)
     assert SECRET not in ended.stdout
     assert count_clicks(shimmed, 74_500_000, 5000) == 0
