@@ -31,9 +31,17 @@ class Queue:
         name: of the queue.
         attempts: file to which the function appends the names of its messages.
         visibility: the visibility timeout in seconds.
+        has_dead_letters: whether messages become dead letters after three receives.
     """
 
-    def __init__(self, sqs: Any, name: str, attempts: Path, visibility: int) -> None:
+    def __init__(
+        self,
+        sqs: Any,
+        name: str,
+        attempts: Path,
+        visibility: int,
+        has_dead_letters: bool = True,
+    ) -> None:
         self._sqs = sqs
         self.name = name
         self.file = attempts
@@ -44,7 +52,7 @@ class Queue:
         target = arn["Attributes"]["QueueArn"]
         policy = {"deadLetterTargetArn": target, "maxReceiveCount": 3}
         timeout = {"VisibilityTimeout": str(visibility)}
-        redrive = {"RedrivePolicy": json.dumps(policy)}
+        redrive = {"RedrivePolicy": json.dumps(policy)} if has_dead_letters else {}
         self.url = self._create(name, fifo | timeout | redrive)
 
     def _create(self, name: str, attributes: dict[str, str]) -> str:
@@ -104,11 +112,13 @@ class Site:
         )
         self._numbers = count(1)
 
-    def queue(self, visibility: int = 30, suffix: str = "") -> Queue:
+    def queue(
+        self, visibility: int = 30, suffix: str = "", has_dead_letters: bool = True
+    ) -> Queue:
         """Create a queue."""
         name = f"queue-{next(self._numbers)}{suffix}"
         attempts = self.project.path / f"{name}.attempts"
-        return Queue(self._sqs, name, attempts, visibility)
+        return Queue(self._sqs, name, attempts, visibility, has_dead_letters)
 
     def start(
         self, queue: Queue, *words: str, limits: str = "", **environment: str

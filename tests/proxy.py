@@ -44,9 +44,19 @@ class RefuseFirst(NamedTuple):
     """Pass a batch request without its first entry, which the answer says failed."""
 
 
+class RefuseMessage(NamedTuple):
+    """Answer that a batch request failed for the message whose body contains a text.
+
+    The request itself is passed, so that the message stays hidden.
+    """
+
+    text: str
+
+
 CONNECTION_HEADERS = ("transfer-encoding", "connection", "content-length")
 HOLD = "hold"  # pass the request only after `release`
-Fault = Answer | Cut | Pause | RefuseFirst | str | None
+SILENCE = "silence"  # never pass the request, and never answer
+Fault = Answer | Cut | Pause | RefuseFirst | RefuseMessage | str | None
 Rule = Callable[[Call], Fault]
 
 
@@ -81,6 +91,7 @@ class Proxy:
         self.rule = rule
         self.calls: list[Call] = []
         self.faulted: list[Call] = []
+        self.bodies: dict[str, str] = {}  # of messages received, by receipt handle
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.released = threading.Event()
@@ -142,6 +153,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.proxy.faulted.append(call)
         if fault == HOLD:
             self.proxy.released.wait()
+        if fault == SILENCE:
+            self.proxy.released.wait()
+            self.close_connection = True
+            return
         if isinstance(fault, Answer):
             error = {"__type": f"com.amazonaws.sqs#{fault.code}"}
             text = json.dumps(error | {"message": fault.message})
@@ -149,18 +164,21 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(text)))
             self.end_headers()
             self.wfile.write(text.encode())
-        elif isinstance(fault, RefuseFirst):
-            self._refuse_first(json.loads(body))
+        elif isinstance(fault, RefuseFirst | RefuseMessage):
+            self._refuse_entry(json.loads(body), fault)
         else:
             connection = HTTPConnection(self.proxy.upstream)
             connection.request(self.command, self.path, body, dict(self.headers))
-            self._pass_on(connection.getresponse(), fault)
+            self._pass_on(connection.getresponse(), fault, name)
             connection.close()
 
     do_POST = do_PUT = do_HEAD = do_GET  # noqa: N815 - http.server looks for these names
 
-    def _pass_on(self, answer: HTTPResponse, fault: Fault) -> None:
+    def _pass_on(self, answer: HTTPResponse, fault: Fault, operation: str) -> None:
         body = answer.read()
+        if operation == "ReceiveMessage" and answer.status == 200:
+            for each in json.loads(body).get("Messages") or ():
+                self.proxy.bodies[each["ReceiptHandle"]] = each["Body"]
         self.send_response_only(answer.status)
         for name, value in answer.getheaders():
             if name.lower() not in CONNECTION_HEADERS:
@@ -177,18 +195,34 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(body)
 
-    def _refuse_first(self, request: dict[str, Any]) -> None:
-        refused, *others = request["Entries"]
+    def _refuse_entry(
+        self, request: dict[str, Any], fault: RefuseFirst | RefuseMessage
+    ) -> None:
+        entries = request["Entries"]
+        refused = entries[:1]
+        if isinstance(fault, RefuseMessage):
+            bodies = self.proxy.bodies
+            refused = [
+                each
+                for each in entries
+                if fault.text in bodies.get(each["ReceiptHandle"], "")
+            ]
+        sent = entries[1:] if isinstance(fault, RefuseFirst) else entries
         answer: dict[str, Any] = {"Successful": []}
-        if others:
+        if sent:
             connection = HTTPConnection(self.proxy.upstream)
-            body = json.dumps(request | {"Entries": others})
+            body = json.dumps(request | {"Entries": sent})
             headers = dict(self.headers) | {"Content-Length": str(len(body))}
             connection.request(self.command, self.path, body, headers)
             answer = json.loads(connection.getresponse().read())
             connection.close()
-        failure = {"Id": refused["Id"], "SenderFault": False, "Code": "InternalError"}
-        text = json.dumps(answer | {"Failed": [failure]})
+        ids = [each["Id"] for each in refused]
+        answer["Successful"] = [
+            each for each in answer.get("Successful", []) if each["Id"] not in ids
+        ]
+        failed = {"SenderFault": False, "Code": "InternalError"}
+        failures = [{"Id": each, **failed} for each in ids]
+        text = json.dumps(answer | {"Failed": failures})
         self.send_response(200)
         self.send_header("Content-Type", "application/x-amz-json-1.0")
         self.send_header("Content-Length", str(len(text)))

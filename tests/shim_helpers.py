@@ -27,6 +27,22 @@ from baking import (
 from proxy import Pause, Proxy, always
 
 DATABASES = ("postgres", "mysql")
+# Defaults of a server with which a session has to set its own.
+HOSTILE = {
+    "postgres": (
+        "--default_transaction_isolation=repeatable read",
+        "--synchronous_commit=off",
+        "--DateStyle=SQL, DMY",
+        "--TimeZone=Asia/Tokyo",
+        "--IntervalStyle=iso_8601",
+    ),
+    "mysql": (
+        "--transaction_isolation=REPEATABLE-READ",
+        "--sql_mode=NO_BACKSLASH_ESCAPES",
+        "--explicit_defaults_for_timestamp=0",
+        "--default_time_zone=+09:00",
+    ),
+}
 LONG = 160_000  # rows of 60 bytes: the first half alone is more than a batch
 on_each_database = pytest.mark.parametrize("shimmed", DATABASES, indirect=True)
 

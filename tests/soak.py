@@ -2,10 +2,12 @@
 
     make soak [DATABASE=mysql] [SEED=] [MINUTES=]
 
-Workers are killed and replaced, connections ended, requests to S3 and SQS refused or
-cut; some messages and some objects are bad. When the queue is empty, dead letters are
-redriven without further faults. Then rows, rejects, ledger and dead letters must be
-exactly those that the inputs imply.
+Workers are killed and replaced, connections ended, the database restarted or read-only
+for a while, its defaults hostile. Requests to S3 and SQS are refused, cut or never
+answered, and SQS refuses entries of requests. Some messages and objects are bad, and
+some messages end the process, hang, or raise errors that are no exceptions. When the
+queue is empty, good dead letters are redriven without further faults. Then rows,
+rejects, ledger and dead letters must be exactly those that the inputs imply.
 """
 
 import argparse
@@ -23,9 +25,11 @@ from time import monotonic
 import pymysql
 
 from baking import Project, bake
-from proxy import Answer, Call, Cut, Fault, Proxy
+from proxy import SILENCE, Answer, Call, Cut, Fault, Proxy, RefuseFirst
 from shim_helpers import (
     DATABASES,
+    HOSTILE,
+    OwnDatabase,
     client,
     count_messages,
     is_postgres,
@@ -39,6 +43,12 @@ from shim_helpers import (
 MINUTE = 60
 WORKERS = 4
 BAD = 0.05  # share of messages, and of lines
+# Messages that misbehave, and how many of each: they cost three receives each.
+ENDS = {"kill": 3, "hang": 1, "exit": 3, "panic": 3}
+SILENT = 0.003  # share of requests to SQS that are never answered
+BATCHES = ("DeleteMessageBatch", "ChangeMessageVisibilityBatch")
+WORKER = Path("src/func/worker.py")
+MISBEHAVIOUR = Path(__file__).parent / "functions" / "soaked.py"
 FAULTED = 0.08  # share of requests
 ROWS = 20
 MOST_REQUESTS = 350  # between two faults of a process
@@ -49,8 +59,9 @@ CALM = ("--drain", "--retry_delay=0")
 
 SUMMARY = """\
 seed {seed}, {database}, {seconds:.0f} s: {messages} messages over {objects} objects;
-  workers killed {kills} times, connections ended {ended} times, {faulted} requests
-  failed, {redriven} good messages redriven;
+  workers killed {kills} times, by messages {suicides} times; connections ended {ended}
+  times, database restarted {restarts} times; {faulted} requests failed;
+  {redriven} good messages redriven;
   {rows} rows, {rejects} rejects, {dead} dead letters, exactly as expected"""
 
 
@@ -103,6 +114,10 @@ class Inputs:
             if body.startswith("poison") or key in self._hopeless:
                 self.dead[body] += 1
             self.messages.append(body)
+        for end, number in ENDS.items():
+            bodies = [json.dumps({"soak": end, "number": n}) for n in range(number)]
+            self.dead.update(bodies)
+            self.messages += bodies
         chance.shuffle(self.messages)
 
     def _file(self, chance: random.Random, key: str, number: int, kind: str) -> str:
@@ -130,6 +145,23 @@ def soak(project: Project, seed: int, messages: int = 2000, objects: int = 200) 
     Raises:
         AssertionError: the end state differs from the one that the inputs imply.
     """
+    worker = project.path / WORKER
+    kept = worker.read_text(encoding="utf-8")
+    renamed = kept.replace("def run(", "def load(").replace('"""', "# ", 1)
+    renamed = renamed.replace('"""', "", 1)  # its docstring cannot be in the middle
+    text = MISBEHAVIOUR.read_text(encoding="utf-8")
+    worker.write_text(f"{renamed}\n\n{text}", encoding="utf-8")
+    try:
+        with TemporaryDirectory() as folder, OwnDatabase(project, Path(folder)) as own:
+            own.stop()
+            own.restart(*HOSTILE[project.database])
+            return soak_database(own, seed, messages, objects)
+    finally:
+        worker.write_text(kept, encoding="utf-8")
+
+
+def soak_database(project: OwnDatabase, seed: int, messages: int, objects: int) -> str:
+    """Run once on a database that may be restarted; return the summary."""
     began, chance = monotonic(), random.Random(seed)
     inputs = Inputs(chance, objects)
     counts: Counter[str] = Counter()
@@ -137,25 +169,26 @@ def soak(project: Project, seed: int, messages: int = 2000, objects: int = 200) 
     send_messages(project, *inputs.messages)
     with visibility_timeout(project, 6):
         faulted = run_with_faults(project, chance, counts)
-        counts["redriven"] = redrive(project, inputs.dead)
+        dead = redrive(project, inputs.dead, counts)
         with ExitStack() as stack:
             calm = [start_worker(project, *CALM) for _ in range(WORKERS)]
             for each in map(stack.enter_context, calm):
                 assert each.process.wait(MINUTE) == 0, each.output
-    compare(project, inputs)
+    compare(project, inputs, dead)
     return SUMMARY.format(
         seed=seed,
-        database="postgres" if is_postgres(project) else "mysql",
-        messages=messages,
+        database=project.database,
+        messages=len(inputs.messages),
         objects=objects,
         seconds=monotonic() - began,
-        kills=counts["kills"],
-        ended=counts["ended"],
         faulted=faulted,
-        redriven=counts["redriven"],
         rows=len(inputs.rows),
         rejects=len(inputs.rejects),
         dead=inputs.dead.total(),
+        **{
+            name: counts[name]
+            for name in ("kills", "suicides", "ended", "restarts", "redriven")
+        },
     )
 
 
@@ -173,27 +206,39 @@ def put(project: Project, files: dict[str, str]) -> dict[str, str]:
 
 
 def run_with_faults(
-    project: Project, chance: random.Random, counts: Counter[str]
+    project: OwnDatabase, chance: random.Random, counts: Counter[str]
 ) -> int:
     """Let workers empty the queue under faults; return how many requests failed.
 
     Each request fails by chance. After some requests, or some seconds without any, a
-    worker is killed and replaced, or the database ends all connections. So a slow
-    machine has as many faults as a fast one.
+    worker is killed and replaced, or the database ends all connections or restarts. So
+    a slow machine has as many faults as a fast one.
     """
     upstream = project.shim_environment()["AWS_ENDPOINT_URL"]
 
     def rule(call: Call) -> Fault:
+        is_of_sqs = "Message" in call.operation
+        if is_of_sqs and chance.random() < SILENT:
+            return SILENCE
         if chance.random() >= FAULTED:
             return None
         if call.operation == "GetObject" and chance.random() < 0.5:
             return Cut(chance.randrange(500))
+        if call.operation in BATCHES and chance.random() < 0.5:
+            return RefuseFirst()
         return chance.choice([Answer(500, "InternalError"), THROTTLED])
 
     pause = Event()
     with Proxy(upstream, rule) as proxy, ExitStack() as stack:
         words = (f"--s3_endpoint={proxy.url}", f"--sqs_endpoint={proxy.url}", *HASTY)
-        workers = [start_worker(project, *words) for _ in range(WORKERS)]
+        encoding = {"PGCLIENTENCODING": "LATIN1"}
+        workers = [start_worker(project, *words, **encoding) for _ in range(WORKERS)]
+
+        def replace(number: int) -> None:
+            workers[number].process.kill()
+            workers[number].process.wait()
+            workers[number] = start_worker(project, *words, **encoding)
+
         try:
             deadline = monotonic() + 10 * MINUTE
             while any(count_messages(project)):
@@ -202,25 +247,46 @@ def run_with_faults(
                 end = monotonic() + MOST_SECONDS
                 while monotonic() < end and len(proxy.calls) < until:
                     pause.wait(0.1)
-                if chance.random() < 0.2:
+                for number in range(WORKERS):
+                    if workers[number].process.poll() is not None:
+                        assert workers[number].process.returncode == -9
+                        replace(number)
+                        counts["suicides"] += 1
+                hindrance = chance.random()
+                if hindrance < 0.15:
                     end_connections(project)
                     counts["ended"] += 1
+                elif hindrance < 0.3:
+                    restart_database(project, chance)
+                    counts["restarts"] += 1
                 else:
-                    number = chance.randrange(WORKERS)
-                    workers[number].process.kill()
-                    workers[number].process.wait()
-                    workers[number] = start_worker(project, *words)
-                    counts["kills"] += 1
+                    waiting, _ = count_messages(project)
+                    # in the end, one of them hangs
+                    hindered = 1 if waiting else WORKERS
+                    for number in chance.sample(range(WORKERS), hindered):
+                        replace(number)
+                        counts["kills"] += 1
         finally:
             for each in workers:
                 stack.push(each)
         for each in workers:
             each.process.terminate()
         for each in workers:
-            # one that had not started yet dies of the signal
-            is_clean = each.process.wait(MINUTE) == 0
+            # one that had not started yet dies of the signal, one of its message
+            is_clean = each.process.wait(MINUTE) in (0, -9)
             assert is_clean or not each.output, each.output
         return len(proxy.faulted)
+
+
+def restart_database(project: OwnDatabase, chance: random.Random) -> None:
+    """Restart the database; let it be read-only for a while as after a failover."""
+    name = "default_transaction_read_only" if is_postgres(project) else "read_only"
+    if chance.random() < 0.5:
+        project.stop()
+        project.restart(f"--{name}=1")
+        Event().wait(chance.random() * 2)
+    project.stop()
+    project.restart(f"--{name}=0")
 
 
 def end_connections(project: Project) -> None:
@@ -239,23 +305,38 @@ def end_connections(project: Project) -> None:
             project.query(f"KILL {number}")
 
 
-def redrive(project: Project, dead: Counter[str]) -> int:
-    """Send all dead letters again; return how many of them were good messages."""
-    bodies = take_dead_letters(project)
+def redrive(
+    project: Project, hopeless: Counter[str], counts: Counter[str]
+) -> Counter[str]:
+    """Send dead letters again, and return those that are not sent.
+
+    Those that would end or block a worker are not sent. All others are, the hopeless
+    ones, too.
+    """
+    bodies = Counter(take_dead_letters(project))
+    kept = Counter(
+        {body: number for body, number in bodies.items() if '{"soak"' in body}
+    )
     sqs, url = client(project, "sqs"), queue_url(project)
-    for body in bodies:
+    for body in (bodies - kept).elements():
         sqs.send_message(QueueUrl=url, MessageBody=body)
-    return (Counter(bodies) - dead).total()
+    counts["redriven"] = (bodies - hopeless).total()
+    return kept
 
 
-def compare(project: Project, inputs: Inputs) -> None:
+def compare(project: Project, inputs: Inputs, dead: Counter[str]) -> None:
     """Compare the end state with the one that the inputs imply.
+
+    Args:
+        project: whose shim runs.
+        inputs: the objects and messages.
+        dead: the dead letters that were not sent again.
 
     Raises:
         AssertionError: they differ.
     """
     assert count_messages(project) == [0, 0]
-    assert Counter(take_dead_letters(project)) == inputs.dead
+    assert Counter(take_dead_letters(project)) + dead == inputs.dead
     ledger = project.query("SELECT object_key, loaded, rejected FROM loads")
     assert sorted(map(tuple, ledger)) == sorted(inputs.ledger)
     rejects = project.query(

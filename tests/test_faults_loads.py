@@ -4,7 +4,7 @@ import json
 import random
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 from baking import DEADLINE, Project
 from pgbouncer import pgbouncer
 from shim_helpers import (
+    HOSTILE,
     OwnDatabase,
     clicks,
     client,
@@ -29,6 +30,7 @@ from shim_helpers import (
     start_worker,
     take_dead_letters,
 )
+from sql_client import connect_mysql, connect_postgres
 
 LOADED = '"outcome": "loaded"'
 REPLACE = "--on_new_version=replace --load_column=load_number"
@@ -279,7 +281,7 @@ def test_load_ends_when_time_is_up(shimmed: Project, checks: int) -> None:
     paths = {"PYTHONPATH": ".build/local/worker"}
     variables = shimmed.shim_environment() | paths
     ended = shimmed.run(*program, env=variables, check=False)
-    assert "TimeoutError: less than 1 s left" in ended.stdout
+    assert "NoTimeLeftError: less than 1 s left" in ended.stdout
     assert ("insert_acceptable" in ended.stdout) == (checks == 3)
     assert SECRET not in ended.stdout
     assert count_clicks(shimmed, 74_500_000, 5000) == 0
@@ -330,21 +332,104 @@ def test_no_log_shows_values(shimmed: Project) -> None:
     assert len(take_dead_letters(shimmed)) >= len(outputs) - 3
 
 
-HOSTILE = {
-    "postgres": (
-        "--default_transaction_isolation=repeatable read",
-        "--synchronous_commit=off",
-        "--DateStyle=SQL, DMY",
-        "--TimeZone=Asia/Tokyo",
-        "--IntervalStyle=iso_8601",
-    ),
-    "mysql": (
-        "--transaction_isolation=REPEATABLE-READ",
-        "--sql_mode=NO_BACKSLASH_ESCAPES",
-        "--explicit_defaults_for_timestamp=0",
-        "--default_time_zone=+09:00",
-    ),
-}
+@fault(
+    "foreign keys, constraints that are checked at the end, and locks and statements "
+    "that take too long, whose errors show values",
+    "no value is in any log, not even at `--log_level=DEBUG`",
+)
+def test_no_log_shows_values_of_late_errors(shimmed: Project) -> None:
+    words = ["--table=odd", "--max_reject_share=0", "--log_level=DEBUG"]
+    words += ["--retry_delay=0", "--db_statement_timeout=1", "--drain"]
+    rows = f"1,{SECRET},/,,2026-01-05 08:00:00\n" * 2
+    unique = "ALTER TABLE odd ADD CONSTRAINT late UNIQUE (visitor)"
+    late = " DEFERRABLE INITIALLY DEFERRED" if is_postgres(shimmed) else ""
+    parent = "ALTER TABLE odd ADD FOREIGN KEY (visitor) REFERENCES parents (visitor)"
+    slow = on_each_row(shimmed, "BEFORE INSERT", pause(shimmed, 3))
+    shimmed.query("CREATE TABLE parents (visitor VARCHAR(64) PRIMARY KEY)")
+    outputs = []
+    try:
+        for number, statements in enumerate([[f"{unique}{late}"], [parent], slow]):
+            drop(shimmed, f"late-{number}.csv", rows)
+            with (
+                created(shimmed, *statements),
+                start_worker(shimmed, *words) as worker,
+            ):
+                worker.wait_until(lambda: worker.process.poll() is not None)
+            outputs.append(worker.output)
+    finally:
+        shimmed.query("DROP TABLE parents")
+    with created(shimmed, unique), locked_visitor(shimmed):
+        drop(shimmed, "locked.csv", rows)
+        patient = ("--table=odd", "--log_level=DEBUG", "--grace=0")
+        with start_worker(shimmed, *patient) as worker:
+            worker.wait_for("retrying")  # after the lock's own timeout
+            worker.process.terminate()
+            assert worker.process.wait(DEADLINE) == 0
+        outputs.append(worker.output)
+    assert all(re.search('"outcome": "failed"', each) for each in outputs[:3])
+    assert [each for each in outputs if SECRET in each] == []
+    assert len(take_dead_letters(shimmed)) == 3
+
+
+@contextmanager
+def locked_visitor(project: Project) -> Iterator[None]:
+    """Let another transaction hold a row of `odd` with the secret."""
+    connect = connect_postgres if is_postgres(project) else connect_mysql
+    with (
+        closing(connect(project.shim_environment())) as connection,
+        connection.cursor() as cursor,
+    ):
+        cursor.execute("BEGIN")
+        cursor.execute(
+            "INSERT INTO odd (click_id, visitor, page, clicked_at) "
+            f"VALUES (1, '{SECRET}', '/', '2026-01-05 08:00:00')"
+        )
+        yield
+        cursor.execute("ROLLBACK")
+
+
+@pytest.mark.fault(
+    "a MySQL server whose SQL mode is empty, or allows and interprets everything",
+    "zeros, backslashes, NULL, dates and long texts are stored, or rejected, as "
+    "anywhere else",
+)
+@pytest.mark.parametrize("shimmed", ["mysql"], indirect=True)
+@pytest.mark.parametrize(
+    "mode", ["", "NO_BACKSLASH_ESCAPES,ALLOW_INVALID_DATES,ANSI_QUOTES,PAD_CHAR"]
+)
+def test_sql_mode_of_server_changes_nothing(
+    shimmed: Project, tmp_path: Path, mode: str
+) -> None:
+    mode = mode.replace("PAD_CHAR", "PAD_CHAR_TO_FULL_LENGTH")
+    number = "ALTER TABLE odd MODIFY click_id BIGINT AUTO_INCREMENT PRIMARY KEY"
+    rows = (
+        "0,zoë,a\\b,\\N,2026-01-05 08:00:00\n"
+        "7,anna,'\"\"',,2026-01-05 08:00:00\n"
+        "8,zero,/,,0000-00-00 00:00:00\n"
+        "9,zero,/,,2026-00-05 00:00:00\n"
+        "10,february,/,,2026-02-31 00:00:00\n"
+        f"11,{'x' * 65},/,,2026-01-05 08:00:00\n"
+    ).replace("'\"\"'", '"a ""quoted"" b"')
+    insert = "--insert_statement=INSERT INTO {table} ({columns}) VALUES ({values})"
+    with OwnDatabase(shimmed, tmp_path) as own:
+        own.stop()
+        own.restart(f"--sql_mode={mode}")
+        for name, how in (("bulk", []), ("single", [insert])):
+            key = drop(own, f"mode-{name}.csv", rows)
+            with created(own, number):
+                words = ("--drain", "--table=odd", "--max_reject_share=1", *how)
+                with start_worker(own, *words) as worker:
+                    worker.wait_until(lambda: worker.process.poll() is not None)
+                found = own.query(
+                    "SELECT click_id, visitor, page, referrer IS NULL FROM odd"
+                )
+            assert sorted(found) == [
+                [0, "zoë", "a\\b", 1],
+                [7, "anna", 'a "quoted" b', 0],
+            ], worker.output
+            assert [line for line, _ in fetch_rejects(own, key)] == [3, 4, 5, 6]
+
+
 SEEN = {
     "postgres": "concat_ws(' ', current_setting('transaction_isolation'), "
     "current_setting('synchronous_commit'), current_setting('DateStyle'), "

@@ -10,7 +10,15 @@ import pytest
 
 from baking import DEADLINE, Project, free_port, wait_until
 from poller_helpers import Queue, Site, count_attempts, misbehaving_site
-from proxy import Answer, Proxy, RefuseFirst, at_first, hold
+from proxy import (
+    Answer,
+    Proxy,
+    RefuseFirst,
+    RefuseMessage,
+    always,
+    at_first,
+    hold,
+)
 
 fault = pytest.mark.fault
 GOOD = [f"good-{letter}" for letter in ascii_lowercase[:9]]
@@ -99,28 +107,20 @@ def test_failure_leaves_tenant_of_fair_queue(site: Site) -> None:
 
 
 @fault(
-    "SQS refuses one entry of each request that extends visibility timeouts",
-    "the others are extended; all messages are done once",
+    "SQS refuses to extend the visibility timeout of one of ten messages, each time",
+    "only this one runs out of time and becomes a dead letter",
 )
 def test_refused_extension_affects_no_other(site: Site) -> None:
-    queue = site.queue(visibility=3)
-    queue.send(*GOOD[:4], seconds=8)
-    asked = iter(range(1_000))
-    refuse = RefuseFirst()
+    queue = site.queue(visibility=2)
+    queue.send("unlucky", *GOOD, seconds=4, end="require_time")
     with Proxy(
-        site.url,
-        lambda call: (
-            refuse
-            if call.operation == "ChangeMessageVisibilityBatch" and next(asked) % 2
-            else None
-        ),
+        site.url, always("ChangeMessageVisibilityBatch", RefuseMessage("unlucky"))
     ) as proxy:
-        words = ("--drain", "--workers=4", f"--sqs_endpoint={proxy.url}")
-        with site.start(queue, *words) as poller:
+        words = ("--drain", "--workers=10", f"--sqs_endpoint={proxy.url}")
+        with site.start(queue, *words, "--retry_delay=0") as poller:
             assert poller.process.wait(DEADLINE) == 0, poller.output
-    assert len(proxy.faulted) > 2
-    assert "TimeoutError" not in poller.output
-    assert count_attempts(queue) == dict.fromkeys(GOOD[:4], 1)
+    assert count_attempts(queue) == dict.fromkeys(GOOD, 1) | {"unlucky": 3}
+    assert queue.dead() == ["unlucky"]
 
 
 @fault(
@@ -222,6 +222,43 @@ def test_outage_of_a_client_delays_only_its_message(site: Site) -> None:
     assert "waiting for" not in poller.output
     assert "Traceback" not in poller.output
     assert not queue.dead()
+
+
+@fault(
+    "a message that always fails, with `--drain` and without a dead-letter queue",
+    "the others are done; the poller ends with exit code 1, and names the message",
+)
+@pytest.mark.parametrize("workers", [1, 3])
+def test_drain_leaves_message_that_always_fails(site: Site, workers: int) -> None:
+    queue = site.queue(has_dead_letters=False)
+    queue.send("bad", end="fail")
+    queue.send(*GOOD, seconds=0.1)
+    words = ("--drain", "--retry_delay=0", f"--workers={workers}")
+    with site.start(queue, *words) as poller:
+        assert poller.process.wait(DEADLINE) == 1, poller.output
+    last = poller.output.splitlines()[-1]
+    assert "--drain has ended, but messages stay in the queue, which has no" in last
+    assert set(queue.attempts()) == {"bad", *GOOD}
+    assert queue.attempts().count("bad") >= 3
+    assert not queue.is_empty()
+
+
+@fault(
+    "a function hangs, with `--drain`",
+    "the poller ends with exit code 1, and names the message, which returns",
+)
+@pytest.mark.parametrize("workers", [1, 3])
+def test_drain_ends_when_function_is_stuck(site: Site, workers: int) -> None:
+    queue = site.queue()
+    queue.send("hung", end="hang")
+    words = ("--drain", "--stuck_after=2", "--grace=1", f"--workers={workers}")
+    with site.start(queue, *words) as poller:
+        assert poller.process.wait(DEADLINE) == 1, poller.output
+    last = poller.output.splitlines()[-1]
+    assert "--drain has ended: stuck: message " in last
+    assert "returned to the queue: the grace period ended" in poller.output
+    assert queue.attempts() == ["hung"]
+    assert not queue.is_empty()
 
 
 @fault(

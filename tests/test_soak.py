@@ -12,8 +12,10 @@ from soak import soak
 @pytest.mark.long
 @fault(
     "2,000 messages for 200 objects, with duplicates, poison messages, bad and missing "
-    "objects, half of them with a version; four workers, killed at random; broken "
-    "connections; failed requests",
+    "objects, half of them with a version, and messages that end the process, hang, "
+    "call `sys.exit` or panic; four workers, killed at random; a database with hostile "
+    "defaults that restarts, is read-only for a while, and ends connections; requests "
+    "that fail, in whole or for an entry, or that SQS never answers",
     "rows, rejects, ledger and dead letters are exactly those that the inputs imply",
 )
 def test_random_faults_lose_and_repeat_nothing(shimmed: Project) -> None:

@@ -30,6 +30,8 @@ def run(event: str, context: CustomContext) -> Any:
         context.http.request("GET", message["call"])
     if "seconds" in message:
         sleep(message["seconds"])
+    if message.get("end") == "require_time":
+        return context.require_time()
     return ENDS[message.get("end", "done")]()
 
 

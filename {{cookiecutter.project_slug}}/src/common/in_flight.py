@@ -113,10 +113,10 @@ class InFlight:
                 return 0
             return min(self._batch_size, self._slow_start.room(self.unfinished()))
 
-    def is_empty(self) -> bool:
-        """Whether all messages have been deleted or returned."""
+    def ids(self) -> set[str]:
+        """Return the IDs of the messages that are neither deleted nor returned yet."""
         with self.changed:
-            return not self._messages
+            return set(self._messages)
 
     def unfinished(self) -> list[ReceivedMessage]:
         """Return the messages that are running or waiting for a worker."""
@@ -127,18 +127,26 @@ class InFlight:
         """Return the names of stuck messages, and of the acknowledger if it is stuck.
 
         Args:
+            stuck_after: see `find_stuck_messages`.
+        """
+        stuck = self.find_stuck_messages(stuck_after)
+        if monotonic() - self._cycle_started > heartbeat.MAX_SILENCE:
+            stuck.append("acknowledger")
+        return stuck
+
+    def find_stuck_messages(self, stuck_after: float) -> list[str]:
+        """Return the names of messages whose function is stuck.
+
+        Args:
             stuck_after: seconds without a call of `time_remaining` or `require_time`
                 after which a function counts as stuck.
         """
         now = monotonic()
-        stuck = [
+        return [
             f"message {message.id}"
             for message in self.unfinished()
             if message.is_started and now - message.lease.last_asked > stuck_after
         ]
-        if now - self._cycle_started > heartbeat.MAX_SILENCE:
-            stuck.append("acknowledger")
-        return stuck
 
     def _record(self, message: ReceivedMessage, return_after: int | None) -> None:
         seconds = monotonic() - message.started_at

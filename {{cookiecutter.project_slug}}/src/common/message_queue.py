@@ -12,6 +12,9 @@ logger = logging.getLogger("function")
 
 MAX_BATCH = 10  # messages in one request, a limit of SQS
 MIN_VISIBILITY = 1.0  # seconds
+COUNTS = [
+    f"ApproximateNumberOfMessages{suffix}" for suffix in ("", "NotVisible", "Delayed")
+]
 
 KMS_REMEDY = (
     "access to the key that encrypts {queue} is denied: allow the role kms:Decrypt"
@@ -127,6 +130,7 @@ class MessageQueue:
         self._name: str = context.var.read_queue
         self.url = ""
         self.visibility_timeout = 30.0
+        self.has_dead_letters = False
         self.is_fifo = self._name.endswith(".fifo")
 
     def connect(self) -> bool:
@@ -136,8 +140,10 @@ class MessageQueue:
         else:
             response = self._sqs.get_queue_url(QueueName=self._name)
             self.url = response["QueueUrl"]
-        [timeout] = self._read_numbers("VisibilityTimeout")
+        attributes = self._read_attributes("VisibilityTimeout", "RedrivePolicy")
+        timeout = int(attributes["VisibilityTimeout"])
         self.visibility_timeout = max(MIN_VISIBILITY, timeout)
+        self.has_dead_letters = bool(attributes.get("RedrivePolicy"))
         return True
 
     def receive(self, limit: int, wait: int) -> list[ReceivedMessage]:
@@ -152,15 +158,10 @@ class MessageQueue:
         messages = response.get("Messages", [])
         return [ReceivedMessage(each, self.visibility_timeout) for each in messages]
 
-    def is_empty(self) -> bool:
-        """Whether the queue has no message: visible, in flight or delayed."""
-        return not any(
-            self._read_numbers(
-                "ApproximateNumberOfMessages",
-                "ApproximateNumberOfMessagesNotVisible",
-                "ApproximateNumberOfMessagesDelayed",
-            )
-        )
+    def count_messages(self) -> int:
+        """Return about how many messages there are: visible, in flight or delayed."""
+        attributes = self._read_attributes(*COUNTS)
+        return sum(int(attributes[name]) for name in COUNTS)
 
     def delete(self, messages: list[ReceivedMessage]) -> list[ReceivedMessage]:
         """Delete messages; return those that could not be deleted."""
@@ -228,8 +229,9 @@ class MessageQueue:
             logger.warning("%s failed for %s: %s", action, message_id, reason)
         return {batch[int(entry["Id"])].id for entry in response.get("Successful", [])}
 
-    def _read_numbers(self, *attributes: str) -> list[int]:
+    def _read_attributes(self, *names: str) -> dict[str, str]:
         response = self._sqs.get_queue_attributes(
-            QueueUrl=self.url, AttributeNames=list(attributes)
+            QueueUrl=self.url, AttributeNames=list(names)
         )
-        return [int(response["Attributes"][name]) for name in attributes]
+        attributes: dict[str, str] = response["Attributes"]
+        return attributes

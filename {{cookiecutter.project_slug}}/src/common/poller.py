@@ -13,6 +13,7 @@ from typing import TypeVar
 import heartbeat
 import log
 from context import CustomContext
+from drain import Drain
 from errors import describe, is_service_outage
 from heartbeat import Heartbeat
 from in_flight import InFlight
@@ -84,6 +85,7 @@ class Poller:
         )
         self._batch_size = batch_size
         self._in_flight = InFlight(self._queue, workers, batch_size)
+        self._drain = Drain(self._queue, self._in_flight, self._var.stuck_after)
         self._pool = ThreadPoolExecutor(workers, "worker")
         self._thread = threading.local()
         self._worker_contexts: list[CustomContext] = []
@@ -102,6 +104,7 @@ class Poller:
             QueueError: the queue cannot be polled, and retries will not help.
             SettingsError: the heartbeat file cannot be written, or boto3 refuses the
                 endpoint of SQS.
+            DrainError: `drain` is set, and messages are left.
         """
         with Heartbeat(self._var.heartbeat, self._find_stuck):
             receiver = ThreadPoolExecutor(1, "receiver").submit(self._receive_messages)
@@ -113,6 +116,7 @@ class Poller:
                     context.close()
             if receiver.done():
                 receiver.result()  # raises the receiver's error
+            self._drain.raise_if_incomplete()
             return has_finished
 
     def _receive_messages(self) -> None:
@@ -130,7 +134,7 @@ class Poller:
                     self._pool.submit(self._process, message)
             if not messages:
                 self._in_flight.record_empty_queue()
-            if self._var.once or (not messages and self._request(self._is_drained)):
+            if self._var.once or self._is_drained(messages):
                 return
 
     def _on_receiver_end(self, receiver: Future[None]) -> None:
@@ -147,8 +151,16 @@ class Poller:
             limit = self._batch_size
         return self._queue.receive(limit, wait)
 
-    def _is_drained(self) -> bool:
-        return self._var.drain and self._in_flight.is_empty() and self._queue.is_empty()
+    def _is_drained(self, received: list[ReceivedMessage]) -> bool:
+        """Return whether to stop because of the setting `drain`."""
+        if not self._var.drain or not self._drain.may_be_done(received):
+            return False
+        self._stop_if_stuck()
+        return bool(self._request(self._drain.is_done))
+
+    def _stop_if_stuck(self) -> None:
+        if self._var.drain and self._drain.is_stuck():
+            self._stop.set()  # running messages have the grace period
 
     def _process(self, message: ReceivedMessage) -> None:
         """Call the function for a message, in a worker thread.
@@ -179,6 +191,7 @@ class Poller:
             is_outage = is_service_outage(error) and self._is_down(context)
             self._fail(message, OUTAGE_RETRY_DELAY if is_outage else None)
         else:
+            self._drain.record_done(message)
             self._in_flight.finish(message, return_after=None)
 
     def _log_not_started(self, message: ReceivedMessage, error: BaseException) -> None:
@@ -193,6 +206,7 @@ class Poller:
     def _fail(self, message: ReceivedMessage, delay: int | None = None) -> None:
         """Return a message after some seconds: `retry_delay`, doubled each time."""
         if delay is None:
+            self._drain.record_failure(message)
             delay = self._var.retry_delay * 2 ** (message.receive_count - 1)
         self._in_flight.finish(message, min(MAX_RETRY_DELAY, delay))
 
@@ -231,7 +245,8 @@ class Poller:
             while not self._stop.is_set():
                 if limit := self._in_flight.capacity():
                     return limit
-                self._in_flight.changed.wait(CHECK_INTERVAL)
+                if not self._in_flight.changed.wait(CHECK_INTERVAL):
+                    self._stop_if_stuck()
         return 0
 
     def _wait_for_services(self) -> bool:

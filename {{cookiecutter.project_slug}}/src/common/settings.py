@@ -185,7 +185,14 @@ SETTINGS: dict[str, list[Setting]] = {
             "`time_remaining` or `require_time`",
         ),
         Setting("once", bool, False, "stop after one batch of messages"),
-        Setting("drain", bool, False, "stop when the queue is empty"),
+        Setting(
+            "drain",
+            bool,
+            False,
+            "stop when the queue is empty; stop with exit code 1 if a function is "
+            "stuck (stuck_after), or if only messages are left that failed after 3 "
+            "receives or more in a queue without a dead-letter queue",
+        ),
         Setting(
             "event",
             str,

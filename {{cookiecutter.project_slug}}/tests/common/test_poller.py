@@ -18,6 +18,7 @@ import message_queue
 import poller
 import slow_start
 from context import CustomContext
+from drain import DrainError
 from errors import UnreachableError
 from message import Message
 from message_queue import Lease, QueueError, ReceivedMessage
@@ -368,7 +369,9 @@ def test_heartbeat_stops_when_function_is_stuck(
 ) -> None:
     """A busy function asks for the time left, a stuck one does not."""
     file = tmp_path / "heartbeat"
-    context.var = Box(context.var, heartbeat=str(file), stuck_after=0.01)
+    context.var = Box(
+        context.var, heartbeat=str(file), stuck_after=0.01, drain=False, once=True
+    )
     context.sqs.send("a")
     seen = []
 
@@ -393,7 +396,7 @@ def test_heartbeat_stops_when_function_is_stuck(
 def test_stuck_function_is_logged_without_file(
     context: CustomContext, caplog: pytest.LogCaptureFixture
 ) -> None:
-    context.var = Box(context.var, stuck_after=0.01)
+    context.var = Box(context.var, stuck_after=0.01, drain=False, once=True)
     context.sqs.send("a")
 
     def handle(message: ReceivedMessage, context: CustomContext) -> None:
@@ -401,6 +404,38 @@ def test_stuck_function_is_logged_without_file(
 
     assert poll(context, handle, threading.Event())
     assert not context.sqs.return_delays
+
+
+def test_drain_ends_when_function_is_stuck(context: CustomContext) -> None:
+    context.var = Box(context.var, stuck_after=0.01, grace=0)
+    context.sqs.send("a")
+    end = threading.Event()
+
+    def handle(message: ReceivedMessage, context: CustomContext) -> None:
+        end.wait()
+
+    try:
+        with pytest.raises(DrainError, match="ended: stuck: message message-1"):
+            poll(context, handle, threading.Event())
+    finally:
+        end.set()
+
+
+def test_drain_leaves_messages_that_always_fail(context: CustomContext) -> None:
+    context.var = Box(context.var, retry_delay=0)
+    context.sqs.redrive_policy = ""
+    context.sqs.send("a", "bad")
+    seen = []
+
+    def handle(message: ReceivedMessage, context: CustomContext) -> None:
+        seen.append(message.body)
+        if message.body == "bad":
+            raise ValueError("bad message")
+
+    with pytest.raises(DrainError, match="after 3 receives or more: message-2"):
+        poll(context, handle, threading.Event())
+    assert seen.count("a") == 1
+    assert seen.count("bad") >= 3
 
 
 def test_next_message_runs_during_delete(context: CustomContext) -> None:

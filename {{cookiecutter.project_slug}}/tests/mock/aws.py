@@ -232,6 +232,7 @@ class MockSqs:
         requests: number of requests, by name.
         limits: most messages asked for, in each request that returned some.
         visibility: the queue's visibility timeout, in seconds.
+        redrive_policy: empty if the queue has no dead-letter queue.
         return_delays: delay in seconds of each message returned to the queue.
         extended: set when a message's visibility was extended.
         returned: set when a message was returned.
@@ -241,6 +242,7 @@ class MockSqs:
         self._numbers = count(1)
         self.sent: dict[str, list[str]] = defaultdict(list)
         self.entries: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        self.redrive_policy = '{"maxReceiveCount": 3}'
         self.invalid: list[str] = []
         self.visible: list[dict[str, Any]] = []
         self.in_flight: dict[str, dict[str, Any]] = {}
@@ -322,6 +324,7 @@ class MockSqs:
                 "ApproximateNumberOfMessages": str(len(self.visible)),
                 "ApproximateNumberOfMessagesNotVisible": str(len(self.in_flight)),
                 "ApproximateNumberOfMessagesDelayed": "0",
+                "RedrivePolicy": self.redrive_policy,
             }
         }
 
