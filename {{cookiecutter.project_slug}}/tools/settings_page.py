@@ -41,7 +41,9 @@ def render_page() -> str:
 def render_row(setting: Setting) -> str:
     """Return the row of the table for a setting."""
     default, text = setting.default, setting.help
-    shown = "" if default in (None, "", False, {}, []) else f"`{default}`"
+    if isinstance(default, list):
+        default = ", ".join(default)
+    shown = "" if default in (None, "", False, {}) else f"`{default}`"
     choices = [f"`{each}`" for each in setting.choices]
     suffix = f"; one of {', '.join(choices)}" if choices else ""
     suffix += "; required" if setting.required else ""

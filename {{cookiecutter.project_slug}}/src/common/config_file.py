@@ -12,12 +12,15 @@ import yaml
 
 from settings import SettingsError
 
+# A text, a list of texts, or a list of texts for each name.
+Value = str | list[str] | dict[str, list[str]]
+
 
 class Entry(NamedTuple):
     """A key of the file, its value, and the number of its line."""
 
     key: str
-    value: str | list[str]
+    value: Value
     line: int
 
 
@@ -25,8 +28,8 @@ def read_entries(path: Path) -> Iterator[Entry]:
     """Yield the entries of a configuration file. A key without a value is absent.
 
     Raises:
-        SettingsError: the file is missing, or is not a mapping of keys to texts and
-            lists of texts.
+        SettingsError: the file is missing, or is not a mapping of keys to texts, lists
+            of texts, and mappings of names to these.
     """
     root = _compose(path)
     if root is None:
@@ -79,12 +82,30 @@ def _compose(path: Path) -> Any:
         ) from None
 
 
-def _read_value(node: Any, place: str) -> str | list[str] | None:
+def _read_value(node: Any, place: str) -> Value | None:
     if isinstance(node, yaml.ScalarNode):
         is_empty = not node.value and node.style is None
         return None if is_empty else str(node.value)
     if isinstance(node, yaml.MappingNode):
-        raise SettingsError(f"{place} is a mapping: use a text or a list of texts")
+        return _read_mapping(node, place)
+    return _read_list(node, place)
+
+
+def _read_mapping(node: Any, place: str) -> dict[str, list[str]]:
+    """Return the texts of each name. Errors show no name, which may be a secret."""
+    found: dict[str, list[str]] = {}
+    for key, value in node.value:
+        if not isinstance(key, yaml.ScalarNode) or key.value in found:
+            raise SettingsError(f"{place} has a name twice, or one that is no text")
+        if isinstance(value, yaml.MappingNode):
+            raise SettingsError(f"{place} has a mapping in its mapping: use texts")
+        is_text = isinstance(value, yaml.ScalarNode)
+        texts = [str(value.value)] if is_text else _read_list(value, place)
+        found[str(key.value)] = texts
+    return found
+
+
+def _read_list(node: Any, place: str) -> list[str]:
     for item in node.value:
         if not isinstance(item, yaml.ScalarNode):
             raise SettingsError(f"{place} has {_kind(item)} in its list: use texts")

@@ -4,12 +4,21 @@ A function declares settings of its own in a list of that name. `read_settings.r
 reads both.
 """
 
-import codecs
 import re
 from argparse import ArgumentTypeError
 from collections.abc import Callable
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
+
+from row_settings import (
+    delimiter,
+    encoding,
+    header,
+    marker,
+    newline,
+    one_character,
+    value_format,
+)
 
 # Host names that botocore accepts (`botocore.utils.is_valid_endpoint_url`), or IPv6.
 LABEL = r"(?!-)[a-z0-9-]{1,63}(?<!-)"
@@ -32,6 +41,9 @@ class Setting(NamedTuple):
         env: its environment variable. Defaults to the name in capitals.
         choices: the only values that it may have, if there are any.
         is_list: it has several values, each of the type `parse`.
+        is_map: it has several values, each with a name: `day=%d/%m/%Y`.
+        allows_empty: an empty text is one of the values of the list.
+        flag: its value if the option is given without one.
         required: the function cannot run without it.
     """
 
@@ -42,6 +54,9 @@ class Setting(NamedTuple):
     env: str = ""
     choices: tuple[str, ...] = ()
     is_list: bool = False
+    is_map: bool = False
+    allows_empty: bool = False
+    flag: str = ""
     required: bool = False
 
     @property
@@ -59,28 +74,6 @@ def number_between(low: int, high: int) -> Callable[[str], int]:
         raise ArgumentTypeError(f"{text!r} is not a whole number from {low} to {high}")
 
     return parse_number
-
-
-def unescape(text: str) -> str:
-    r"""Return `text` with its backslash escapes replaced: `\t` becomes a tab."""
-    return text.encode("latin-1", "backslashreplace").decode("unicode_escape")
-
-
-def one_character(text: str) -> str:
-    """Parse a single character, which may be written as a backslash escape."""
-    character = unescape(text)
-    if len(character) != 1:
-        raise ArgumentTypeError(f"{text!r} is not a single character")
-    return character
-
-
-def encoding(text: str) -> str:
-    """Parse the name of an encoding."""
-    try:
-        codecs.lookup(text)
-    except LookupError:
-        raise ArgumentTypeError(f"Python does not know the encoding {text!r}") from None
-    return text
 
 
 def url(text: str) -> str:
@@ -283,17 +276,118 @@ SETTINGS: dict[str, list[Setting]] = {
         ),
     ],
     "rows": [
-        Setting("delimiter", one_character, ",", "character between two fields"),
-        Setting("newline", unescape, r"\n", "characters that end a line"),
+        Setting(
+            "format",
+            str,
+            "csv",
+            "format of the file; jsonl is JSON Lines, fixed is records of fixed width",
+            "FILE_FORMAT",
+            choices=("csv", "jsonl", "fixed"),
+        ),
+        Setting("delimiter", delimiter, ",", "characters between two fields"),
+        Setting(
+            "newline",
+            newline,
+            r"\n",
+            "characters that end a line; none: records of fixed width have no lines",
+        ),
+        Setting(
+            "quote",
+            one_character,
+            '"',
+            "character around fields, doubled inside of them; or none",
+            "FILE_QUOTE",
+        ),
+        Setting(
+            "escape",
+            one_character,
+            "none",
+            "character that makes the next one part of a value, such as a backslash; "
+            "or none",
+            "FILE_ESCAPE",
+        ),
         Setting("encoding", encoding, "utf-8", "encoding of the file", "FILE_ENCODING"),
-        Setting("header", bool, False, "skip the first row"),
-        Setting("null_field", unescape, r"\\N", "field that stands for NULL"),
+        Setting(
+            "header",
+            header,
+            "false",
+            "true: the first row names the columns; skip: it is ignored; false: there "
+            "is none",
+            flag="true",
+        ),
+        Setting(
+            "extra_columns",
+            str,
+            "reject",
+            "columns or keys of the file that are not in columns; reject: the file, or "
+            "the line in JSON Lines, is not loaded",
+            choices=("reject", "ignore"),
+        ),
+        Setting(
+            "missing_fields",
+            str,
+            "reject",
+            "fields or keys that a line does not have; reject: the line is a reject; "
+            "null: they are NULL",
+            choices=("reject", "null"),
+        ),
+        Setting(
+            "null_field",
+            marker,
+            [r"\N"],
+            "fields that stand for NULL, as they are in the file, with their quotes",
+            is_list=True,
+            allows_empty=True,
+        ),
+        Setting(
+            "column_nulls",
+            marker,
+            [],
+            "the same for single columns, instead of null_field, as in amount=NA",
+            is_map=True,
+        ),
+        Setting(
+            "formats",
+            value_format,
+            [],
+            "how values of single columns are written, as in day=%d/%m/%Y, "
+            "paid=yes/no, sent=iso, or price=comma",
+            is_map=True,
+        ),
+        Setting(
+            "widths",
+            number_between(1, 1_000_000),
+            [],
+            "characters of each field, for format: fixed",
+            is_list=True,
+        ),
+        Setting(
+            "comment", str, "", "lines that start with this are skipped", "FILE_COMMENT"
+        ),
+        Setting(
+            "skip_lines",
+            number_between(0, 1_000_000),
+            0,
+            "lines to skip at the start of the file, before the header",
+        ),
+        Setting(
+            "trailer_lines",
+            number_between(0, 1000),
+            0,
+            "lines to skip at the end of the file",
+        ),
+        Setting(
+            "max_uncompressed_mb",
+            number_between(1, 100_000_000),
+            10_000,
+            "MB that a compressed file may expand to",
+        ),
         Setting("table", str, None, "table to load the rows into", "DB_TABLE"),
         Setting(
             "columns",
             str,
             None,
-            "columns of the table, in the order of the fields",
+            "columns of the table, in the order of the fields; - skips a field",
             "DB_COLUMNS",
             is_list=True,
         ),

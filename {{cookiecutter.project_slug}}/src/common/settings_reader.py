@@ -7,7 +7,7 @@ from argparse import (
     ArgumentTypeError,
     RawDescriptionHelpFormatter,
 )
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from keyword import iskeyword
 from pathlib import Path
@@ -15,7 +15,8 @@ from typing import Any
 
 from box import Box
 
-from config_file import read_entries
+import row_settings
+from config_file import Value, read_entries
 from settings import SETTINGS, Secret, Setting, SettingsError
 
 CONFIG_FILE = Path(__file__).with_name("config.yml")
@@ -78,6 +79,7 @@ def read(
     values |= _read_secrets(unset, environment, values["region"], fetch_secret)
     required = [*needs, *(setting.name for setting in own if setting.required)]
     _check(values, required)
+    _check_rows(values, {setting.name for setting in own})
     return Box(values, frozen_box=True)
 
 
@@ -156,10 +158,12 @@ def closest(name: str, names: Iterable[str]) -> str:
 
 def _add_argument(group: Any, setting: Setting, is_hidden: bool) -> None:
     options: dict[str, Any] = {}
-    if setting.is_list:
+    if setting.is_list or setting.is_map:
         options["nargs"] = "+"
     elif setting.parse is bool:
         options |= {"nargs": "?", "const": "true", "metavar": "true|false"}
+    elif setting.flag:
+        options |= {"nargs": "?", "const": setting.flag}
     if setting.choices:
         options["metavar"] = "{" + ",".join(setting.choices) + "}"
     is_shown = isinstance(setting.default, str | int | float)
@@ -226,19 +230,26 @@ def _default(setting: Setting) -> Any:
     return setting.default
 
 
-def _convert(setting: Setting, value: str | list[str], place: str) -> Any:
+def _convert(setting: Setting, value: Value, place: str) -> Any:
     """Convert the text of a setting.
 
     Args:
         setting: the setting.
-        value: its text, or a list of texts. A text for a list has commas: `[a, b]`.
+        value: its text, a list of texts, or a list for each name. A text for a list has
+            commas: `[a, b]`.
         place: where it is set, for the message.
 
     Raises:
         SettingsError: it is invalid.
     """
+    if setting.is_map:
+        return list(_convert_pairs(setting._replace(is_map=False), value, place))
+    if isinstance(value, dict):
+        raise SettingsError(f"{place} is a mapping: use a text or a list of texts")
     if setting.is_list:
         texts = value if isinstance(value, list) else _split(value)
+        if setting.allows_empty and not texts:
+            texts = [""]
         single = setting._replace(is_list=False)
         return [_convert(single, text, place) for text in texts]
     if isinstance(value, list):
@@ -259,6 +270,24 @@ def _convert(setting: Setting, value: str | list[str], place: str) -> Any:
         kind = KINDS.get(setting.parse)
         reason = f"{value!r} is not {kind}" if kind else str(error)
         raise SettingsError(f"{place}: {reason}") from None
+
+
+def _convert_pairs(
+    setting: Setting, value: Value, place: str
+) -> Iterator[tuple[str, Any]]:
+    """Yield the names and values of a setting."""
+    if isinstance(value, dict):
+        pairs = [(name, text) for name, texts in value.items() for text in texts]
+    else:
+        texts = _split(value) if isinstance(value, str) else value
+        pairs = []
+        for text in texts:
+            name, sign, rest = text.partition("=")
+            if not sign:
+                raise SettingsError(f"{place}: {text!r} is not a pair such as a=b")
+            pairs.append((name.strip(), rest))
+    for name, text in pairs:
+        yield name, _convert(setting, text, f"{place}: {name}")
 
 
 def _split(text: str) -> list[str]:
@@ -332,3 +361,11 @@ def _check(values: dict[str, Any], required: Sequence[str]) -> None:
             f"{' and '.join(missing)} must be set: in the configuration file, in the "
             "environment or on the command line; --help lists all settings"
         )
+
+
+def _check_rows(values: dict[str, Any], own: set[str]) -> None:
+    """Check the settings of rows, unless the function has its own of that name."""
+    if own.isdisjoint(setting.name for setting in SETTINGS[OPTIONAL_GROUP]):
+        problem = row_settings.check(values)
+        if problem:
+            raise SettingsError(problem)

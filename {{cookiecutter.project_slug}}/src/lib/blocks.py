@@ -1,9 +1,12 @@
 """Reads a file in blocks of whole lines, so that memory does not grow with it."""
 
 import codecs
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import NamedTuple, Protocol
+
+import lib.ebcdic  # noqa: F401 - registers an encoding
 
 BLOCK_SIZE = 512 * 1024  # bytes to read at once
 LINE_LIMIT = 1024 * 1024  # bytes
@@ -41,62 +44,226 @@ class CountedStream:
         return data
 
 
+class PeekableStream:
+    """A stream whose first bytes can be looked at before they are read."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self._head = b""
+
+    def peek(self, size: int) -> bytes:
+        """Return the next `size` bytes, or all if there are fewer."""
+        while len(self._head) < size:
+            data = self._stream.read(size - len(self._head))
+            if not data:
+                break
+            self._head += data
+        return self._head[:size]
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to `size` bytes, none at the end."""
+        head, self._head = self._head[:size], self._head[size:]
+        return head + self._stream.read(size - len(head)) if size > len(head) else head
+
+
 class Block(NamedTuple):
-    """Whole lines, or the start of a single line above `LINE_LIMIT` (`is_cut`)."""
+    """Whole lines, or the start of a single line above `LINE_LIMIT` (`is_cut`).
+
+    `is_odd` says that the whole of the cut line has an odd number of quotes.
+    """
 
     text: bytes
     is_cut: bool = False
+    is_odd: bool = False
 
 
-def read_blocks(stream: Stream, encoding: str, newline: bytes) -> Iterator[Block]:
-    """Yield a file in blocks that end with a newline, as UTF-8 without a BOM.
+def describe_limit() -> str:
+    """Return why a line above the limit is a reject."""
+    return f"longer than {LINE_LIMIT} bytes"
 
-    What the encoding cannot decode is invalid UTF-8 in the block.
+
+class Marks(NamedTuple):
+    """The characters of a file that matter to its lines, in UTF-8.
+
+    Args:
+        newline: ends a line.
+        quote: may stand around newlines; empty if none does.
+        escape: stands before a quote that is data; empty if none does.
     """
-    rest, is_skipping = b"", False
-    for piece in _read_pieces(stream, encoding):
-        rest += piece
-        if is_skipping:  # the remainder of a line above the limit
-            _, line_end, rest = rest.partition(newline)
-            if not line_end:
-                rest = piece[-len(newline) :]  # may contain the start of a newline
-                continue
-            is_skipping = False
-        end = rest.rfind(newline) + len(newline)
-        if end >= len(newline):
-            lines, rest = rest[:end], rest[end:]
-            yield from _split_long(lines, newline)
-        if len(rest) > LINE_LIMIT:
-            yield _block_of_line(rest, newline)
-            rest, is_skipping = b"", True
-    if rest and not is_skipping:
-        yield _block_of_line(rest, newline)
+
+    newline: bytes = b"\n"
+    quote: bytes = b""
+    escape: bytes = b""
 
 
-def _read_pieces(stream: Stream, encoding: str) -> Iterator[bytes]:
+def read_text(stream: Stream, encoding: str) -> Iterator[bytes]:
+    """Yield a file piece by piece, as UTF-8 without a byte order mark.
+
+    What the encoding cannot decode is invalid UTF-8.
+    """
     pieces = iter(lambda: stream.read(BLOCK_SIZE), b"")
     if codecs.lookup(encoding).name != "utf-8":
         pieces = _transcode(pieces, encoding)
-    yield next(pieces, b"").removeprefix(BOM)
+    head = b""
+    for piece in pieces:
+        head += piece
+        if len(head) >= len(BOM):
+            break
+    yield head.removeprefix(BOM)
     yield from pieces
 
 
-def _transcode(pieces: Iterator[bytes], encoding: str) -> Iterator[bytes]:
+def read_blocks(pieces: Iterable[bytes], marks: Marks) -> Iterator[Block]:
+    """Yield text in blocks that end with a newline, whatever the size of its pieces."""
+    newline = marks.newline
+    longest = LINE_LIMIT + len(newline) - 1  # with the start of a newline
+    rest = b""
+    long_line: _LongLine | None = None
+    for piece in pieces:
+        if long_line:
+            end, rest = long_line.add(piece)
+            if not end:
+                continue
+            yield long_line.block
+            long_line = None
+        else:
+            rest += piece
+        lines, rest = _split_at_last(rest, newline)
+        if lines:
+            yield from _split_long(lines, marks)
+        if len(rest) > longest:
+            long_line, rest = _LongLine(rest, marks), b""
+    if long_line:
+        long_line.add(newline)
+        yield long_line.block
+    elif rest:
+        yield from _split_long(rest + newline, marks)
+
+
+def skip_first_lines(
+    blocks: Iterator[Block], newline: bytes, number: int
+) -> Iterator[Block]:
+    """Yield the blocks of a file without its first lines."""
+    for block in blocks:
+        text = block.text
+        while number and text:
+            _, _, text = text.partition(newline)
+            number -= 1
+        if text:
+            yield block._replace(text=text)
+
+
+def skip_last_lines(
+    blocks: Iterator[Block], newline: bytes, number: int
+) -> Iterator[Block]:
+    """Yield the blocks of a file without its last lines. Empty lines do not count."""
+    held: list[Block] = []
+    for block in blocks:
+        held.append(block)
+        while len(held) > 1 and _find_last(held[1:], newline, number):
+            yield held.pop(0)
+    if place := _find_last(held, newline, number):
+        index, start = place
+        yield from held[:index]
+        if start:
+            yield held[index]._replace(text=held[index].text[:start])
+
+
+def _find_last(
+    blocks: list[Block], newline: bytes, number: int
+) -> tuple[int, int] | None:
+    """Return the index of a block, and where in it the last lines start."""
+    for index in reversed(range(len(blocks))):
+        text = blocks[index].text
+        start = len(text)
+        while start:
+            end = start - len(newline)
+            start = text.rfind(newline, 0, end) + len(newline)
+            start = start if start >= len(newline) else 0
+            if text[start:end].strip():
+                number -= 1
+            if not number:
+                return index, start
+    return None
+
+
+def _transcode(pieces: Iterable[bytes], encoding: str) -> Iterator[bytes]:
     decoder = codecs.getincrementaldecoder(encoding)(errors="mark")
     for piece in chain(pieces, [b""]):
         yield decoder.decode(piece, final=not piece).encode("utf-8", "surrogateescape")
 
 
-def _split_long(lines: bytes, newline: bytes) -> Iterator[Block]:
-    """Yield lines as one block, or one by one if a line may exceed the limit."""
+def _split_at_last(text: bytes, newline: bytes) -> tuple[bytes, bytes]:
+    """Split text behind its last newline."""
+    if len(newline) == 1:
+        end = text.rfind(newline) + 1
+        return text[:end], text[end:]
+    *lines, rest = text.split(newline)  # newlines such as `||` may overlap
+    return b"".join(line + newline for line in lines), rest
+
+
+def _split_long(lines: bytes, marks: Marks) -> Iterator[Block]:
+    """Yield lines as one block, and those above the limit on their own."""
+    newline = marks.newline
     if len(lines) <= LINE_LIMIT:
         yield Block(lines)
-    else:
-        for line in lines.removesuffix(newline).split(newline):
-            yield _block_of_line(line, newline)
+        return
+    short: list[bytes] = []
+    size = 0
+    for line in lines.removesuffix(newline).split(newline):
+        is_long = len(line) > LINE_LIMIT
+        if short and (is_long or size > BLOCK_SIZE):
+            yield Block(b"".join(short))
+            short, size = [], 0
+        if is_long:
+            long_line = _LongLine(line, marks)
+            long_line.add(newline)
+            yield long_line.block
+        else:
+            short.append(line + newline)
+            size += len(line)
+    if short:
+        yield Block(b"".join(short))
 
 
-def _block_of_line(line: bytes, newline: bytes) -> Block:
-    if len(line) > LINE_LIMIT:
-        return Block(line[:CUT_LENGTH] + newline, is_cut=True)
-    return Block(line + newline)
+class _LongLine:
+    """A line above the limit, of which only the start is kept.
+
+    Args:
+        text: the line as far as it has been read.
+        marks: of the file.
+    """
+
+    def __init__(self, text: bytes, marks: Marks) -> None:
+        self._marks = marks
+        self._start = text[:CUT_LENGTH]
+        self._escaped = re.compile(re.escape(marks.escape) + b"(?s:.)")
+        self._quotes = 0
+        self._tail = b""  # may be the start of a newline or of an escaped character
+        self.add(text)
+
+    def add(self, text: bytes) -> tuple[bool, bytes]:
+        """Add text. Return whether the line has ended, and the text behind its end."""
+        line, end, rest = (self._tail + text).partition(self._marks.newline)
+        if end:
+            self._count(line)
+            return True, rest
+        size = len(self._marks.newline) - 1
+        escapes = len(line) - len(line.rstrip(self._marks.escape or b"\0"))
+        if self._marks.escape and escapes % 2:
+            size = max(size, 1)
+        self._count(line[: len(line) - size])
+        self._tail = line[len(line) - size :]
+        return False, b""
+
+    @property
+    def block(self) -> Block:
+        """The start of the line as a block."""
+        text = self._start + self._marks.newline
+        return Block(text, is_cut=True, is_odd=self._quotes % 2 == 1)
+
+    def _count(self, text: bytes) -> None:
+        if self._marks.escape:
+            text = self._escaped.sub(b"", text)
+        if self._marks.quote:
+            self._quotes += text.count(self._marks.quote)

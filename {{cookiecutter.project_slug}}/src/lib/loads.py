@@ -11,13 +11,14 @@ from io import BytesIO
 from typing import Any, NamedTuple, Protocol
 
 from lib.blocks import BLOCK_SIZE, LINE_LIMIT, CountedStream, Stream
+from lib.chunks import Chunk
 from lib.events import S3Object, is_current
 from lib.python_rows import make_chunks
+from lib.records import LOOKAHEAD
 from lib.rejects import Refusal, Reject, RejectSummary
-from lib.rows import Chunk
 
 # Bytes that may have been read of an object before they are lines of a chunk.
-READ_AHEAD = BLOCK_SIZE + LINE_LIMIT
+READ_AHEAD = BLOCK_SIZE + LINE_LIMIT + LOOKAHEAD
 SHORTEST_ROW = 2  # bytes; empty lines are no rows
 
 
@@ -143,7 +144,8 @@ class Load:
         replaces: delete the rows of the object's earlier versions.
         max_reject_share: share of rejects, from 0 to 1, above which the load fails.
         check: is called before each step, and may raise.
-        columns: columns of the table.
+        columns: columns of the table, for `add_rows`.
+        shortest_row: bytes that a row of the file has at least.
 
     Attributes:
         is_new: whether nothing was loaded before for this object or key.
@@ -158,14 +160,14 @@ class Load:
         max_reject_share: float = 1,
         check: Callable[[], None] = lambda: None,
         columns: Sequence[str] = (),
+        shortest_row: int = SHORTEST_ROW,
     ) -> None:
         self._store = store
         self._object = s3_object
         self._replaces = replaces
         self._max_reject_share = max_reject_share
         self._check = check
-        # with a delimiter between columns and a newline
-        self._shortest_row = max(SHORTEST_ROW, len(columns))
+        self._shortest_row = max(SHORTEST_ROW, shortest_row)
         self._body = CountedStream(BytesIO(), 0)
         self._loaded = self._lines = 0
         self._rejects = RejectSummary()

@@ -1,6 +1,6 @@
 r"""Writes rows of Python values as text for a database's bulk statement.
 
-See `lib.rows` for the text. It means the same to PostgreSQL and to MySQL.
+See `lib.chunks` for the text. It means the same to PostgreSQL and to MySQL.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,9 +9,9 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from lib.chunks import CHUNK_SIZE, ESCAPES, NULL, Chunk, make_readable
 from lib.rejects import Reject
 from lib.row_pattern import is_utf8
-from lib.rows import CHUNK_SIZE, ESCAPES, NULL, Chunk, make_readable
 
 
 def make_chunks(

@@ -7,6 +7,7 @@ patterns accept only text that needs no closer look. The csv module reads the re
 import re
 from collections.abc import Callable
 from functools import partial
+from itertools import product
 from typing import NamedTuple
 
 QUOTED_NULL = b'"\\N"'
@@ -28,28 +29,56 @@ class Rows(NamedTuple):
 
 
 class RowPattern:
-    """Recognizes rows with a number of fields (`width`) and a delimiter (ASCII).
+    r"""Recognizes rows.
 
     Where text is split at its quotes, a NUL stands for what was between two of them,
     and two NULs for a doubled quote.
+
+    Args:
+        width: number of fields.
+        delimiter: one ASCII character.
+        quote: one ASCII character, or empty if none is one.
+        nulls: fields that stand for NULL: `\N`, or without any special character.
     """
 
-    def __init__(self, width: int, delimiter: str) -> None:
+    def __init__(
+        self,
+        width: int,
+        delimiter: str,
+        quote: str = '"',
+        nulls: frozenset[str] = frozenset({r"\N"}),
+    ) -> None:
         self._delimiter = delimiter.encode()
+        self._quote = quote.encode()
+        self._has_null = r"\N" in nulls
+        self._other_nulls = [each.encode() for each in nulls - {r"\N"}]
         self._prepare_plain(width)
-        self._prepare_quoted(width)
+        if quote:
+            self._prepare_quoted(width)
+
+    @staticmethod
+    def fits(delimiter: str, quote: str, nulls: frozenset[str]) -> bool:
+        r"""Whether there can be a pattern for these, see the class."""
+        special = {delimiter, quote or "\n", *'\\\t\r\n\0"'}
+        return (
+            len(delimiter) == 1
+            and (delimiter + quote).isascii()
+            and all(special.isdisjoint(each) for each in nulls - {r"\N"})
+        )
 
     def _prepare_plain(self, width: int) -> None:
-        self._special = {b'"', b"\\", b"\t", b"\r", b"\0"} - {self._delimiter}
+        special = {self._quote, b"\\", b"\t", b"\r", b"\0"}
+        self._special = special - {self._delimiter, b""}
         self._plain_row = self._delimiter * (width - 1) + b"\n"  # without the values
         self._value_bytes = bytes(set(range(256)) - {*self._delimiter, *b"\n"})
 
     def _prepare_quoted(self, width: int) -> None:
-        mark = re.escape(self._delimiter)
+        mark, quote = re.escape(self._delimiter), re.escape(self._quote)
         repeat = b"*" if width > 1 else b"+"  # an empty line is no row
-        plain = rb'[^%b"\\\t\r\n\0]%b+' % (mark, repeat)
-        quoted = rb'"[^"]*+(?:""[^"]*+)*+"'
-        value = rb"(?:%b|%b|\\N)" % (quoted, plain)
+        plain = rb"[^%b%b\\\t\r\n\0]%b+" % (mark, quote, repeat)
+        quoted = rb"%b[^%b]*+(?:%b%b[^%b]*+)*+%b" % (6 * (quote,))
+        null = rb"|\\N" if self._has_null else b""
+        value = rb"(?:%b|%b%b)" % (quoted, plain, null)
         values = (value + mark) * (width - 1) + value
         # a row, or else all that remains, so that the search ends there
         self._rows = {
@@ -66,12 +95,13 @@ class RowPattern:
 
         A record goes on behind a newline if that is inside quotes.
         """
-        if b'"' not in text or text.count(b'"') % 2 == 0:
+        quote = self._quote
+        if not quote or quote not in text or text.count(quote) % 2 == 0:
             return text, b""
-        position, is_inside = text.rfind(b'"'), False
+        position, is_inside = text.rfind(quote), False
         while True:
             end = text.rfind(b"\n", 0, position) + 1
-            is_inside ^= text.count(b'"', end, position) % 2 == 1
+            is_inside ^= text.count(quote, end, position) % 2 == 1
             if not end or not is_inside:
                 return text[:end], text[end:]
             position = end - 1
@@ -83,12 +113,17 @@ class RowPattern:
         """
         if not is_utf8(text):
             return None
-        if count := self._count_plain(text):
-            return Rows(count, partial(text.replace, self._delimiter, b"\t"))
-        if b"\0" in text or QUOTED_NULL in text:
+        plain = text
+        if b"\r" in text and (not self._quote or self._quote not in text):
+            plain = text.replace(b"\r\n", b"\n")
+        if count := self._count_plain(plain):
+            return Rows(count, partial(self._convert_plain, plain))
+        quoted_null = QUOTED_NULL.replace(b'"', self._quote)
+        if not self._quote or b"\0" in text or quoted_null in text:
             return None
         convert = partial(self._convert_quoted, text)
-        if self._delimiter == b"," and b"\\" not in text:
+        is_csv = self._delimiter == b"," and self._quote == b'"'
+        if is_csv and not self._other_nulls and b"\\" not in text:
             newline = b"\r\n" if text.endswith(b"\r\n") else b"\n"
             if count := self._count_quoted(text, newline):
                 return Rows(count, convert, csv=text)
@@ -98,9 +133,9 @@ class RowPattern:
 
     def is_sound(self, text: bytes) -> bool:
         """Whether quotes are where they may be, and the last record ends."""
-        if b'"' not in text:
+        if not self._quote or self._quote not in text:
             return not LONE_CR.search(text)
-        unquoted = b"\0".join(text.split(b'"')[::2])
+        unquoted = b"\0".join(text.split(self._quote)[::2])
         return b"\0" not in text and bool(self._loose_rows.fullmatch(unquoted))
 
     def _count_plain(self, text: bytes) -> int:
@@ -121,19 +156,35 @@ class RowPattern:
         remainders = self._rows[newline].findall(text)
         return len(remainders) if remainders and not remainders[-1] else 0
 
+    def _convert_plain(self, text: bytes) -> bytes:
+        return self._mark_nulls(text.replace(self._delimiter, b"\t"))
+
     def _convert_quoted(self, text: bytes) -> bytes:
         # `match` does not keep these parts: they take six times the memory of the text
-        parts = text.split(b'"')
+        quote = self._quote
+        parts = text.split(quote)
         inside = b"\0".join(parts[1::2])
         outside = b"\0".join(parts[::2])
         for character, escape in ESCAPES:
             inside = inside.replace(character, escape)
         outside = outside.replace(self._delimiter, b"\t").replace(b"\r\n", b"\n")
+        outside = self._mark_nulls(outside)
         for _ in range(2):  # the first pass misses every other one of adjacent pairs
-            outside = outside.replace(b"\0\0", b'\0"\0')
+            outside = outside.replace(b"\0\0", b"\0%b\0" % quote)
         parts[::2] = outside.split(b"\0")
         parts[1::2] = inside.split(b"\0") if len(parts) > 1 else []
         return b"".join(parts)
+
+    def _mark_nulls(self, text: bytes) -> bytes:
+        """Replace the fields that stand for NULL."""
+        if not self._other_nulls:
+            return text
+        text = b"\n" + text
+        for null, before, after in product(self._other_nulls, *2 * (b"\t\n",)):
+            field = b"%c%b%c" % (before, null, after)
+            for _ in range(2):  # the first pass misses every other one of adjacent ones
+                text = text.replace(field, b"%c\\N%c" % (before, after))
+        return text[1:]
 
 
 def is_utf8(text: bytes) -> bool:

@@ -1,161 +1,307 @@
-r"""Reads CSV files (RFC 4180): rows for a database's bulk statement, and rejects.
+"""Reads files: rows for a database's bulk statement, and rejects.
 
-Rows become text that PostgreSQL's COPY and MySQL's LOAD DATA read by default: fields
-separated by tabs, rows ended by line feeds, `\t`, `\n`, `\r` and `\\` in values, and
-`\N` for NULL. See https://www.postgresql.org/docs/current/sql-copy.html and
-https://dev.mysql.com/doc/refman/8.4/en/load-data.html
+Files are CSV (RFC 4180) and its dialects, JSON Lines, or records of fixed width. They
+may be compressed.
 """
 
-import csv
-import re
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import chain
 from typing import Any, NamedTuple
 
-from lib.blocks import LINE_LIMIT, Block, Stream, read_blocks
-from lib.rejects import Refusal, Reject
-from lib.row_pattern import RowPattern, is_utf8
+from lib import blocks as limits
+from lib.blocks import (
+    Block,
+    CountedStream,
+    Marks,
+    PeekableStream,
+    Stream,
+    read_blocks,
+    read_text,
+    skip_first_lines,
+    skip_last_lines,
+)
+from lib.chunks import NULL, TEXT_LIMIT, Chunk, ChunkBuilder, make_readable, parse_row
+from lib.columns import (
+    SKIPPED,
+    BadRowError,
+    Column,
+    RowMaker,
+    make_columns,
+    match_header,
+)
+from lib.compression import decompress
+from lib.file_types import HEAD_SIZE, FileFormatError, require_text
+from lib.fixed_width import FixedWidthReader
+from lib.json_lines import JsonReader
+from lib.records import Dialect, Record, RecordParser
+from lib.row_pattern import RowPattern
 
-CHUNK_SIZE = 512 * 1024
-TEXT_LIMIT = 1000
-NULL = r"\N"
+__all__ = [
+    "NULL",
+    "TEXT_LIMIT",
+    "Chunk",
+    "FileFormatError",
+    "Format",
+    "make_readable",
+    "parse_row",
+    "read_chunks",
+]
 
-# a backslash, a tab, a NUL, a lone CR, or a byte that is not UTF-8
-SPECIAL = re.compile(r"[\\\t\0\udc80-\udcff]|\r(?!\n)")
-ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
-ESCAPED = re.compile(r"\\(.)")
-UNESCAPES = {"\\": "\\", "t": "\t", "n": "\n", "r": "\r"}
-
-csv.field_size_limit(LINE_LIMIT)
+MEGABYTE = 1_000_000
 
 
 class Format(NamedTuple):
-    r"""The format of a file.
+    """The format of a file.
 
-    `width` is the number of fields. A `newline` of LF also accepts CR LF. A field equal
-    to `null_field` is NULL. If there is a `header`, the first row is skipped.
+    Args:
+        columns: the columns of the table, in the order of the fields. `-` stands for a
+            field to skip.
+        kind: csv, jsonl or fixed.
+        dialect: how CSV is written. For the others, only `newline` and `comment` count.
+        encoding: of the text.
+        header: `false`: there is none; `true`: it names the columns; `skip`.
+        nulls: fields that stand for NULL, as they are in the file.
+        column_nulls: the same for single columns, instead of `nulls`.
+        formats: of the values of single columns, see `lib.conversions`.
+        widths: characters of each field, for `fixed`.
+        fills: a missing field is NULL. Otherwise the line is a reject.
+        ignores_extra: columns that the table does not have are ignored.
+        skip_lines: lines to skip at the start.
+        trailer_lines: lines to skip at the end.
+        max_uncompressed: bytes that a compressed file may expand to.
     """
 
-    width: int
-    delimiter: str = ","
-    newline: str = "\n"
+    columns: Sequence[str]
+    kind: str = "csv"
+    dialect: Dialect = Dialect()
     encoding: str = "utf-8"
-    null_field: str = NULL
-    header: bool = False
+    header: str = "false"
+    nulls: Sequence[str] = (NULL,)
+    column_nulls: Mapping[str, Sequence[str]] = {}
+    formats: Mapping[str, str] = {}
+    widths: Sequence[int] = ()
+    fills: bool = False
+    ignores_extra: bool = False
+    skip_lines: int = 0
+    trailer_lines: int = 0
+    max_uncompressed: int = 10_000 * MEGABYTE
 
     @classmethod
     def from_settings(cls, var: Any) -> "Format":
         """Return the format that the settings describe."""
+        column_nulls: dict[str, list[str]] = {}
+        for name, text in var.column_nulls:
+            column_nulls.setdefault(name, []).append(text)
         return cls(
-            width=len(var.columns),
-            delimiter=var.delimiter,
-            newline=var.newline,
+            columns=var.columns,
+            kind=var.format,
+            dialect=Dialect(
+                var.delimiter,
+                "\n" if var.newline == "\r\n" else var.newline,
+                var.quote,
+                "" if var.escape == var.quote else var.escape,
+                var.comment,
+            ),
             encoding=var.encoding,
-            null_field=var.null_field,
             header=var.header,
+            nulls=var.null_field,
+            column_nulls=column_nulls,
+            formats=dict(var.formats),
+            widths=var.widths,
+            fills=var.missing_fields == "null",
+            ignores_extra=var.extra_columns == "ignore",
+            skip_lines=var.skip_lines,
+            trailer_lines=var.trailer_lines,
+            max_uncompressed=var.max_uncompressed_mb * MEGABYTE,
         )
 
-
-class Chunk:
-    """Some rows and rejects of a file, in the file's order.
-
-    Args:
-        text: rows as text for the bulk statement, or a function that returns it, to
-            save memory.
-        origins: for each row, the number of its first line, and its lines as they are.
-        rejects: the bad lines.
-        csv: the rows as CSV, if a database can read them so, see `lib.row_pattern`.
-    """
-
-    def __init__(
-        self,
-        text: bytes | Callable[[], bytes],
-        origins: Sequence[tuple[int, str]] = (),
-        rejects: Sequence[Reject] = (),
-        csv: bytes = b"",
-    ) -> None:
-        self._text = text
-        self.origins = origins
-        self.rejects = rejects
-        self.csv = csv
-
     @property
-    def text(self) -> bytes:
-        """The rows as text for the bulk statement."""
-        return self._text() if callable(self._text) else self._text
+    def names(self) -> list[str]:
+        """The columns of the table without fields to skip."""
+        return [name for name in self.columns if name != SKIPPED]
 
-    def reject(self, index: int, refusal: Refusal) -> Reject:
-        """Return the row with this index (from 0), which was refused, as a reject."""
-        line, source = self.origins[index]
-        return Reject(line, make_readable(source), *refusal)
+    def make_columns(self) -> list[Column]:
+        """Return the columns with what applies to them."""
+        return make_columns(self.names, self.nulls, self.column_nulls, self.formats)
+
+    def make_row_maker(self) -> RowMaker:
+        """Return a maker of rows for fields in the order of the columns."""
+        order = [at for at, name in enumerate(self.columns) if name != SKIPPED]
+        return RowMaker(self.make_columns(), order, len(self.columns), self.fills)
 
 
 def read_chunks(stream: Stream, file_format: Format) -> Iterator[Chunk]:
     """Yield a file chunk by chunk, so that memory does not grow with it.
 
     Empty lines are skipped. A line of more than `LINE_LIMIT` bytes is a reject.
+
+    Raises:
+        FileFormatError: the file is not what `file_format` says.
     """
-    if file_format.newline == "\r\n":
-        file_format = file_format._replace(newline="\n")
-    newline, null = file_format.newline, file_format.null_field
-    blocks = read_blocks(stream, file_format.encoding, newline.encode())
-    if newline == "\n" and null == NULL and file_format.delimiter.isascii():
-        yield from _read_by_pattern(blocks, file_format)
+    form = file_format
+    pieces = read_text(_open_text(stream, form), form.encoding)
+    newline = form.dialect.newline
+    if form.kind == "fixed" and not newline:
+        reader = FixedWidthReader(form.widths, form.make_row_maker(), form.encoding)
+        yield from reader.read_stream(pieces, form.skip_lines, form.trailer_lines)
+        return
+    marks = form.dialect.marks
+    if form.kind != "csv":
+        marks = Marks(marks.newline)
+    blocks = read_blocks(pieces, marks)
+    if form.skip_lines:
+        blocks = skip_first_lines(blocks, marks.newline, form.skip_lines)
+    if form.trailer_lines:
+        blocks = skip_last_lines(blocks, marks.newline, form.trailer_lines)
+    line = 1 + form.skip_lines
+    if form.kind == "jsonl":
+        names = form.names
+        order = list(range(len(names)))
+        maker = RowMaker(form.make_columns(), order, len(names), form.fills)
+        json_reader = JsonReader(
+            names, maker, form.encoding, form.fills, form.ignores_extra
+        )
+        yield from json_reader.read(blocks, newline, line)
+    elif form.kind == "fixed":
+        reader = FixedWidthReader(
+            form.widths, form.make_row_maker(), form.encoding, form.dialect.comment
+        )
+        yield from reader.read_lines(blocks, newline, line)
     else:
-        yield from _read_by_csv(blocks, file_format, 1, file_format.header)
+        yield from _DelimitedReader(form, line).read(blocks)
 
 
-def parse_row(text: bytes) -> list[str | None]:
-    """Return the values of one row of a chunk's text."""
-    values = text.decode().removesuffix("\n").split("\t")
-    return [None if value == NULL else _unescape(value) for value in values]
+def _open_text(stream: Stream, file_format: Format) -> Stream:
+    """Return the file's text, decompressed.
+
+    Raises:
+        FileFormatError: it looks like something else.
+    """
+    plain = PeekableStream(stream)
+    if uncompressed := decompress(plain, file_format.max_uncompressed):
+        if isinstance(stream, CountedStream):
+            stream.unread = file_format.max_uncompressed
+        plain = PeekableStream(uncompressed)
+    require_text(plain.peek(HEAD_SIZE), file_format.encoding)
+    return plain
 
 
-def make_readable(text: str) -> str:
-    r"""Return the start of `text`, with NUL and bytes that are not UTF-8 as `\x..`."""
-    if text.isascii() and "\0" not in text:
-        return text[:TEXT_LIMIT]
-    raw = text[:TEXT_LIMIT].replace("\0", r"\x00").encode("utf-8", "surrogateescape")
-    return raw.decode("utf-8", "backslashreplace")[:TEXT_LIMIT]
+class _DelimitedReader:
+    """Reads delimited text: whole blocks by a pattern, and others record by record."""
 
+    def __init__(self, file_format: Format, line: int) -> None:
+        self._format = file_format
+        self._parser = self._make_parser(line)
+        self._maker = file_format.make_row_maker()
+        self._builder = ChunkBuilder()
 
-def _read_by_pattern(blocks: Iterator[Block], file_format: Format) -> Iterator[Chunk]:
-    """Read whole blocks by a pattern; leave blocks with faults to the csv module."""
-    pattern = RowPattern(file_format.width, file_format.delimiter)
-    line, skip_header, rest = 1, file_format.header, b""
-    for block in blocks:
-        unread = [each for each in (Block(rest), block) if each.text]
-        records, rest = pattern.split_records(rest + block.text)
-        is_cut_inside_quotes = block.is_cut and len(unread) > 1
-        is_splittable = len(rest) <= LINE_LIMIT and not is_cut_inside_quotes
-        rows = None
-        if is_splittable and not skip_header and not block.is_cut:
-            rows = pattern.match(records)
-        if rows:
-            origins = _Origins(records, file_format, line, rows.number)
-            yield Chunk(rows.convert, origins, csv=rows.csv)
-        elif is_splittable and pattern.is_sound(records):
-            alone = iter([Block(records, block.is_cut)])
-            yield from _read_by_csv(alone, file_format, line, skip_header)
-        else:  # only the csv module can find the end of these records
-            remaining = chain(unread, blocks)
-            yield from _read_by_csv(remaining, file_format, line, skip_header)
+    def read(self, blocks: Iterator[Block]) -> Iterator[Chunk]:
+        """Yield the file chunk by chunk."""
+        if self._format.header != "false":
+            blocks = self._read_header(blocks)
+        pattern = self._make_pattern()
+        rest = b""  # the start of a record that goes on in the next block
+        for block in blocks:
+            if not pattern or block.is_cut or self._parser.is_open:
+                yield from self._parse(Block(rest))
+                yield from self._parse(block)
+                rest = b""
+                continue
+            text = rest + block.text
+            records, rest = pattern.split_records(text)
+            is_short = len(text) <= limits.LINE_LIMIT
+            is_plain = is_short and not self._may_have_comments(records)
+            rows = pattern.match(records) if is_plain else None
+            if rows:
+                yield from self._builder.take()
+                line = self._parser.line
+                origins = _Origins(records, self._make_parser(line), rows.number)
+                yield Chunk(rows.convert, origins, csv=rows.csv)
+                self._parser.line += records.count(b"\n")
+            elif is_short and pattern.is_sound(records):
+                yield from self._parse(Block(records))
+            else:  # only the parser can find the end of these records
+                yield from self._parse(Block(text))
+                rest = b""
+        yield from self._parse(Block(rest))
+        for record in self._parser.finish():
+            self._add(record)
+        yield from self._builder.take()
+
+    def _make_parser(self, line: int) -> RecordParser:
+        return RecordParser(self._format.dialect, self._format.encoding, line)
+
+    def _make_pattern(self) -> RowPattern | None:
+        """Return the pattern of rows, if values can be loaded as they are."""
+        delimiter, newline, quote, escape, _ = self._format.dialect
+        nulls = self._maker.plain_nulls
+        if newline != "\n" or escape or nulls is None:
+            return None
+        if not RowPattern.fits(delimiter, quote, nulls):
+            return None
+        return RowPattern(self._maker.width, delimiter, quote, nulls)
+
+    def _may_have_comments(self, text: bytes) -> bool:
+        comment = self._format.dialect.comment.encode()
+        return bool(comment) and (text.startswith(comment) or b"\n" + comment in text)
+
+    def _read_header(self, blocks: Iterator[Block]) -> Iterator[Block]:
+        """Read the header, line by line; return the blocks behind it."""
+        newline = self._format.dialect.marks.newline
+        for block in blocks:
+            rest = block.text
+            while rest:
+                line, _, rest = rest.partition(newline)
+                records = list(self._parser.feed(block._replace(text=line + newline)))
+                if records:
+                    self._use_header(records)
+                    return chain([Block(rest)], blocks)
+        if records := list(self._parser.finish()):
+            self._use_header(records)
+        return blocks
+
+    def _use_header(self, records: list[Record]) -> None:
+        header, *others = records
+        if self._format.header == "true":
+            if header.error:
+                raise FileFormatError(
+                    f"the header in line {header.line} cannot be read: {header.error}"
+                )
+            columns = self._format.make_columns()
+            order = match_header(header.fields, columns, self._format.ignores_extra)
+            width = len(header.fields)
+            self._maker = RowMaker(columns, order, width, self._format.fills)
+        for record in others:
+            self._add(record)
+
+    def _parse(self, block: Block) -> Iterator[Chunk]:
+        if not block.text:
             return
-        line += records.count(b"\n")
-        skip_header = skip_header and not records
-    if rest:
-        yield from _read_by_csv(iter([Block(rest)]), file_format, line, skip_header)
+        for record in self._parser.feed(block):
+            self._add(record)
+            if self._builder.is_full:
+                yield from self._builder.take()
+
+    def _add(self, record: Record) -> None:
+        line, source, fields, raw, error, is_special = record
+        if error:
+            self._builder.add_reject(line, source, error)
+            return
+        try:
+            text = self._maker.make(fields, raw, is_special)
+        except BadRowError as bad_row:
+            self._builder.add_reject(line, source, str(bad_row), bad_row.condition)
+        else:
+            self._builder.add_row(line, source, text)
 
 
 class _Origins(Sequence[tuple[int, str]]):
     """The origins of rows. They are found only if a row is refused, which is rare."""
 
-    def __init__(self, text: bytes, file_format: Format, line: int, count: int) -> None:
+    def __init__(self, text: bytes, parser: RecordParser, count: int) -> None:
         self._text = text
-        self._format = file_format
-        self._line = line
+        self._parser = parser
         self._count = count
 
     def __len__(self) -> int:
@@ -166,118 +312,5 @@ class _Origins(Sequence[tuple[int, str]]):
 
     @cached_property
     def _origins(self) -> list[tuple[int, str]]:
-        chunks = _read_by_csv(iter([Block(self._text)]), self._format, self._line)
-        return [origin for chunk in chunks for origin in chunk.origins]
-
-
-def _read_by_csv(
-    blocks: Iterator[Block],
-    file_format: Format,
-    first_line: int,
-    skip_header: bool = False,
-) -> Iterator[Chunk]:
-    """Read records one by one with the csv module.
-
-    Args:
-        blocks: the file, in blocks of whole lines.
-        file_format: the format of the file.
-        first_line: number of the first line.
-        skip_header: skip the first record.
-    """
-    source = _LineSource(blocks, file_format.newline)
-    records = _parse_records(source, file_format.delimiter, first_line)
-    if skip_header:
-        next(records, None)
-    texts: list[str] = []
-    origins: list[tuple[int, str]] = []
-    rejects: list[Reject] = []
-    size = 0
-    for line, text, row, error in records:
-        is_special = source.is_special or "\n" in text or file_format.null_field != NULL
-        reason = (is_special and source.fault(text, file_format.encoding)) or error
-        if row and not reason and len(row) != file_format.width:
-            reason = f"fields: {len(row)} instead of {file_format.width}"
-        if reason:
-            rejects.append(Reject(line, make_readable(text), reason))
-            size += TEXT_LIMIT
-        elif row:
-            texts.append("\t".join(_escape(row, file_format) if is_special else row))
-            origins.append((line, text))
-            size += len(text)
-        if size > CHUNK_SIZE:
-            yield Chunk(_join(texts), origins, rejects)
-            texts, origins, rejects, size = [], [], [], 0
-    if texts or rejects:
-        yield Chunk(_join(texts), origins, rejects)
-
-
-def _parse_records(
-    source: "_LineSource", delimiter: str, first_line: int
-) -> Iterator[tuple[int, str, list[str], str]]:
-    """Yield each record: number of its first line, text, fields, the csv error."""
-    reader = csv.reader(source, delimiter=delimiter, strict=True)
-    end = 0
-    while True:
-        error = ""
-        try:
-            row = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as csv_error:
-            row, error = [], str(csv_error)
-        begin, end = end, reader.line_num
-        if error and end - begin > 1:
-            error += f", in {end - begin} lines from here on"
-        yield first_line + begin, source.take(end - begin), row, error
-
-
-class _LineSource:
-    """The lines of blocks, for the csv module. Keeps them until they are taken.
-
-    `is_special` says that the block may contain characters that have to be escaped, or
-    that no row may contain.
-    """
-
-    def __init__(self, blocks: Iterator[Block], newline: str) -> None:
-        self._blocks = blocks
-        self._newline = newline
-        self._read: deque[str] = deque()
-        self._has_cut_line = False
-        self.is_special = False
-
-    def __iter__(self) -> Iterator[str]:
-        for block in self._blocks:
-            text = block.text.decode("utf-8", "surrogateescape")
-            self._has_cut_line |= block.is_cut
-            self.is_special = block.is_cut or bool(SPECIAL.search(text))
-            for line in text.removesuffix(self._newline).split(self._newline):
-                self._read.append(line)
-                yield line + "\n"
-
-    def take(self, count: int) -> str:
-        """Return and forget the first lines that the csv module has read."""
-        return "\n".join(self._read.popleft() for _ in range(count))
-
-    def fault(self, text: str, encoding: str) -> str:
-        """Return why the text just taken cannot be a row, or an empty string."""
-        if self._has_cut_line:
-            self._has_cut_line = False
-            return f"longer than {LINE_LIMIT} bytes"
-        if "\0" in text:
-            return "a NUL character"
-        if not text.isascii() and not is_utf8(text.encode("utf-8", "surrogateescape")):
-            return f"not {encoding}"
-        return ""
-
-
-def _escape(row: list[str], file_format: Format) -> list[str]:
-    null = file_format.null_field
-    return [NULL if field == null else field.translate(ESCAPES) for field in row]
-
-
-def _unescape(value: str) -> str:
-    return ESCAPED.sub(lambda found: UNESCAPES[found[1]], value)
-
-
-def _join(texts: list[str]) -> bytes:
-    return "".join(f"{text}\n" for text in texts).encode()
+        records = self._parser.feed(Block(self._text))
+        return [(record.line, record.text) for record in records]

@@ -151,7 +151,7 @@ def test_invalid_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         ("[a, b]: x", "1: the key is a list instead of text"),
         ("? {a: b}\n: x", "1: the key is a mapping instead of text"),
         ("poll_interval: soon", "1: poll_interval: 'soon' is not a whole number from"),
-        ("header: perhaps", "1: header: 'perhaps' is neither true nor false"),
+        ("header: perhaps", "1: header: 'perhaps' is neither true, false nor skip"),
         ("db_tls: maybe", "1: db_tls: 'maybe' is not one of verify, prefer"),
         ("delimiter: [a, b]", "1: delimiter is a list: it takes one value"),
         ("table: {a: b}", "1: table is a mapping: use a text or a list of texts"),
@@ -191,12 +191,12 @@ def test_mistake_in_file_names_line(tmp_path: Path, text: str, message: str) -> 
 def test_yaml_values_stay_text(tmp_path: Path, text: str) -> None:
     path = tmp_path / "config.yml"
     path.write_text(
-        f"table: {text}\nnull_field: {text}\ncolumns: [id, {text}]\ndb_pass: {text}\n",
+        f"table: {text}\nload_column: {text}\ncolumns: [id, {text}]\ndb_pass: {text}\n",
         encoding="utf-8",
     )
     var = settings_reader.read([f"--const_path={path}"])
     assert var.columns == ("id", text)
-    assert (var.table, var.null_field, var.db_pass) == (text, text, text)
+    assert (var.table, var.load_column, var.db_pass) == (text, text, text)
 
 
 @pytest.mark.parametrize("text", ["", "{}", "# nothing", "table:"])
@@ -211,10 +211,10 @@ def test_file_without_values_is_valid(tmp_path: Path, text: str) -> None:
 )
 def test_flag_is_read_from_file(tmp_path: Path, text: str, expected: bool) -> None:
     path = tmp_path / "config.yml"
-    path.write_text(f"header: {text}", encoding="utf-8")
-    assert settings_reader.read([f"--const_path={path}"]).header is expected
-    assert settings_reader.read([f"--const_path={path}", "--header"]).header
-    assert not settings_reader.read([f"--const_path={path}", "--header=false"]).header
+    path.write_text(f"drain: {text}", encoding="utf-8")
+    assert settings_reader.read([f"--const_path={path}"]).drain is expected
+    assert settings_reader.read([f"--const_path={path}", "--drain"]).drain
+    assert not settings_reader.read([f"--const_path={path}", "--drain=false"]).drain
 
 
 def test_queues_are_a_mapping(monkeypatch: pytest.MonkeyPatch) -> None:

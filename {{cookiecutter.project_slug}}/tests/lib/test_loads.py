@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from lib.chunks import Chunk
 from lib.events import S3Object
 from lib.loads import Claim, Load, OtherVersion, TooManyRejectsError
 from lib.rejects import Refusal, Reject
-from lib.rows import Chunk
 from tests.mock.aws import object_response
 from tests.mock.rds import MockRds, MockStore
 

@@ -8,9 +8,9 @@ from uuid import UUID
 
 import pytest
 
+from lib.chunks import CHUNK_SIZE, parse_row
 from lib.python_rows import make_chunks
 from lib.rejects import Reject
-from lib.rows import CHUNK_SIZE, parse_row
 from tests.context import bare_context
 
 CET = timezone(timedelta(hours=1))

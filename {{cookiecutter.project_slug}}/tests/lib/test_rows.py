@@ -6,23 +6,11 @@ from typing import Any
 
 import pytest
 
-from lib import blocks, rows
+from lib import blocks, chunks, records, row_pattern
+from lib.chunks import parse_row
 from lib.rejects import Refusal, Reject
-from lib.rows import Format, parse_row, read_chunks
-
-
-def read(
-    text: bytes, width: int = 2, **options: Any
-) -> tuple[list[list[str | None]], list[Reject]]:
-    """Return all rows and all rejects of a file."""
-    chunks = list(read_chunks(io.BytesIO(text), Format(width, **options)))
-    for chunk in chunks:
-        assert len(chunk.origins) == chunk.text.count(b"\n")
-    text = b"".join(chunk.text for chunk in chunks)
-    return (
-        [parse_row(row) for row in text.splitlines(keepends=True)],
-        [reject for chunk in chunks for reject in chunk.rejects],
-    )
+from lib.rows import FileFormatError, read_chunks
+from tests.lib.formats import make_format, read
 
 
 @pytest.mark.parametrize(
@@ -72,13 +60,53 @@ def test_bad_line_becomes_reject(text: bytes, expected: Reject) -> None:
 @pytest.mark.parametrize(
     ("text", "options", "expected"),
     [
-        pytest.param(b"x,y\na,b\n", {"header": True}, [["a", "b"]], id="header"),
+        pytest.param(b"x,y\na,b\n", {"header": "skip"}, [["a", "b"]], id="header"),
         pytest.param(
-            b'"x\n1",y\na,b\n', {"header": True}, [["a", "b"]], id="header of two lines"
+            b'"x\n1",y\na,b\n',
+            {"header": "skip"},
+            [["a", "b"]],
+            id="header of two lines",
         ),
-        pytest.param(b"h\n", {"header": True}, [], id="nothing but a header"),
-        pytest.param(b"a,-\n", {"null_field": "-"}, [["a", None]], id="other NULL"),
-        pytest.param(b"a,\n", {"null_field": ""}, [["a", None]], id="empty is NULL"),
+        pytest.param(b"h\n", {"header": "skip"}, [], id="nothing but a header"),
+        pytest.param(b"a||b\n", {"delimiter": "||"}, [["a", "b"]], id="two characters"),
+        pytest.param(
+            b"'a,''b',c\n", {"quote": "'"}, [["a,'b", "c"]], id="single quotes"
+        ),
+        pytest.param(
+            b'5" pipe\t"\n',
+            {"quote": "", "delimiter": "\t"},
+            [['5" pipe', '"']],
+            id="no",
+        ),
+        pytest.param(
+            b'"say \\"b\\"",C:\\dir\n',
+            {"escape": "\\"},
+            [['say "b"', "C:\\dir"]],
+            id="escaped quotes",
+        ),
+        pytest.param(
+            b"a\\\tb\\nc\t\\\\d\n\\N\t\\\nx\n",
+            {"escape": "\\", "quote": "", "delimiter": "\t"},
+            [["a\tb\nc", "\\d"], [None, "\nx"]],
+            id="escapes without quotes",
+        ),
+        pytest.param(
+            b'#c,"\na,b\n"#x\n",#\n',
+            {"comment": "#"},
+            [["a", "b"], ["#x\n", "#"]],
+            id="#",
+        ),
+        pytest.param(
+            b'x"\n\na,b\n', {"skip_lines": 2}, [["a", "b"]], id="lines at the start"
+        ),
+        pytest.param(
+            b"a,b\n\nT|2\nend\n\n", {"trailer_lines": 2}, [["a", "b"]], id="trailer"
+        ),
+        pytest.param(b"T\n", {"trailer_lines": 2}, [], id="nothing but a trailer"),
+        pytest.param(b"a\n", {"fills": True}, [["a", None]], id="short line"),
+        pytest.param(
+            b'"a;b",c;', {"newline": ";"}, [["a;b", "c"]], id="newline in quotes"
+        ),
         pytest.param(b"a\tb\n", {"delimiter": "\t"}, [["a", "b"]], id="tabs"),
         pytest.param(
             "a§b\n".encode(), {"delimiter": "§"}, [["a", "b"]], id="delimiter not ASCII"
@@ -119,9 +147,9 @@ def test_undecodable_byte_becomes_reject() -> None:
 @pytest.fixture
 def _small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blocks, "BLOCK_SIZE", 5_000)
-    monkeypatch.setattr(rows, "CHUNK_SIZE", 5_000)
-    for module in (blocks, rows):
-        monkeypatch.setattr(module, "LINE_LIMIT", 10_000)
+    monkeypatch.setattr(blocks, "LINE_LIMIT", 10_000)
+    monkeypatch.setattr(chunks, "CHUNK_SIZE", 5_000)
+    monkeypatch.setattr(records, "LOOKAHEAD", 50_000)
 
 
 @pytest.mark.parametrize("start", [b"", b'"q",r\n'], ids=["plain", "by csv"])
@@ -137,7 +165,7 @@ def test_long_line_becomes_one_reject(start: bytes, newline: str) -> None:
     assert values[first:] == [["a", "b"], ["c", "d"]]
     assert [reject.line for reject in rejects] == [first + 2, first + 4]
     for reject in rejects:
-        assert reject.text == "x" * rows.TEXT_LIMIT
+        assert reject.text == "x" * chunks.TEXT_LIMIT
         assert reject.reason == "longer than 10000 bytes"
 
 
@@ -149,15 +177,68 @@ def test_long_line_in_quotes_is_not_loaded() -> None:
     assert [reject.reason for reject in rejects] == ["longer than 10000 bytes"]
 
 
+LINES = 2_000
+QUOTED = b'"' + b"p,q\n" * LINES + b'"'  # lines that would be rows outside of quotes
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param(b'1,"' + b"x" * 30_000 + b'"\n2,b\n', [1], id="in one line"),
+        pytest.param(b'1,"' + b"x" * 30_000 + b"\n2,b\n", [1], id="never closed"),
+        pytest.param(b"1," + QUOTED * 2 + b"\n2,b\n", [1], id="many lines"),
+        pytest.param(b'7"a\n1,' + QUOTED * 2 + b"\n2,b\n", [1, 2], id="after odd line"),
+        pytest.param(
+            b'1,"' + b"x" * 30_000 + b"\np,q\n" * 9 + b'",\n2,b\n',
+            [1],
+            id="closed late",
+        ),
+    ],
+)
+@pytest.mark.usefixtures("_small_limits")
+def test_record_above_limit_is_one_reject(text: bytes, expected: list[int]) -> None:
+    values, rejects = read(text)
+    assert values == [["2", "b"]]
+    assert [reject.line for reject in rejects] == expected
+
+
+@pytest.mark.usefixtures("_small_limits")
+def test_stray_quote_takes_lines_up_to_limit() -> None:
+    lines = [f"{number:04},b" for number in range(4_000)]
+    lines[10] = '0010,"b'
+    values, rejects = read("\n".join(lines).encode())
+    assert [(reject.line, reject.reason) for reject in rejects] == [
+        (11, "longer than 10000 bytes")
+    ]
+    assert values[:10] == [line.split(",") for line in lines[:10]]
+    assert values[10:] == [line.split(",") for line in lines[-len(values) + 10 :]]
+    assert len(values) > 2_500
+
+
+@pytest.mark.usefixtures("_small_limits")
+def test_quote_open_too_long_fails_file() -> None:
+    text = b'a,b\n"' + b"c,d\n" * 50_000
+    with pytest.raises(FileFormatError, match="the quote in line 2 is not closed"):
+        read(text)
+
+
+@pytest.mark.usefixtures("_small_limits")
+def test_long_header_is_skipped() -> None:
+    text = b'"' + b"x" * 30_000 + b'"\na,b\n'
+    assert read(text, header="skip") == ([["a", "b"]], [])
+    with pytest.raises(FileFormatError, match=r"line 1 cannot be read: longer than"):
+        read(text, header="true")
+
+
 def test_refused_row_becomes_reject() -> None:
     for text in (b"a,b\nc,d\n", b'"a",b\r\nc,d\r\n'):
-        [chunk] = read_chunks(io.BytesIO(text), Format(2))
+        [chunk] = read_chunks(io.BytesIO(text), make_format(2))
         reject = chunk.reject(1, Refusal("too long", "TooLong"))
         assert reject == Reject(2, reject.text, "too long", "TooLong")
         assert reject.text.strip() == "c,d"
 
 
-def test_pattern_and_csv_module_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pattern_and_parser_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     chance = random.Random(7)
     good = [b"a", b"", b"\\N", "é".encode(), b'"b"', b'"c,""d"', b'"e\nf\\"', b'""""']
     bad = [b'"', b"\0", b"\xff", b"\t", b"\\", b"\r", b'"\\N"', b"a,b", b'a"b"', b"\n"]
@@ -172,13 +253,9 @@ def test_pattern_and_csv_module_agree(monkeypatch: pytest.MonkeyPatch) -> None:
             )
         )
     monkeypatch.setattr(blocks, "BLOCK_SIZE", 100)
-    monkeypatch.setattr(rows, "CHUNK_SIZE", 100)
+    monkeypatch.setattr(chunks, "CHUNK_SIZE", 100)
     by_pattern = [read_all(text) for text in files]
-    monkeypatch.setattr(
-        rows,
-        "_read_by_pattern",
-        lambda blocks, file_format: rows._read_by_csv(blocks, file_format, 1),
-    )
+    monkeypatch.setattr(row_pattern.RowPattern, "fits", lambda *_: False)
     for text, expected in zip(files, by_pattern, strict=True):
         assert expected == read_all(text), text
 
@@ -186,7 +263,7 @@ def test_pattern_and_csv_module_agree(monkeypatch: pytest.MonkeyPatch) -> None:
 def read_all(text: bytes) -> list[Any]:
     """Return the rows and rejects of a file with their origins, sorted."""
     lines: list[Any] = []
-    for chunk in read_chunks(io.BytesIO(text), Format(2)):
+    for chunk in read_chunks(io.BytesIO(text), make_format(2)):
         values = map(parse_row, chunk.text.splitlines(keepends=True))
         lines += zip(chunk.origins, values, strict=True)
         lines += [
@@ -208,7 +285,7 @@ def read_all(text: bytes) -> list[Any]:
     ],
 )
 def test_quoted_rows_are_kept_as_csv(text: bytes, is_csv: bool) -> None:
-    [chunk] = read_chunks(io.BytesIO(text), Format(2))
+    [chunk] = read_chunks(io.BytesIO(text), make_format(2))
     assert chunk.csv == (text if is_csv else b"")
 
 
@@ -217,18 +294,18 @@ def test_rows_after_reject_are_read() -> None:
 
 
 def test_reject_text_is_bounded() -> None:
-    assert len(read(b"\xff" * 5000)[1][0].text) == rows.TEXT_LIMIT
+    assert len(read(b"\xff" * 5000)[1][0].text) == chunks.TEXT_LIMIT
 
 
 def test_rows_keep_order_across_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = [[str(number), "ä😀"] for number in range(250)]
     text = "".join(f"{a},{b}\n" for a, b in expected).encode()
     monkeypatch.setattr(blocks, "BLOCK_SIZE", 7)
-    monkeypatch.setattr(rows, "CHUNK_SIZE", 7)
+    monkeypatch.setattr(chunks, "CHUNK_SIZE", 7)
     assert read(text) == (expected, [])
 
 
 def test_file_is_read_in_blocks() -> None:
     stream = io.BytesIO(b"a,b\n" * 200_000)
-    next(read_chunks(stream, Format(2)))
+    next(read_chunks(stream, make_format(2)))
     assert stream.tell() == blocks.BLOCK_SIZE

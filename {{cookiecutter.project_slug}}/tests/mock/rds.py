@@ -5,10 +5,11 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
+from lib.chunks import Chunk, parse_row
+from lib.columns import SKIPPED
 from lib.events import S3Object
 from lib.loads import Claim, Load, OtherVersion, choose_source
 from lib.rejects import Refusal, Reject
-from lib.rows import Chunk, parse_row
 
 Row = list[str | None]
 
@@ -54,6 +55,7 @@ class MockRds:
     ) -> Iterator[Load]:
         """Open a transaction for rows, rejects and ledger entry: all or nothing."""
         source = choose_source(s3_object, key)
+        columns = [name for name in columns if name != SKIPPED]
         store = MockStore(self, table)
         load = Load(
             store, source, function, max_reject_share=0.5, check=check, columns=columns

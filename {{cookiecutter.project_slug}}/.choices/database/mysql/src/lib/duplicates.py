@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from lib.rows import parse_row
+from lib.chunks import parse_row
 
 MESSAGE = re.compile(
     r"Duplicate entry '(.*)' for key '(?:[^']*\.)?([^'.]+)'", re.DOTALL

@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from lib.rows import parse_row
+from lib.chunks import parse_row
 
 # A block takes no parameters and returns nothing: settings of the transaction carry the
 # rows and the refusals. Variables of the columns' types convert text as COPY does.
