@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, ClassVar, ParamSpec, TypeVar
 
+from lib.columns import SKIPPED
 from lib.database_errors import (
     DatabaseError,
     DatabaseUnreachableError,
@@ -74,7 +75,8 @@ class Database(ABC):
         Args:
             s3_object: the object to load, with its version or ETag.
             table: table for the rows, optionally with its schema: `schema.table`.
-            columns: columns of the table, in the order of the fields.
+            columns: columns of the table, in the order of the fields. `-` stands for a
+                field to skip.
             function: name of the function, for the ledger.
             check: is called before each step, and raises to stop, for example
                 `context.require_time`.
@@ -87,15 +89,20 @@ class Database(ABC):
             ValueError: both `s3_object` and `key` are given, or none.
         """
         source = choose_source(s3_object, key)
+        columns = [name for name in columns if name != SKIPPED]
         var = self._var
         replaces = var.on_new_version == "replace"
         share = var.max_reject_share
+        # with a delimiter between columns and a newline
+        shortest = 0 if var.missing_fields == "null" else len(columns)
         try:
             with (
                 self.transaction() as cursor,
                 self._open_store(cursor, table, columns) as store,
             ):
-                load = Load(store, source, function, replaces, share, check, columns)
+                load = Load(
+                    store, source, function, replaces, share, check, columns, shortest
+                )
                 yield load
                 load.finish()
         except Exception as error:
@@ -307,21 +314,17 @@ def delete_in_pieces(
             size = deleted = 2 * size
 
 
-def fill_in(
-    statement: str, table: str, columns: Sequence[str], quote: Callable[[str], str]
-) -> str:
+def fill_in(statement: str, table: str, columns: Sequence[str]) -> str:
     """Replace `{table}`, `{columns}` and `{values}` in a statement.
 
     Args:
         statement: SQL, with these placeholders.
-        table: name of the table.
-        columns: names of its columns. Each has a `%s` among the values.
-        quote: quotes a name.
+        table: name of the table, quoted.
+        columns: names of its columns, quoted. Each has a `%s` among the values.
     """
-    names = [escape(quote(name)) for name in (table, *columns)]
     return (
-        statement.replace("{table}", names[0])
-        .replace("{columns}", ", ".join(names[1:]))
+        statement.replace("{table}", escape(table))
+        .replace("{columns}", escape(", ".join(columns)))
         .replace("{values}", ", ".join(["%s"] * len(columns)))
     )
 
@@ -331,12 +334,16 @@ def escape(name: str) -> str:
     return name.replace("%", "%%")
 
 
-def quote_name(name: str, mark: str) -> str:
-    """Quote an SQL name, each part of `schema.table` on its own.
+def quote_table(name: str, mark: str) -> str:
+    """Quote the name of a table, each part of `schema.table` on its own.
 
     Args:
         name: the name.
         mark: the database's quotation mark for names.
     """
-    parts = name.replace(mark, 2 * mark).split(".")
-    return ".".join(f"{mark}{part}{mark}" for part in parts)
+    return ".".join(quote_name(part, mark) for part in name.split("."))
+
+
+def quote_name(name: str, mark: str) -> str:
+    """Quote a name as a whole: a dot in it separates nothing."""
+    return mark + name.replace(mark, 2 * mark) + mark

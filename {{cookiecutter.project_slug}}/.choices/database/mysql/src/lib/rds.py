@@ -10,14 +10,21 @@ from importlib import import_module
 from ssl import create_default_context
 from typing import Any, Self
 
-from lib.database import Database, delete_in_pieces, escape, fill_in, quote_name
+from lib.chunks import Chunk, parse_row
+from lib.database import (
+    Database,
+    delete_in_pieces,
+    escape,
+    fill_in,
+    quote_name,
+    quote_table,
+)
 from lib.database_errors import RetryReason
 from lib.duplicates import Duplicates
 from lib.events import S3Object
 from lib.load_data import LoadData
 from lib.loads import Claim, OtherVersion
 from lib.rejects import Refusal, Reject, insert_acceptable
-from lib.rows import Chunk, parse_row
 
 logger = logging.getLogger("function")
 
@@ -251,18 +258,18 @@ class MysqlStore:
         self._cursor = cursor
         self._cursor.max_stmt_length = MAX_STATEMENT
         self._driver = driver
-        self._table = _quote(table)
+        self._table = quote_table(table, "`")
         self._target = table if "." in table else f"{var.db_name}.{table}"
         self._load_column = var.load_column
         self._timeout = var.db_statement_timeout
         self._is_bulk = is_bulk
         names = [*columns, self._load_column] if self._load_column else columns
-        self._insert = fill_in(var.insert_statement or INSERT, table, names, _quote)
+        quoted = [_quote(name) for name in names]
+        self._insert = fill_in(var.insert_statement or INSERT, self._table, quoted)
         self._duplicates = Duplicates(cursor, table, names)
         self._is_own_statement = bool(var.insert_statement)
         self._into = (
-            f"INTO TABLE {self._table} CHARACTER SET utf8mb4 "
-            f"({', '.join(map(_quote, names))})"
+            f"INTO TABLE {self._table} CHARACTER SET utf8mb4 ({', '.join(quoted)})"
         )
         self._rows_sent = 0
         self._load_data: LoadData | None = None

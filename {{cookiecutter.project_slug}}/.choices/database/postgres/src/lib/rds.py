@@ -9,13 +9,20 @@ from functools import partial
 from importlib import import_module
 from typing import Any, Self
 
-from lib.database import Database, delete_in_pieces, escape, fill_in, quote_name
+from lib.chunks import NULL, Chunk, parse_row
+from lib.database import (
+    Database,
+    delete_in_pieces,
+    escape,
+    fill_in,
+    quote_name,
+    quote_table,
+)
 from lib.database_errors import RetryReason
 from lib.events import S3Object
 from lib.insert_block import InsertBlock
 from lib.loads import Claim, OtherVersion
 from lib.rejects import Refusal, Reject, insert_acceptable
-from lib.rows import NULL, Chunk, parse_row
 from lib.type_check import TypeCheck
 
 # Statements set this at the start of each transaction: start-up options are refused by
@@ -174,16 +181,17 @@ class PostgresStore:
     ) -> None:
         self._cursor = cursor
         self._driver = driver
-        self._table = _quote(table)
+        self._table = quote_table(table, '"')
         self._load_column = var.load_column
         self._timeout = var.db_statement_timeout
         names = [*columns, self._load_column] if self._load_column else columns
+        quoted = [_quote(name) for name in names]
         self._insert = ""
         if var.insert_statement:
-            self._insert = fill_in(var.insert_statement, table, names, _quote)
-        self._block = InsertBlock(cursor, self._table, [_quote(name) for name in names])
+            self._insert = fill_in(var.insert_statement, self._table, quoted)
+        self._block = InsertBlock(cursor, self._table, quoted)
         self._type_check = TypeCheck(cursor, self._table, names)
-        self._copy = f"COPY {self._table} ({', '.join(map(_quote, names))}) FROM STDIN"
+        self._copy = f"COPY {self._table} ({', '.join(quoted)}) FROM STDIN"
         self._accepts_csv = not self._load_column and not self._insert
         self._begin_batch = SAVEPOINT
         self._has_batch = False
@@ -412,7 +420,7 @@ def _find_place(diag: Any) -> str:
         return ""
     if diag.constraint_name or diag.column_name:
         return str(diag.constraint_name or diag.column_name)
-    column = re.match(r'COPY [^"]+?, line \d+, column (\w+)', context)
+    column = re.match(r'COPY [^"]+?, line \d+, column ([\w.]+)', context)
     return column[1] if column else str(diag.table_name or "")
 
 
