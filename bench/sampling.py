@@ -14,7 +14,7 @@ NUMBERED = re.compile(r"^Thread-\d+ \(|\)$|[-_]\d+$")
 ACTIVITIES = {
     "read from S3": ("/botocore/", "/urllib3/", "/boto3/", "/s3transfer/"),
     "database": ("/psycopg", "/pymysql/", "/lib/rds.py"),
-    "lines into rows": ("/lib/rows.py",),
+    "lines into rows": ("/lib/rows.py", "/lib/records.py", "/lib/row_pattern.py"),
     "ledger and rejects": ("/lib/loads.py",),
 }
 

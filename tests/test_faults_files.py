@@ -1,5 +1,8 @@
 """Faults of files: bad lines, values, encodings, formats and sizes."""
 
+import gzip
+import io
+import zipfile
 from pathlib import Path
 
 from baking import Project, skip
@@ -82,8 +85,8 @@ def test_too_many_bad_lines_fail_the_file(
 
 @fault(
     "a file in another encoding than `encoding` says",
-    "lines that cannot be decoded become rejects, or the file fails; with the right "
-    "setting everything is loaded",
+    "lines that cannot be decoded become rejects; UTF-16 is recognized, and fails with "
+    "the setting to use; with the right setting everything is loaded",
 )
 def test_wrong_encoding_is_reported(
     shimmed: Project,
@@ -95,7 +98,7 @@ def test_wrong_encoding_is_reported(
     output = drain(shimmed, "--retry_delay=0")
     assert fetch_rejects(shimmed, latin) == [[1, "not utf-8"], [3, "not utf-8"]]
     assert visitors(shimmed, 110_000) == ["anna", "bert", "carl"]
-    assert "lines are bad" in output
+    assert "looks like UTF-16, not utf-8: set encoding: utf-16" in output
     assert count_loaded(shimmed, wide) == 0
     assert len(take_dead_letters(shimmed)) == 1
     for first, encoding in ((120_000, "latin-1"), (130_000, "utf-16")):
@@ -175,14 +178,84 @@ def test_nul_and_unclosed_quote_are_rejected(shimmed: Project) -> None:
     assert [line for line, _ in fetch_rejects(shimmed, quote)] == [3]
 
 
-@fault("a header line", "skipped with `header: true`, otherwise usually a reject")
-def test_header_is_skipped_on_request(shimmed: Project) -> None:
+@fault(
+    "a header line",
+    "`header: true` finds columns by name and `header: skip` skips it; otherwise it is "
+    "usually a reject",
+)
+def test_header_is_used_on_request(shimmed: Project) -> None:
     header = "click_id,visitor,page,referrer,clicked_at\n"
-    for first, words, rejects in ((170_000, "--header", 0), (170_100, "", 1)):
-        key = drop(shimmed, f"header-{rejects}.csv", header + clicks(3, first=first))
+    for first, words, rejects in (
+        (170_000, "--header", 0),
+        (170_100, "--header=skip", 0),
+        (170_200, "", 1),
+    ):
+        key = drop(shimmed, f"header-{first}.csv", header + clicks(3, first=first))
         drain(shimmed, words)
         assert count_clicks(shimmed, first, 100) == 3
         assert len(fetch_rejects(shimmed, key)) == rejects
+    other_order = "visitor,click_id,referrer,page,clicked_at\n"
+    line = "anna,170300,,/a,2026-01-05 08:00:00\n"
+    drop(shimmed, "other-order.csv", other_order + line)
+    drain(shimmed, "--header")
+    assert fetch_clicks(shimmed, 170_300) == [[170_300, "anna", "/a", ""]]
+
+
+@fault(
+    "a header without one of the columns, or with others",
+    "nothing is loaded; the log names the columns that are missing",
+)
+def test_wrong_header_fails_the_file(shimmed: Project) -> None:
+    line = "170400,anna,/,,2026-01-05 08:00:00\n"
+    drop(shimmed, "missing.csv", "click_id,name,page,referrer,clicked_at\n" + line)
+    extra = "click_id,visitor,page,referrer,clicked_at,x\n"
+    drop(shimmed, "extra.csv", extra + line.replace("\n", ",y\n"))
+    output = drain(shimmed, "--header --retry_delay=0")
+    assert "the header has no column visitor" in output
+    assert "the header has 1 more columns than the setting columns" in output
+    assert len(take_dead_letters(shimmed)) == 2
+    assert count_clicks(shimmed, 170_400, 100) == 0
+
+
+@fault(
+    "a file that is no text: a workbook, a Parquet file, a PDF, an HTML page",
+    "nothing is loaded; the log says what it looks like and what to do",
+)
+def test_other_file_is_refused(shimmed: Project) -> None:
+    workbook = io.BytesIO()
+    with zipfile.ZipFile(workbook, "w") as archive:
+        archive.writestr("[Content_Types].xml", "<Types/>")
+    files = {
+        "an Excel or OpenDocument file": workbook.getvalue(),
+        "a Parquet file": b"PAR1\x15\x04\x15",
+        "a PDF": b"%PDF-1.7\n%\xe2\xe3",
+        "an HTML page": b"<!DOCTYPE html>\n<html><body>502 Bad Gateway</body></html>",
+    }
+    for number, content in enumerate(files.values()):
+        drop(shimmed, f"other-{number}.csv", content)
+    output = drain(shimmed, "--retry_delay=0")
+    for name in files:
+        assert f"the file looks like {name}: " in output
+    assert len(take_dead_letters(shimmed)) == len(files)
+
+
+@fault(
+    "a compressed file that is incomplete, or that expands to more than "
+    "`max_uncompressed_mb`",
+    "nothing is loaded; the log says why; a complete one is loaded",
+)
+def test_broken_compression_fails_the_file(shimmed: Project) -> None:
+    text = gzip.compress(clicks(20_000, first=190_001).encode())
+    cut = drop(shimmed, "cut.csv.gz", text[:-1000])
+    bomb = drop(shimmed, "bomb.csv.gz", gzip.compress(bytes(3_000_000)))
+    output = drain(shimmed, "--retry_delay=0 --max_uncompressed_mb=2")
+    assert "the gzip file is incomplete: send it again" in output
+    assert "expands to more than 2,000,000 bytes" in output
+    assert len(take_dead_letters(shimmed)) == 2
+    assert count_loaded(shimmed, cut) == count_loaded(shimmed, bomb) == 0
+    drop(shimmed, "whole.csv.gz", text)
+    drain(shimmed)
+    assert count_clicks(shimmed, 190_001, 20_000) == 20_000
 
 
 @fault("a line of 100 MB", "one reject; the worker needs less memory than the line")
