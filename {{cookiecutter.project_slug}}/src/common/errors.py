@@ -17,6 +17,13 @@ class NoTimeLeftError(TimeoutError):
     """Too little time is left for the current message."""
 
 
+class BadInputError(ValueError):
+    """Input that no later attempt accepts, such as a file of another format.
+
+    Its message says all there is to know, so it is logged without a traceback.
+    """
+
+
 # The errors that say that a client of `lib.clients` is unreachable, by its name.
 _client_errors: dict[str, tuple[type[BaseException], ...]] = {}
 
@@ -65,6 +72,14 @@ def _is_of_client(error: BaseException, types: tuple[type[BaseException], ...]) 
     # botocore's errors are also those of urllib3, which a client may declare
     is_own = isinstance(error, types) and not isinstance(error, NoTimeLeftError)
     return is_own and not is_service_outage(error)
+
+
+def is_bad_input(error: BaseException) -> bool:
+    """Whether an error, or each one in a group, is a `BadInputError`."""
+    leaves = [
+        each for each in flatten(error) if not isinstance(each, BaseExceptionGroup)
+    ]
+    return all(isinstance(each, BadInputError) for each in leaves)
 
 
 def is_clock_skew(error: BaseException) -> bool:

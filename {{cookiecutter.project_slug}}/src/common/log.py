@@ -18,7 +18,7 @@ from itertools import islice
 from typing import Any, TextIO
 from urllib.parse import quote
 
-from errors import as_text, describe, is_outage, name_objects
+from errors import as_text, describe, is_bad_input, is_outage, name_objects
 from log_values import LogValues, is_number, shorten
 
 logger = logging.getLogger("function")
@@ -227,8 +227,8 @@ def outcome(
 ) -> None:
     """Log that a message is done or, given an error, that it failed.
 
-    An outage is logged without a traceback: it is no bug of the function. Whatever the
-    report is, this raises nothing.
+    An outage and bad input are logged without a traceback: they are no bugs of the
+    function. Whatever the report is, this raises nothing.
 
     Args:
         message_id: the message's ID in SQS.
@@ -256,7 +256,7 @@ def outcome(
         "failures": int(is_failed),
     }
     taken = fields.keys() | metrics.keys() | _fields_of_message().keys() | RESERVED
-    is_bug = error is not None and not is_outage(error)
+    is_bug = error is not None and not is_outage(error) and not is_bad_input(error)
     outcomes.log(
         logging.ERROR if is_failed else logging.INFO,
         "message %s %s: %s",

@@ -3,6 +3,8 @@
 import codecs
 import re
 
+from errors import BadInputError
+
 HEAD_SIZE = 1024  # bytes to look at
 
 WIDE_BOMS = {
@@ -62,7 +64,7 @@ FOREIGN = [
 SIGNATURES = [(re.compile(pattern), name, remedy) for pattern, name, remedy in FOREIGN]
 
 
-class FileFormatError(ValueError):
+class FileFormatError(BadInputError):
     """A file is not what the settings say. None of it is loaded."""
 
 

@@ -10,6 +10,7 @@ from datetime import datetime
 from io import BytesIO
 from typing import Any, NamedTuple, Protocol
 
+from errors import BadInputError
 from lib.blocks import BLOCK_SIZE, LINE_LIMIT, CountedStream, Stream
 from lib.chunks import Chunk
 from lib.events import S3Object, is_current
@@ -27,7 +28,7 @@ UNKNOWN_LINES = 10**12
 MAX_KEY = 1024  # characters
 
 
-class TooManyRejectsError(ValueError):
+class TooManyRejectsError(BadInputError):
     """A file has so many bad lines that none of it is loaded."""
 
 

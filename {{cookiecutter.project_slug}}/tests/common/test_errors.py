@@ -139,3 +139,11 @@ def test_error_without_text_is_described() -> None:
             raise ValueError("no text")
 
     assert errors.describe(MuteError()) == "MuteError: <MuteError>"
+
+
+def test_only_bad_input_counts_as_such() -> None:
+    bad, bug = errors.BadInputError("a PDF"), ValueError("a bug")
+    assert errors.is_bad_input(bad)
+    assert errors.is_bad_input(ExceptionGroup("", [bad, ExceptionGroup("", [bad])]))
+    assert not errors.is_bad_input(ExceptionGroup("", [bad, bug]))
+    assert not errors.is_bad_input(bug)

@@ -15,6 +15,7 @@ import pytest
 import log
 import settings_reader
 from errors import UnreachableError
+from lib.file_types import FileFormatError
 from tests.context import bare_context
 
 SECRET = 'correct "horse" battery'
@@ -69,6 +70,14 @@ def test_outage_is_logged_without_traceback(stream: io.StringIO) -> None:
     log.outcome("m1", "worker", "abc", monotonic(), error=UnreachableError("away"))
     line = json.loads(stream.getvalue())
     assert (line["error"], "traceback" in line) == ("UnreachableError", False)
+
+
+def test_bad_input_is_logged_without_traceback(stream: io.StringIO) -> None:
+    error = ExceptionGroup("2 of 2 objects failed", [FileFormatError("a PDF")] * 2)
+    log.outcome("m1", "worker", "abc", monotonic(), error=error)
+    line = json.loads(stream.getvalue())
+    assert "FileFormatError: a PDF" in line["message"]
+    assert "traceback" not in line
 
 
 def test_error_that_counts_as_false_fails(stream: io.StringIO) -> None:
