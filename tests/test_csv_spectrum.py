@@ -22,7 +22,7 @@ CORRECTED = {
 }
 PROGRAM = """
 import io, json, sys
-sys.path.insert(0, "src")
+sys.path[:0] = ["src", "src/common"]
 from lib.chunks import parse_row
 from lib.rows import Format, read_chunks
 found = {}

@@ -80,27 +80,52 @@ class Splitter:
     def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect
         self._accepts_crlf = dialect.newline == "\n"
-        delimiter, newline, quote, escape, _ = dialect
-        end, mark = re.escape(delimiter), re.escape(escape)
-        pair = f"{mark}(?s:.)" if escape else "(?!)"
-        other = f"[^{re.escape(quote + escape)}]++" if quote else ""
-        double = re.escape(2 * quote)
-        self._quoted = re.compile(f"(?:{other}|{pair}|{double})*+{re.escape(quote)}")
-        plain = f"(?!{end})[^{mark}]" if escape else f"(?!{end})(?s:.)"
-        self._unquoted = re.compile(rf"((?:{pair}|{plain})*+)({end}|\Z)")
-        fields = [f"{re.escape(quote)}{self._quoted.pattern}"] if quote else []
+        self._end = re.escape(dialect.delimiter)
+        self._escape = re.escape(dialect.escape)
+        # an escape character and what it escapes
+        self._pair = f"{self._escape}(?s:.)" if dialect.escape else "(?!)"
+        self._quoted = self._compile_quoted()
+        self._unquoted = self._compile_unquoted()
+        self._fields = self._compile_fields()
+        self._escaped = self._compile_escaped()
+
+    def _compile_quoted(self) -> re.Pattern[str]:
+        """Return a pattern of a quoted field behind its first quote."""
+        quote = re.escape(self._dialect.quote)
+        other = f"[^{quote}{self._escape}]++" if quote else ""
+        return re.compile(f"(?:{other}|{self._pair}|{2 * quote})*+{quote}")
+
+    def _compile_unquoted(self) -> re.Pattern[str]:
+        """Return a pattern of a field without quotes, and what ends it."""
+        other = f"[^{self._escape}]" if self._escape else "(?s:.)"
+        content = f"(?:{self._pair}|(?!{self._end}){other})*+"
+        return re.compile(rf"({content})({self._end}|\Z)")
+
+    def _compile_fields(self) -> re.Pattern[str]:
+        """Return a pattern of one field after another.
+
+        Its groups are the field, what ends it, and all that is left if nothing does.
+        """
+        quote = re.escape(self._dialect.quote)
         cr = r"\r" if self._accepts_crlf else ""
-        other = f"[^{mark}{cr}]" if mark + cr else "(?s:.)"
-        content = f"{pair}|(?!{end}){other}"
-        if len(delimiter) == 1 and not escape:
-            content = f"[^{end}{cr}]++"
-        start = f"(?!{re.escape(quote)})" if quote else ""
-        fields.append(f"{start}(?:{content})*+")
+        if len(self._dialect.delimiter) == 1 and not self._escape:
+            content = f"[^{self._end}{cr}]*+"
+        else:
+            excluded = self._escape + cr
+            other = f"[^{excluded}]" if excluded else "(?s:.)"
+            content = f"(?:{self._pair}|(?!{self._end}){other})*+"
+        field = content
+        if quote:
+            field = f"{quote}{self._quoted.pattern}|(?!{quote}){content}"
         last = r"\r?\Z" if self._accepts_crlf else r"\Z"
-        self._fields = re.compile(f"({'|'.join(fields)})({end}|{last})|((?s:.+))")
+        return re.compile(f"({field})({self._end}|{last})|((?s:.+))")
+
+    def _compile_escaped(self) -> re.Pattern[str]:
+        """Return a pattern of an escape character and what it makes a value's part."""
+        delimiter, newline, quote, escape, _ = self._dialect
         marks = [each for each in (delimiter, newline, quote, escape) if each]
-        specials = "|".join(map(re.escape, marks))
-        self._escaped = re.compile(f"{mark}({specials if quote else '(?s:.)'})")
+        special = "|".join(map(re.escape, marks)) if quote else "(?s:.)"
+        return re.compile(f"{self._escape}({special})")
 
     def split(self, text: str) -> Split:
         """Return the fields of a text that may be the start of a record."""

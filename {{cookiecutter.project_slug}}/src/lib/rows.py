@@ -139,37 +139,51 @@ def read_chunks(stream: Stream, file_format: Format) -> Iterator[Chunk]:
     Raises:
         FileFormatError: the file is not what `file_format` says.
     """
-    form = file_format
-    pieces = read_text(_open_text(stream, form), form.encoding)
-    newline = form.dialect.newline
-    if form.kind == "fixed" and not newline:
-        reader = FixedWidthReader(form.widths, form.make_row_maker(), form.encoding)
-        yield from reader.read_stream(pieces, form.skip_lines, form.trailer_lines)
+    text = _open_text(stream, file_format)
+    pieces = read_text(text, file_format.encoding)
+    newline = file_format.dialect.newline
+    if file_format.kind == "fixed" and not newline:
+        skipped = (file_format.skip_lines, file_format.trailer_lines)
+        yield from _make_fixed_reader(file_format).read_stream(pieces, *skipped)
         return
-    marks = form.dialect.marks
-    if form.kind != "csv":
+    blocks = _read_blocks(pieces, file_format)
+    line = 1 + file_format.skip_lines
+    if file_format.kind == "jsonl":
+        yield from _make_json_reader(file_format).read(blocks, newline, line)
+    elif file_format.kind == "fixed":
+        yield from _make_fixed_reader(file_format).read_lines(blocks, newline, line)
+    else:
+        yield from _DelimitedReader(file_format, line).read(blocks)
+
+
+def _read_blocks(pieces: Iterator[bytes], file_format: Format) -> Iterator[Block]:
+    """Yield the lines of a file, without those to skip at the start and at the end."""
+    marks = file_format.dialect.marks
+    if file_format.kind != "csv":
         marks = Marks(marks.newline)
     blocks = read_blocks(pieces, marks)
-    if form.skip_lines:
-        blocks = skip_first_lines(blocks, marks.newline, form.skip_lines)
-    if form.trailer_lines:
-        blocks = skip_last_lines(blocks, marks.newline, form.trailer_lines)
-    line = 1 + form.skip_lines
-    if form.kind == "jsonl":
-        names = form.names
-        order = list(range(len(names)))
-        maker = RowMaker(form.make_columns(), order, len(names), form.fills)
-        json_reader = JsonReader(
-            names, maker, form.encoding, form.fills, form.ignores_extra
-        )
-        yield from json_reader.read(blocks, newline, line)
-    elif form.kind == "fixed":
-        reader = FixedWidthReader(
-            form.widths, form.make_row_maker(), form.encoding, form.dialect.comment
-        )
-        yield from reader.read_lines(blocks, newline, line)
-    else:
-        yield from _DelimitedReader(form, line).read(blocks)
+    if file_format.skip_lines:
+        blocks = skip_first_lines(blocks, marks.newline, file_format.skip_lines)
+    if file_format.trailer_lines:
+        blocks = skip_last_lines(blocks, marks.newline, file_format.trailer_lines)
+    return blocks
+
+
+def _make_json_reader(file_format: Format) -> JsonReader:
+    names, fills = file_format.names, file_format.fills
+    maker = RowMaker(file_format.make_columns(), range(len(names)), len(names), fills)
+    return JsonReader(
+        names, maker, file_format.encoding, fills, file_format.ignores_extra
+    )
+
+
+def _make_fixed_reader(file_format: Format) -> FixedWidthReader:
+    return FixedWidthReader(
+        file_format.widths,
+        file_format.make_row_maker(),
+        file_format.encoding,
+        file_format.dialect.comment,
+    )
 
 
 def _open_text(stream: Stream, file_format: Format) -> Stream:
