@@ -307,21 +307,17 @@ def delete_in_pieces(
             size = deleted = 2 * size
 
 
-def fill_in(
-    statement: str, table: str, columns: Sequence[str], quote: Callable[[str], str]
-) -> str:
+def fill_in(statement: str, table: str, columns: Sequence[str]) -> str:
     """Replace `{table}`, `{columns}` and `{values}` in a statement.
 
     Args:
         statement: SQL, with these placeholders.
-        table: name of the table.
-        columns: names of its columns. Each has a `%s` among the values.
-        quote: quotes a name.
+        table: name of the table, quoted.
+        columns: names of its columns, quoted. Each has a `%s` among the values.
     """
-    names = [escape(quote(name)) for name in (table, *columns)]
     return (
-        statement.replace("{table}", names[0])
-        .replace("{columns}", ", ".join(names[1:]))
+        statement.replace("{table}", escape(table))
+        .replace("{columns}", escape(", ".join(columns)))
         .replace("{values}", ", ".join(["%s"] * len(columns)))
     )
 
@@ -331,12 +327,21 @@ def escape(name: str) -> str:
     return name.replace("%", "%%")
 
 
-def quote_name(name: str, mark: str) -> str:
-    """Quote an SQL name, each part of `schema.table` on its own.
+def quote_table(name: str, mark: str) -> str:
+    """Quote the name of a table, each part of `schema.table` on its own.
 
     Args:
         name: the name.
         mark: the database's quotation mark for names.
     """
-    parts = name.replace(mark, 2 * mark).split(".")
-    return ".".join(f"{mark}{part}{mark}" for part in parts)
+    return ".".join(quote_column(part, mark) for part in name.split("."))
+
+
+def quote_column(name: str, mark: str) -> str:
+    """Quote the name of a column, which may have dots.
+
+    Args:
+        name: the name.
+        mark: the database's quotation mark for names.
+    """
+    return f"{mark}{name.replace(mark, 2 * mark)}{mark}"
