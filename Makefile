@@ -9,12 +9,12 @@ JOBS     ?= 6
 export RUFF_NO_CACHE = true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format lock faults loops bench soak install clean
+.PHONY: help demo test lint format lock faults values loops bench soak install clean
 
 help:
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' Makefile
 
-demo test lint format lock faults loops soak: .venv/pyvenv.cfg
+demo test lint format lock faults values loops soak: .venv/pyvenv.cfg
 
 demo: ## Bake a project and load a file of 1,000 clicks in it: [DATABASE=mysql]
 	@.venv/bin/python tests/demo.py $(DATABASE)
@@ -37,6 +37,9 @@ lock: ## Lock all packages of the template and of its projects again: [LOCK_ARGS
 
 faults: ## Update docs/faults.md from the tests
 	@.venv/bin/python tests/faults_page.py
+
+values: ## Update docs/values.md of projects from the tests
+	@.venv/bin/python tests/value_cases.py
 
 loops: ## Record the picture in a project's README again
 	@.venv/bin/python tests/draw_loops.py

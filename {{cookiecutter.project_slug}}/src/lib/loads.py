@@ -52,7 +52,7 @@ class Store(Protocol):
     """One transaction of a database, for `Load`.
 
     `chunks_per_batch` is the number of chunks to send before each `flush`: every flush
-    costs round trips. `ignored` is the number of rows that were accepted, but are not in
+    costs round trips. `ignored` is the number of rows that were accepted and are not in
     the table: a trigger or an own statement has left them out.
     """
 

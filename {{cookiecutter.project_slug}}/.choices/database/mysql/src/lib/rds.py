@@ -72,8 +72,8 @@ RETRY_REASONS = {
 }
 STATEMENT_TIMEOUTS = (1969, 3024)
 CONNECTION_TIMEOUTS = (2006, 2013)
-# Errors that are due to values: of columns, keys and partitions, of functions and casts,
-# of JSON and geometry.
+# Errors that are due to values: of columns, keys and partitions, of functions, of JSON
+# and geometry.
 VALUE_ERRORS = (
     *(1048, 1062, 1138, 1169, 1216, 1263, 1264, 1265, 1292, 1300, 1366, 1367, 1369),
     *(1406, 1452, 1467, 1526, 1557, 1569, 1586, 1644, 1645, 1690, 1748, 1761, 1762),

@@ -44,10 +44,11 @@ def read_rules(cursor: Any, table: str, columns: Sequence[str]) -> dict[str, Rul
     """
     cursor.execute(COLUMNS, (table, list(columns)))
     rules = {}
+    name = table.replace('"', "")
     for column, is_generated, data_type in cursor.fetchall():
         if is_generated:
             raise DatabaseError(
-                f"{column} is a generated column of {table}: remove it from columns"
+                f"{column} is a generated column of {name}: remove it from columns"
             )
         if data_type in RULES:
             rules[column] = RULES[data_type]
