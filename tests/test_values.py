@@ -303,3 +303,121 @@ def test_bulk_load_equals_row_by_row(shimmed: Project) -> None:
     program = (".venv/bin/python", "-c", COMPARE, path.name)
     output = shimmed.run(*program, env=shimmed.shim_environment()).stdout
     assert output.strip() == "compared", f"seed {seed}: {output}"
+
+
+# What a trigger does if the column `what` has this text.
+FAILING = {
+    "postgres": {
+        "no row": "SELECT id INTO STRICT NEW.id FROM touchy WHERE false",
+        "many rows": "SELECT v INTO STRICT NEW.id FROM unnest(ARRAY[1, 2]) AS v",
+        "subquery": "NEW.id := (SELECT v FROM unnest(ARRAY[1, 2]) AS v)",
+        "own state": "RAISE EXCEPTION 'no' USING ERRCODE = 'AB123'",
+        "own class": "RAISE EXCEPTION 'no' USING ERRCODE = 'ZZ000'",
+        "plain": "RAISE EXCEPTION 'no'",
+        "assert": "ASSERT false",
+        "zero": "NEW.id := 1 / (NEW.id - NEW.id)",
+        "range": "NEW.id := 2147483647 + NEW.id * 0 + 1",
+        "cast": "NEW.id := NEW.what::int",
+    },
+    "mysql": {
+        "subquery": "SET NEW.id = (SELECT 1 UNION SELECT 2)",
+        "own state": "SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'no'",
+        "own number": "SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 30001",
+        "high number": "SIGNAL SQLSTATE 'ZZ000' SET MYSQL_ERRNO = 50001",
+        "range": "SET NEW.id = 9223372036854775807 + NEW.id * 0 + 1",
+        "zero": "SET NEW.id = 1 / (NEW.id - NEW.id)",
+        "cast": "SET NEW.id = NEW.what",
+    },
+}
+
+
+def create_touchy(project: Project) -> list[str]:
+    """Create a table whose trigger fails for some texts; return these texts."""
+    failing = FAILING[project.database]
+    create(
+        project,
+        "touchy",
+        "id INT, what VARCHAR(20)",
+    )
+    actions = " ".join(
+        f"IF NEW.what = '{what}' THEN {action}; END IF;"
+        for what, action in failing.items()
+    )
+    trigger = "CREATE TRIGGER touch BEFORE INSERT ON touchy FOR EACH ROW"
+    if is_postgres(project):
+        project.query(
+            "CREATE OR REPLACE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS "
+            f"$$ BEGIN {actions} RETURN NEW; END $$"
+        )
+        project.query(f"{trigger} EXECUTE FUNCTION touch()")
+    else:
+        project.query(f"{trigger} BEGIN {actions} END")
+    return list(failing)
+
+
+@on_each_database
+@pytest.mark.parametrize("way", ["bulk", "insert"])
+def test_any_error_of_a_value_rejects_its_row(shimmed: Project, way: str) -> None:
+    texts = create_touchy(shimmed)
+    rows = [[str(number), "good"] for number in range(3 * len(texts))]
+    for number, text in enumerate(texts):
+        rows[3 * number + 1][1] = text
+    words = f"--insert_statement='{INSERT}'" if way == "insert" else ""
+    key, output = load(shimmed, "touchy", "id what", write_csv(rows), words)
+    found = rejected(shimmed, key)
+    expected = [3 * number + 2 for number in range(len(texts))]
+    assert [texts[line // 3] for line in found] == texts, output
+    assert found == expected
+    count = "SELECT count(*) FROM touchy WHERE what = 'good'"
+    assert shimmed.query(count) == [[2 * len(texts)]]
+
+
+@on_each_database
+def test_row_without_partition_or_too_long_for_index_is_rejected(
+    shimmed: Project,
+) -> None:
+    if is_postgres(shimmed):
+        shimmed.query("DROP TABLE IF EXISTS parts CASCADE")
+        shimmed.query("CREATE TABLE parts (n INT, name TEXT) PARTITION BY LIST (n)")
+        shimmed.query("CREATE TABLE part PARTITION OF parts FOR VALUES IN (1, 2)")
+        shimmed.query("CREATE INDEX ON part (name)")
+    else:
+        shimmed.query("DROP TABLE IF EXISTS parts")
+        shimmed.query(
+            "CREATE TABLE parts (n INT, name VARCHAR(20)) PARTITION BY LIST (n) "
+            "(PARTITION part VALUES IN (1, 2))"
+        )
+    long = "".join(random.Random(1).choices("abcdefgh", k=9000))
+    key, _ = load(shimmed, "parts", "n name", f"1,a\n3,b\n2,{long}\n2,c\n")
+    assert rejected(shimmed, key) == [2, 3]
+    assert shimmed.query("SELECT name FROM parts ORDER BY name") == [["a"], ["c"]]
+
+
+@ON_POSTGRES
+def test_deferred_constraint_fails_file_by_name(shimmed: Project) -> None:
+    create(
+        shimmed,
+        "deferred",
+        "id INT CONSTRAINT one_id UNIQUE DEFERRABLE INITIALLY DEFERRED",
+    )
+    key, output = load(shimmed, "deferred", "id", "1\n2\n1\n")
+    assert "UniqueViolation (23505) at one_id" in output
+    assert count_loaded(shimmed, key) == 0
+    assert shimmed.query("SELECT count(*) FROM deferred") == [[0]]
+    assert len(take_dead_letters(shimmed)) == 1
+
+
+@on_each_database
+def test_column_name_may_have_dots(shimmed: Project) -> None:
+    mark = '"' if is_postgres(shimmed) else "`"
+    names = ("Sepal.Length", "a b", "50%", "é")
+    columns = ", ".join(f"{mark}{name}{mark} INT" for name in names)
+    schema = "public" if is_postgres(shimmed) else "main"
+    create(shimmed, "dotted", f"{columns}, day DATE")
+    words = " ".join(f"'{name}'" for name in names)
+    text = "1,2,3,4,2026-01-05\nx,2,3,4,2026-01-05\n5,6,7,8,05.01.2026\n"
+    for way in ("", f"--insert_statement='{INSERT}'"):
+        key, _ = load(shimmed, f"{schema}.dotted", f"{words} day", text, way)
+        assert rejected(shimmed, key) == [2, 3]
+    selected = f"SELECT {mark}Sepal.Length{mark}, {mark}50%{mark} FROM dotted"
+    assert shimmed.query(selected) == [[1, 3], [1, 3]]
