@@ -45,13 +45,9 @@ def load(
         text: the file.
         words: more settings.
     """
-    load.count += 1  # type: ignore[attr-defined]
-    key = drop(project, f"values-{load.count}.csv", text)  # type: ignore[attr-defined]
+    key = drop(project, f"values-{random.random()}.csv", text)
     settings = f"--table={table} --max_reject_share=1 --retry_delay=0 {words}"
     return key, drain(project, f"{settings} --columns {columns}")
-
-
-load.count = 0  # type: ignore[attr-defined]
 
 
 def rejected(project: Project, key: str) -> list[int]:

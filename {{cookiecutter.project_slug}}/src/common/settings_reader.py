@@ -321,6 +321,7 @@ def _check(values: dict[str, Any], required: Sequence[str]) -> None:
             "on_new_version is 'replace', but load_column is not set: set it to the "
             "column of the table that receives the number of the load"
         )
+    _check_duplicates(values)
     for name in required:
         if name not in values:
             raise SettingsError(
@@ -332,3 +333,33 @@ def _check(values: dict[str, Any], required: Sequence[str]) -> None:
             f"{' and '.join(missing)} must be set: in the configuration file, in the "
             "environment or on the command line; --help lists all settings"
         )
+
+
+def _check_duplicates(values: dict[str, Any]) -> None:
+    """Check the settings that say what becomes of rows whose key is in the table."""
+    action, columns = values["on_duplicate"], values["columns"] or []
+    if action != "update" and values["order_by"]:
+        raise SettingsError(
+            f"order_by is {values['order_by']!r}, but on_duplicate is {action!r}: "
+            "remove order_by, or set on_duplicate to 'update'"
+        )
+    if action == "reject":
+        return
+    if not values["key"]:
+        raise SettingsError(
+            f"on_duplicate is {action!r}, but key is not set: set it to the columns of "
+            "a unique key of the table"
+        )
+    if values["insert_statement"]:
+        raise SettingsError(
+            f"on_duplicate is {action!r}, but insert_statement is set, too: remove one "
+            "of them"
+        )
+    for setting in ("key", "order_by"):
+        names = values[setting] if setting == "key" else [values[setting]]
+        for name in filter(None, names):
+            if name not in columns:
+                raise SettingsError(
+                    f"{setting} names {name!r}, which is not one of the columns"
+                    f"{closest(name, columns)}"
+                )

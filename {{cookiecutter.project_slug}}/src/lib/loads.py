@@ -53,11 +53,13 @@ class Store(Protocol):
 
     `chunks_per_batch` is the number of chunks to send before each `flush`: every flush
     costs round trips. `ignored` is the number of rows that were accepted and are not in
-    the table: a trigger or an own statement has left them out.
+    the table: a trigger or an own statement has left them out, or a row with the same
+    key is kept. `updated` is the number of rows that have replaced one in the table.
     """
 
     chunks_per_batch: int
     ignored: int
+    updated: int
 
     def claim(self, s3_object: S3Object, function: str) -> Claim:
         """Enter an object into the ledger, unless it is there.
@@ -263,16 +265,18 @@ class Load:
     def report(self) -> dict[str, Any]:
         """The outcome: `loaded`, `loaded before` or `superseded`, and the numbers.
 
-        It has `ignored` only if there are such rows.
+        Rows that were `updated` are among those loaded. The report has their number,
+        and that of rows `ignored`, only if there are such rows.
         """
         ignored = self._store.ignored
+        counts = {"updated": self._store.updated, "ignored": ignored}
         report = {
             "key" if self._is_keyed else "object": str(self._object),
             "outcome": self._outcome,
             "loaded": self._loaded - ignored,
             "rejected": self._rejects.number,
         }
-        return report | {"ignored": ignored} if ignored else report
+        return report | {name: count for name, count in counts.items() if count}
 
     @property
     def _is_keyed(self) -> bool:

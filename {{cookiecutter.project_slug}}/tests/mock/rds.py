@@ -133,6 +133,7 @@ class MockStore:
 
     chunks_per_batch = 4
     ignored = 0
+    updated = 0
 
     def __init__(self, rds: MockRds, table: str) -> None:
         self._rds = rds

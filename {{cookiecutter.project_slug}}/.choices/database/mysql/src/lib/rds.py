@@ -24,6 +24,7 @@ from lib.duplicates import Duplicates
 from lib.events import S3Object
 from lib.load_data import LoadData
 from lib.loads import Claim, OtherVersion
+from lib.merge import Merge
 from lib.rejects import Refusal, Reject, insert_acceptable
 from lib.rows import Chunk, parse_row
 from lib.values import ValueCheck
@@ -265,6 +266,7 @@ class MysqlStore:
 
     chunks_per_batch = 4  # fit the socket's buffer
     ignored = 0
+    updated = 0
 
     def __init__(
         self,
@@ -287,8 +289,13 @@ class MysqlStore:
         self._columns = list(columns)
         names = [*columns, self._load_column] if self._load_column else columns
         self._names = [_quote(name) for name in names]
+        self._merge: Merge | None = None
+        self._filled = self._table  # the table that the bulk statement fills
+        if var.on_duplicate != "reject":
+            self._merge = Merge(cursor, table, names, var)
+            self._filled = self._merge.stage
         statement = var.insert_statement or INSERT
-        self._insert = fill_in(statement, self._table, self._names)
+        self._insert = fill_in(statement, self._filled, self._names)
         pattern = driver.cursors.RE_INSERT_VALUES
         self._inserts_many = bool(pattern.match(self._insert))
         # ON DUPLICATE KEY UPDATE and REPLACE count rows twice
@@ -351,7 +358,7 @@ class MysqlStore:
     def check(self, chunk: Chunk) -> Chunk:
         """See `lib.loads.Store`."""
         if self._value_check is None:
-            self._value_check = self._prepare_check()
+            self._value_check = self._prepare()
         return self._value_check.check(chunk)
 
     def send(self, number: int, chunk: Chunk) -> None:
@@ -378,6 +385,8 @@ class MysqlStore:
                 is_refused = self._has_refused(sent)
             else:
                 is_refused = self._insert_all(rows) is not None
+            if not is_refused:
+                self._merge_batch(sent)
         except self._driver.Error as error:
             _read_refusal(error)
             is_refused = True
@@ -391,7 +400,7 @@ class MysqlStore:
         """See `lib.loads.Store`."""
         text = self._add_number(number, chunk.text)
         rows = text.splitlines(keepends=True)
-        if not self._is_bulk:
+        if self._merge or not self._is_bulk:
             return insert_acceptable(self._try_insert, rows, limit, check)
         refused: dict[int, Refusal] = {}
         for first in range(0, len(rows), SLICE):
@@ -422,11 +431,20 @@ class MysqlStore:
         )
         return int(self._cursor.execute(statement, (size,)))
 
+    def _merge_batch(self, sent: int) -> None:
+        """Write rows into their table that were loaded to be merged."""
+        if self._merge:
+            written, updated = self._merge.run()
+            self.ignored += sent - written
+            self.updated += updated
+
     def _add_number(self, number: int, text: bytes) -> bytes:
         return text.replace(b"\n", b"\t%d\n" % number) if self._load_column else text
 
-    def _prepare_check(self) -> ValueCheck:
-        """Read the table's columns: what to check, and how to load them."""
+    def _prepare(self) -> ValueCheck:
+        """Read what to check, and create what rows are loaded into."""
+        if self._merge:
+            self._merge.prepare()
         if not self._stores_as_given:
             return ValueCheck({}, self._columns)
         columns = read_columns(self._cursor, self._name, self._columns)
@@ -443,7 +461,7 @@ class MysqlStore:
             fields[at] = f"@bits_{at}"
             number = f"CAST(CONV(@bits_{at}, 2, 10) AS UNSIGNED)"
             assignments.append(f"{self._names[at]} = {number}")
-        into = f"INTO TABLE {self._table} CHARACTER SET utf8mb4 ({', '.join(fields)})"
+        into = f"INTO TABLE {self._filled} CHARACTER SET utf8mb4 ({', '.join(fields)})"
         return f"{into} SET {', '.join(assignments)}" if assignments else into
 
     def _parse(self, row: bytes) -> list[Any]:
@@ -570,15 +588,15 @@ class MysqlStore:
 
     def _try_insert(self, rows: Sequence[bytes]) -> Refusal | None:
         """Insert rows, or return why one was refused. Then none is inserted."""
-        if self._is_bulk and len(rows) >= WORTH_LOAD_DATA:
-            is_loaded, refused = self._load(rows)
-            if is_loaded and not refused:
-                return None
-            self._cursor.execute(ROLL_BACK)
-            return self._refusal
-        self._cursor.execute(SAVEPOINT)
         try:
-            refusal = self._insert_all([self._parse(row) for row in rows])
+            if self._is_bulk and len(rows) >= WORTH_LOAD_DATA:
+                is_loaded, refused = self._load(rows)
+                refusal = None if is_loaded and not refused else self._refusal
+            else:
+                self._cursor.execute(SAVEPOINT)
+                refusal = self._insert_all([self._parse(row) for row in rows])
+            if refusal is None:
+                self._merge_batch(len(rows))
         except self._driver.Error as error:
             refusal = _read_refusal(error)
         if refusal:

@@ -22,6 +22,7 @@ from lib.database_errors import RetryReason
 from lib.events import S3Object
 from lib.insert_block import InsertBlock
 from lib.loads import Claim, OtherVersion
+from lib.merge import Merge
 from lib.rejects import Refusal, Reject, insert_acceptable
 from lib.rows import NULL, Chunk, parse_row
 from lib.type_check import TypeCheck
@@ -179,6 +180,7 @@ class PostgresStore:
 
     chunks_per_batch = 8  # more need more memory, and are no faster
     ignored = 0
+    updated = 0
 
     def __init__(
         self, cursor: Any, driver: Any, table: str, columns: Sequence[str], var: Any
@@ -200,7 +202,12 @@ class PostgresStore:
         self._value_check: ValueCheck | None = None
         self._block = InsertBlock(cursor, self._table, quoted)
         self._type_check = TypeCheck(cursor, self._table, names)
-        self._copy = f"COPY {self._table} ({', '.join(quoted)}) FROM STDIN"
+        self._merge: Merge | None = None
+        target = self._table
+        if var.on_duplicate != "reject":
+            self._merge = Merge(cursor, self._table, names, var)
+            target = self._merge.stage
+        self._copy = f"COPY {target} ({', '.join(quoted)}) FROM STDIN"
         self._accepts_csv = not self._load_column and not self._insert
         self._begin_batch = SAVEPOINT
         self._has_batch = False
@@ -254,10 +261,7 @@ class PostgresStore:
     def check(self, chunk: Chunk) -> Chunk:
         """See `lib.loads.Store`."""
         if self._value_check is None:
-            rules = {}
-            if self._stores_as_given:
-                rules = read_rules(self._cursor, self._table, self._columns)
-            self._value_check = ValueCheck(rules, self._columns, self._accepts_csv)
+            self._value_check = self._prepare()
         return self._value_check.check(chunk)
 
     def send(self, number: int, chunk: Chunk) -> None:
@@ -281,7 +285,9 @@ class PostgresStore:
             self._open_copy.close()
             if rows:
                 self._cursor.executemany(self._insert, rows)
-            if self._counts_rows:  # a trigger may leave rows out
+            if self._merge:
+                self._count_merged(sent, *self._merge.run())
+            elif self._counts_rows:  # a trigger may leave rows out
                 self.ignored += sent - min(sent, self._cursor.rowcount)
         except self._driver.Error as error:
             self._refusal = self._roll_back_batch(error)
@@ -300,7 +306,11 @@ class PostgresStore:
         refused = self._find_invalid(text)
         rest = [index for index in range(len(rows)) if index not in refused]
         good = [rows[index] for index in rest]
-        found = self._copy_acceptable(good, limit - len(refused), check)
+        limit -= len(refused)
+        if self._merge:
+            found = insert_acceptable(self._try_insert, good, limit, check)
+        else:
+            found = self._copy_acceptable(good, limit, check)
         refused |= {rest[index]: found[index] for index in found}
         return dict(sorted(refused.items()))
 
@@ -319,6 +329,19 @@ class PostgresStore:
         statement = DELETE.format(table=escape(table), column=escape(column))
         self._cursor.execute(statement, (numbers, numbers, size))
         return int(self._cursor.rowcount)
+
+    def _prepare(self) -> ValueCheck:
+        """Read what to check, and create what rows are loaded into."""
+        rules = {}
+        if self._stores_as_given:
+            rules = read_rules(self._cursor, self._table, self._columns)
+        if self._merge:
+            self._merge.prepare()
+        return ValueCheck(rules, self._columns, self._accepts_csv)
+
+    def _count_merged(self, sent: int, written: int, updated: int) -> None:
+        self.ignored += sent - written
+        self.updated += updated
 
     def _add_number(self, number: int, text: bytes) -> bytes:
         return text.replace(b"\n", b"\t%d\n" % number) if self._load_column else text
