@@ -106,6 +106,7 @@ class ValueCheck:
             return chunk
         text = chunk.text
         if self._rows.fullmatch(text):
+            chunk.keep(text)
             return chunk
         return self._convert(chunk, text)
 
