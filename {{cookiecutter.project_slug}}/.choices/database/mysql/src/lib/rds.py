@@ -546,7 +546,7 @@ class MysqlStore:
             warnings = self._read_warnings()
             if duplicates := self._find_duplicates(rows, warnings, left_out):
                 return True, duplicates
-            refused = self._find_numbered(warnings)
+            refused = self._find_numbered(warnings, len(rows))
         self._cursor.execute(ROLL_BACK)
         return False, refused
 
@@ -569,7 +569,9 @@ class MysqlStore:
         condition = _name_code(DUPLICATE)
         return {index: Refusal(found[index], condition) for index in sorted(found)}
 
-    def _find_numbered(self, warnings: list[tuple[int, str]]) -> dict[int, Refusal]:
+    def _find_numbered(
+        self, warnings: list[tuple[int, str]], sent: int
+    ) -> dict[int, Refusal]:
         """Return the bad rows whose numbers LOAD DATA reports, by their index.
 
         MariaDB does not count rows that a CHECK constraint refuses, so that the numbers
@@ -581,7 +583,9 @@ class MysqlStore:
             if row := re.search(r"^Row (\d+) | at row (\d+)$", message):
                 reason = message[: row.start()] or message
                 refusal = Refusal(reason, _name_code(code))
-                refused.setdefault(int(row[1] or row[2]) - 1, refusal)
+                index = int(row[1] or row[2]) - 1
+                refused.setdefault(index, refusal)
+                is_numbered &= index < sent
             else:
                 is_numbered &= code in SKIPPED_ROW
         return refused if is_numbered else {}

@@ -480,7 +480,7 @@ def _find_place(diag: Any) -> str:
         return ""
     if diag.constraint_name or diag.column_name:
         return str(diag.constraint_name or diag.column_name)
-    column = re.match(r'COPY [^"]+?, line \d+, column (\w+)', context)
+    column = re.match(r'COPY [^"\n]+?, line \d+, column ([^"\n]+?): ', context)
     return column[1] if column else str(diag.table_name or "")
 
 
