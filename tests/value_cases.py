@@ -47,6 +47,7 @@ KINDS = [
         ("NUMERIC(5,2)", "DECIMAL(5,2)"),
         [
             ("1.235", "1.24"),
+            (" .5 ", "0.50"),
             ("1e2", "100.00"),
             ("999.999", REJECT),
             ("1,5", REJECT),
@@ -59,6 +60,7 @@ KINDS = [
         ("REAL", "FLOAT"),
         [
             ("0.5", "0.5"),
+            (" 5e-1 ", "0.5"),
             ("1e39", REJECT),
             ("1e-50", REJECT),
             ("0.1x", REJECT),
@@ -165,11 +167,15 @@ KINDS = [
     ),
     Kind(
         "one of some texts",
-        ("", "ENUM('a', 'b', '7')"),
+        ("", "ENUM('a', 'b, b', '7', 'it''s', 'c\\\\d')"),
         [
             ("a", "", "a"),
+            ("b, b", "", "b, b"),
+            ("it's", "", "it's"),
+            ("c\\d", "", "c\\d"),
             ("7", "", "7"),
             ("1", "", REJECT),
+            ("A", "", REJECT),
             ("", "", REJECT),
             ("c", "", REJECT),
         ],
@@ -177,7 +183,7 @@ KINDS = [
     Kind(
         "several of some texts",
         ("", "SET('a', 'b')"),
-        [("b,a", "", "a,b"), ("3", "", REJECT), ("c", "", REJECT)],
+        [("b,a", "", "a,b"), ("", "", ""), ("3", "", REJECT), ("c", "", REJECT)],
     ),
     Kind(
         "bit",
@@ -223,7 +229,8 @@ values into PostgreSQL and into MySQL or MariaDB.
   `NUMERIC` as well as those of seconds. A whole number is never rounded.
 - **Spaces** around numbers, dates and times are dropped, and those at the end of a text
   that exceed its length.
-- **MySQL** would number the members of `ENUM` and `SET`, fill `BINARY` with NUL bytes,
+- **MySQL** would take numbers and other cases of letters for members of
+  `ENUM` and `SET`, fill `BINARY` with NUL bytes,
   store the current time for NULL in `TIMESTAMP NOT NULL` and the next number for NULL
   in `AUTO_INCREMENT`: such rows are rejected, too. `TIME` may be an interval of up to
   838 hours.

@@ -37,7 +37,7 @@ class Rule(NamedTuple):
     Attributes:
         meaning: a noun for them, such as `whole number`, for the reason of a reject.
         pattern: a regular expression for them, as they are in a chunk's text. It
-            matches no tab, line feed, comma or quote.
+            matches no tab or line feed, and for CSV no comma or quote.
         convert: returns another text for other values, or None.
         is_nullable: whether NULL is left to the database.
         has_spaces: whether spaces around a value mean something.

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from lib import values
 from lib.database_errors import DatabaseError
+from lib.rows import ESCAPES
 from lib.values import Rule
 
 COLUMNS = """
@@ -22,7 +23,6 @@ WHERE table_name = %s AND table_schema = coalesce(%s, database())
 WHOLE_NUMBERS = ("tinyint", "smallint", "mediumint", "int", "bigint")
 WHOLE_NUMBER = Rule("whole number", "[+-]?+[0-9]++")
 ANY = Rule("value", r"(?!\\N[\t\n])[^\t\n]*+")
-NUMBER = re.compile("[+-]?[0-9]+")
 MEMBER = re.compile("'((?:[^']|'')*)'")
 
 
@@ -52,7 +52,7 @@ class Column(NamedTuple):
 
     def _type_rule(self) -> Rule | None:
         if self.data_type in ("enum", "set"):
-            return _make_member_rule(self.definition)
+            return _make_member_rule(self.data_type, self.definition)
         if self.data_type == "bit":
             meaning = f"bit string of length {self.length}"
             return Rule(meaning, f"[01]{{{self.length}}}")
@@ -89,14 +89,16 @@ def read_columns(cursor: Any, table: str, columns: Sequence[str]) -> list[Column
     return found
 
 
-def _make_member_rule(definition: str) -> Rule:
-    """Return the rule of ENUM and SET: they would read a number as an index."""
-    numbers = [each for each in MEMBER.findall(definition) if NUMBER.fullmatch(each)]
-    any_text = r"(?! *[+-]?[0-9]+ *(?:[\t\n]|\Z))[^\t\n]*+"
-    alternatives = [*(rf"{re.escape(each)}(?=[\t\n]|\Z)" for each in numbers), any_text]
-    return Rule(
-        f"member of {definition.split('(')[0]}", f"(?:{'|'.join(alternatives)})"
-    )
+def _make_member_rule(data_type: str, definition: str) -> Rule:
+    """Return the rule of ENUM and SET: their members exactly as they are declared.
+
+    Servers would read a number as an index, and letters without regard to case.
+    """
+    found = (each.replace("''", "'") for each in MEMBER.findall(definition))
+    texts = (each.replace(r"\\", "\\").translate(ESCAPES) for each in found)
+    member = f"(?:{'|'.join(map(re.escape, texts))})"
+    pattern = rf"(?:{member}(?:,{member})*)?" if data_type == "set" else member
+    return Rule(f"member of {data_type.upper()}", pattern)
 
 
 def _refuse_tiny(layout: str) -> Rule:
