@@ -30,18 +30,23 @@ NUMBER = "ALTER TABLE {stage} ADD {position} BIGINT GENERATED ALWAYS AS IDENTITY
 IGNORE = """
 INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE
 SELECT {columns} FROM {stage} ORDER BY {position}
-ON CONFLICT ({key}) DO NOTHING RETURNING 0
+ON CONFLICT ({key}) DO NOTHING
 """
 # Rows whose key has a NULL are no duplicates of each other.
 UPDATE = """
-WITH newest AS (
+WITH newest AS MATERIALIZED (
     SELECT DISTINCT ON ({key}, {is_alone}) {columns} FROM {stage} AS new
     ORDER BY {key}, {is_alone}, {newest_first} {position} DESC
+), known AS MATERIALIZED (
+    SELECT {stored_key} FROM newest JOIN {table} AS stored USING ({key})
+), written AS (
+    INSERT INTO {table} AS stored ({columns}) OVERRIDING SYSTEM VALUE
+    SELECT {columns} FROM newest
+    ON CONFLICT ({key}) DO UPDATE SET {assignments} WHERE {is_newer}
+    RETURNING {stored_key}
 )
-INSERT INTO {table} AS old ({columns}) OVERRIDING SYSTEM VALUE
-SELECT {columns} FROM newest
-ON CONFLICT ({key}) DO UPDATE SET {assignments} WHERE {is_newer}
-RETURNING (xmax <> 0)::int
+SELECT (SELECT count(*) FROM written),
+    (SELECT count(*) FROM written JOIN known USING ({key}))
 """
 IS_NEWER = """
 {new} > {old} OR {old} IS NULL AND {new} IS NOT NULL
@@ -96,11 +101,14 @@ class Merge:
         Returns:
             How many rows were written, and how many of them were there before.
         """
-        is_update = self._var.on_duplicate == "update" and self._others()
-        self._cursor.execute(self._fill_in(UPDATE if is_update else IGNORE))
-        updated = [row[0] for row in self._cursor.fetchall()]
+        if self._var.on_duplicate == "update" and self._others():
+            self._cursor.execute(self._fill_in(UPDATE))
+            written, updated = self._cursor.fetchone()
+        else:
+            self._cursor.execute(self._fill_in(IGNORE))
+            written, updated = self._cursor.rowcount, 0
         self._cursor.execute(f"TRUNCATE {STAGE}")
-        return len(updated), sum(updated)
+        return written, updated
 
     def _others(self) -> list[str]:
         return [name for name in self._columns if name not in self._key]
@@ -112,6 +120,7 @@ class Merge:
             "position": _quote(POSITION),
             "columns": ", ".join(map(_quote, self._columns)),
             "key": ", ".join(map(_quote, self._key)),
+            "stored_key": ", ".join(f"stored.{_quote(name)}" for name in self._key),
             "is_alone": self._when_alone(),
             "newest_first": self._newest_first(),
             "assignments": ", ".join(
@@ -137,11 +146,11 @@ class Merge:
         Of two rows of the same age, the one with the greater text wins, so that the
         order of files makes no difference.
         """
-        texts = {"old_text": self._text("old"), "new_text": self._text("EXCLUDED")}
+        texts = {"old_text": self._text("stored"), "new_text": self._text("EXCLUDED")}
         if not self._var.order_by:
             return "{old_text} <> {new_text}".format(**texts)
         name = _quote(self._var.order_by)
-        return IS_NEWER.format(old=f"old.{name}", new=f"EXCLUDED.{name}", **texts)
+        return IS_NEWER.format(old=f"stored.{name}", new=f"EXCLUDED.{name}", **texts)
 
     def _text(self, alias: str) -> str:
         """Return SQL for the text of a row, without the number of its load."""
