@@ -116,6 +116,27 @@ def test_key_without_unique_key_fails(people: Project) -> None:
 
 
 @on_each_database
+def test_partitions_are_merged(people: Project) -> None:
+    people.query("DROP TABLE IF EXISTS people")
+    parts = (
+        "PARTITION BY RANGE (id)"
+        if is_postgres(people)
+        else "PARTITION BY RANGE (id) (PARTITION low VALUES LESS THAN (100))"
+    )
+    people.query(
+        "CREATE TABLE people (id INT PRIMARY KEY, seen INT, name VARCHAR(9), "
+        f"mail VARCHAR(9), n INT) {parts}"
+    )
+    if is_postgres(people):
+        people.query("CREATE TABLE low PARTITION OF people FOR VALUES FROM (0) TO (99)")
+    load(people, "parts", FIRST, UPDATE)
+    key, output = load(people, "parts", "1,2,z,m,1\n200,1,y,n,1\n3,1,c,o,1\n", UPDATE)
+    assert '"loaded": 2, "rejected": 1, "updated": 1' in output
+    assert [line for line, _ in fetch_rejects(people, key)] == [2]
+    assert rows(people) == [[1, 2, "z"], [2, 1, "b"], [3, 1, "c"]]
+
+
+@on_each_database
 def test_many_rows_are_merged_in_bulk(people: Project) -> None:
     for seen in (1, 2):
         text = "".join(f"{number},{seen},n,\\N,1\n" for number in range(60_000))
