@@ -9,12 +9,12 @@ JOBS     ?= 6
 export RUFF_NO_CACHE = true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format lock faults formats loops bench soak install clean
+.PHONY: help demo test lint format lock faults formats values loops bench soak install clean
 
 help:
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' Makefile
 
-demo test lint format lock faults formats loops soak: .venv/pyvenv.cfg
+demo test lint format lock faults formats values loops soak: .venv/pyvenv.cfg
 
 demo: ## Bake a project and load a file of 1,000 clicks in it: [DATABASE=mysql]
 	@.venv/bin/python tests/demo.py $(DATABASE)
@@ -40,6 +40,9 @@ faults: ## Update docs/faults.md from the tests
 
 formats: ## Update the page of file formats of projects from the tests
 	@.venv/bin/python tests/formats_page.py
+
+values: ## Update docs/values.md of projects from the tests
+	@.venv/bin/python tests/value_cases.py
 
 loops: ## Record the picture in a project's README again
 	@.venv/bin/python tests/draw_loops.py

@@ -408,6 +408,29 @@ SETTINGS: dict[str, list[Setting]] = {
             choices=("append", "replace"),
         ),
         Setting(
+            "on_duplicate",
+            str,
+            "reject",
+            "of rows whose key is in the table: reject them, ignore them, or update "
+            "the table's rows",
+            choices=("reject", "ignore", "update"),
+        ),
+        Setting(
+            "key",
+            str,
+            None,
+            "columns that name a row, for on_duplicate: those of a unique key",
+            "DB_KEY",
+            is_list=True,
+        ),
+        Setting(
+            "order_by",
+            str,
+            "",
+            "column that says which of two rows with a key is newer, for "
+            "on_duplicate: update; without it, the row that is loaded last",
+        ),
+        Setting(
             "max_reject_share",
             share,
             0.5,

@@ -369,3 +369,35 @@ def _check_rows(values: dict[str, Any], own: set[str]) -> None:
         problem = row_settings.check(values)
         if problem:
             raise SettingsError(problem)
+        _check_duplicates(values)
+
+
+def _check_duplicates(values: dict[str, Any]) -> None:
+    """Check the settings that say what becomes of rows whose key is in the table."""
+    action = values["on_duplicate"]
+    columns = [name for name in values["columns"] or () if name != row_settings.SKIPPED]
+    if action != "update" and values["order_by"]:
+        raise SettingsError(
+            f"order_by is {values['order_by']!r}, but on_duplicate is {action!r}: "
+            "remove order_by, or set on_duplicate to 'update'"
+        )
+    if action == "reject":
+        return
+    if not values["key"]:
+        raise SettingsError(
+            f"on_duplicate is {action!r}, but key is not set: set it to the columns of "
+            "a unique key of the table"
+        )
+    if values["insert_statement"]:
+        raise SettingsError(
+            f"on_duplicate is {action!r}, but insert_statement is set, too: remove one "
+            "of them"
+        )
+    for setting in ("key", "order_by"):
+        names = values[setting] if setting == "key" else [values[setting]]
+        for name in filter(None, names):
+            if name not in columns:
+                raise SettingsError(
+                    f"{setting} names {name!r}, which is not one of the columns"
+                    f"{closest(name, columns)}"
+                )

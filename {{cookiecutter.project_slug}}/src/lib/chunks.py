@@ -39,6 +39,7 @@ class Chunk:
         csv: bytes = b"",
     ) -> None:
         self._text = text
+        self._kept: bytes | None = None
         self.origins = origins
         self.rejects = rejects
         self.csv = csv
@@ -46,7 +47,14 @@ class Chunk:
     @property
     def text(self) -> bytes:
         """The rows as text for the bulk statement."""
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            return kept
         return self._text() if callable(self._text) else self._text
+
+    def keep(self, text: bytes) -> None:
+        """Return this `text` the next time, so that it is not computed again."""
+        self._kept = text
 
     def reject(self, index: int, refusal: Refusal) -> Reject:
         """Return the row with this index (from 0), which was refused, as a reject."""

@@ -54,10 +54,14 @@ class Store(Protocol):
     """One transaction of a database, for `Load`.
 
     `chunks_per_batch` is the number of chunks to send before each `flush`: every flush
-    costs round trips.
+    costs round trips. `ignored` is the number of rows that were accepted and are not in
+    the table: a trigger or an own statement has left them out, or a row with the same
+    key is kept. `updated` is the number of rows that have replaced one in the table.
     """
 
     chunks_per_batch: int
+    ignored: int
+    updated: int
 
     def claim(self, s3_object: S3Object, function: str) -> Claim:
         """Enter an object into the ledger, unless it is there.
@@ -79,6 +83,12 @@ class Store(Protocol):
 
     def delete_rejects(self, number: int) -> None:
         """Delete the rejects of a load."""
+
+    def check(self, chunk: Chunk) -> Chunk:
+        """Return a chunk with values that the database will store as they are.
+
+        Others are converted, or their rows are rejects of the chunk, see `lib.values`.
+        """
 
     def send(self, number: int, chunk: Chunk) -> None:
         """Send rows to the database. Nothing else may be called before `flush`.
@@ -217,6 +227,7 @@ class Load:
                 whatever follows.
         """
         self._check()
+        chunk = self._store.check(chunk)
         is_mixed = bool(self._batch) and bool(self._batch[0].csv) != bool(chunk.csv)
         if is_mixed or len(self._batch) == self._store.chunks_per_batch:
             self._flush(self._lines + self._count_unread_lines())
@@ -250,17 +261,25 @@ class Load:
         if self._outcome == "loaded before":
             return
         self._flush(self._lines)
-        self._store.record(self._number, self._loaded, self._rejects.number)
+        loaded = self._loaded - self._store.ignored
+        self._store.record(self._number, loaded, self._rejects.number)
 
     @property
     def report(self) -> dict[str, Any]:
-        """The outcome: `loaded`, `loaded before` or `superseded`, and the numbers."""
-        return {
+        """The outcome: `loaded`, `loaded before` or `superseded`, and the numbers.
+
+        Rows that were `updated` are among those loaded. The report has their number,
+        and that of rows `ignored`, only if there are such rows.
+        """
+        ignored = self._store.ignored
+        counts = {"updated": self._store.updated, "ignored": ignored}
+        report = {
             "key" if self._is_keyed else "object": str(self._object),
             "outcome": self._outcome,
-            "loaded": self._loaded,
+            "loaded": self._loaded - ignored,
             "rejected": self._rejects.number,
         }
+        return report | {name: count for name, count in counts.items() if count}
 
     @property
     def _is_keyed(self) -> bool:

@@ -217,6 +217,32 @@ def test_flag_is_read_from_file(tmp_path: Path, text: str, expected: bool) -> No
     assert not settings_reader.read([f"--const_path={path}", "--drain=false"]).drain
 
 
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ("--on_duplicate=update", "on_duplicate is 'update', but key is not set"),
+        (
+            "--on_duplicate=ignore --key visitors --columns visitor",
+            "key names 'visitors', which is not one of the columns: did you mean "
+            "visitor?",
+        ),
+        ("--order_by=day", "order_by is 'day', but on_duplicate is 'reject'"),
+        (
+            "--on_duplicate=update --key a --columns a --order_by=day",
+            "order_by names 'day', which is not one of the columns",
+        ),
+        (
+            "--on_duplicate=update --key a --columns a --insert_statement=x",
+            "insert_statement is set, too: remove one of them",
+        ),
+    ],
+)
+def test_contradicting_duplicate_settings_are_named(args: str, message: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        settings_reader.read(args.split())
+    assert message in str(caught.value)
+
+
 def test_queues_are_a_mapping(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings_reader.read().send_queues == {}
     monkeypatch.setenv("SEND_QUEUES", "part=dev-part-pending,other=dev-other.fifo")

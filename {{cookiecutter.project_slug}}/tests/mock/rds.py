@@ -134,6 +134,8 @@ class MockStore:
     """One transaction, see `lib.loads.Store`."""
 
     chunks_per_batch = 4
+    ignored = 0
+    updated = 0
 
     def __init__(self, rds: MockRds, table: str) -> None:
         self._rds = rds
@@ -166,6 +168,10 @@ class MockStore:
 
     def delete_rejects(self, number: int) -> None:
         """See `lib.loads.Store`."""
+
+    def check(self, chunk: Chunk) -> Chunk:
+        """See `lib.loads.Store`."""
+        return chunk
 
     def send(self, number: int, chunk: Chunk) -> None:
         """See `lib.loads.Store`."""

@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
 from datetime import datetime
 from functools import cache, partial
@@ -11,6 +11,7 @@ from ssl import create_default_context
 from typing import Any, Self
 
 from lib.chunks import Chunk, parse_row
+from lib.column_rules import read_columns
 from lib.database import (
     Database,
     delete_in_pieces,
@@ -24,7 +25,9 @@ from lib.duplicates import Duplicates
 from lib.events import S3Object
 from lib.load_data import LoadData
 from lib.loads import Claim, OtherVersion
+from lib.merge import Merge
 from lib.rejects import Refusal, Reject, insert_acceptable
+from lib.values import ValueCheck
 
 logger = logging.getLogger("function")
 
@@ -47,6 +50,8 @@ SESSION = (
     "innodb_lock_wait_timeout = 5, lock_wait_timeout = 5, foreign_key_checks = 1, "
     "unique_checks = 1, sql_auto_is_null = 0, sql_notes = 0",
 )
+# MariaDB would cut digits of seconds that a column has no place for. MySQL rounds.
+ROUND_FRACTIONS = "SET SESSION sql_mode = CONCAT(@@sql_mode, ',TIME_ROUND_FRACTIONAL')"
 LIMIT_MARIADB = "SET SESSION max_statement_time = %s"  # seconds
 LIMIT_MYSQL = "SET SESSION max_execution_time = %s000"  # ms, of queries only
 HAS_EXPLICIT_TIMESTAMPS = "SELECT @@explicit_defaults_for_timestamp"
@@ -68,8 +73,20 @@ RETRY_REASONS = {
 }
 STATEMENT_TIMEOUTS = (1969, 3024)
 CONNECTION_TIMEOUTS = (2006, 2013)
-# Errors that are due to values.
-VALUE_ERRORS = (1048, 1062, 1264, 1265, 1292, 1366, 1367, 1406, 1452, 1644, 3819, 4025)
+# Errors that are due to values: of columns, keys and partitions, of functions, of JSON
+# and geometry.
+VALUE_ERRORS = (
+    *(1048, 1062, 1138, 1169, 1216, 1263, 1264, 1265, 1292, 1300, 1366, 1367, 1369),
+    *(1406, 1452, 1467, 1526, 1557, 1569, 1586, 1644, 1645, 1690, 1748, 1761, 1762),
+    *(1859, 3751, 3752, 3819, 4025),
+    *(1242, 1301, 1365, 1411, 1441, 3685, 3699),
+    *(3140, 3141, 3143, 3144, 3146, 3147, 3156, 3157, 3903, 3904, 3905),
+    *range(4036, 4045),
+    *(1416, 3037, 3055, 3516, 3548, 3616, 3617),
+)
+# Triggers may choose a number for their own errors (`MYSQL_ERRNO`). Servers have none
+# above this. pymysql reads those above 32,767 as negative.
+LAST_OF_SERVER = 20_000
 # Errors whose messages name parts of the schema or of the server, and no values.
 NAMING_ERRORS = (
     *(0, 1040, 1044, 1045, 1049, 1053, 1054, 1142, 1143, 1146, 1205, 1213, 1227),
@@ -109,6 +126,7 @@ REJECT = """
 INSERT INTO rejects (number, line, content, reason) VALUES (%s, %s, %s, %s)
 """
 SLICE = 2000  # rows to load again after a refusal
+PIECE = 250_000  # characters of the rows of one INSERT
 WORTH_LOAD_DATA = 50  # rows; fewer are faster by INSERT
 SAVEPOINT = "SAVEPOINT batch"  # replaces the one before
 ROLL_BACK = "ROLLBACK TO SAVEPOINT batch"
@@ -152,6 +170,8 @@ class Rds(Database):
         for statement in SESSION:
             connection.query(statement)
         is_mariadb = "MariaDB" in connection.get_server_info()
+        if is_mariadb:
+            connection.query(ROUND_FRACTIONS)
         limit = LIMIT_MARIADB if is_mariadb else LIMIT_MYSQL
         connection.query(limit % timeout)
         with suppress(self.driver.OperationalError):
@@ -245,6 +265,8 @@ class MysqlStore:
     """
 
     chunks_per_batch = 4  # fit the socket's buffer
+    ignored = 0
+    updated = 0
 
     def __init__(
         self,
@@ -259,18 +281,32 @@ class MysqlStore:
         self._cursor.max_stmt_length = MAX_STATEMENT
         self._driver = driver
         self._table = quote_table(table, "`")
+        self._name = table
         self._target = table if "." in table else f"{var.db_name}.{table}"
         self._load_column = var.load_column
         self._timeout = var.db_statement_timeout
         self._is_bulk = is_bulk
+        self._columns = list(columns)
         names = [*columns, self._load_column] if self._load_column else columns
-        quoted = [_quote(name) for name in names]
-        self._insert = fill_in(var.insert_statement or INSERT, self._table, quoted)
-        self._duplicates = Duplicates(cursor, table, names)
-        self._is_own_statement = bool(var.insert_statement)
-        self._into = (
-            f"INTO TABLE {self._table} CHARACTER SET utf8mb4 ({', '.join(quoted)})"
+        self._names = [_quote(name) for name in names]
+        self._merge: Merge | None = None
+        self._filled = self._table  # the table that the bulk statement fills
+        if var.on_duplicate != "reject":
+            self._merge = Merge(cursor, table, names, var)
+            self._filled = self._merge.stage
+        statement = var.insert_statement or INSERT
+        self._insert = fill_in(statement, self._filled, self._names)
+        pattern = driver.cursors.RE_INSERT_VALUES
+        self._inserts_many = bool(pattern.match(self._insert))
+        # ON DUPLICATE KEY UPDATE and REPLACE count rows twice
+        self._counts_rows = bool(
+            re.match(r"\s*INSERT\b(?!.*\bDUPLICATE\b)", self._insert, re.I | re.S)
         )
+        # an own statement may convert values by functions
+        self._stores_as_given = "{values}" in statement
+        self._duplicates = Duplicates(cursor, table, names)
+        self._value_check: ValueCheck | None = None
+        self._bits: list[int] = []  # positions of columns of type BIT
         self._rows_sent = 0
         self._load_data: LoadData | None = None
         self._rows: list[list[str | None]] = []
@@ -319,6 +355,12 @@ class MysqlStore:
         """See `lib.loads.Store`."""
         self._cursor.execute(DELETE_REJECTS, (number,))
 
+    def check(self, chunk: Chunk) -> Chunk:
+        """See `lib.loads.Store`."""
+        if self._value_check is None:
+            self._value_check = self._prepare()
+        return self._value_check.check(chunk)
+
     def send(self, number: int, chunk: Chunk) -> None:
         """See `lib.loads.Store`."""
         if not self._rows_sent:
@@ -330,7 +372,7 @@ class MysqlStore:
         if self._load_data:
             self._load_data.write(text)
         else:
-            self._rows += map(parse_row, text.splitlines(keepends=True))
+            self._rows += map(self._parse, text.splitlines(keepends=True))
 
     def flush(self) -> bool:
         """See `lib.loads.Store`."""
@@ -342,8 +384,9 @@ class MysqlStore:
                 load_data.finish()
                 is_refused = self._has_refused(sent)
             else:
-                self._cursor.executemany(self._insert, rows)
-                is_refused = False
+                is_refused = self._insert_all(rows) is not None
+            if not is_refused:
+                self._merge_batch(sent)
         except self._driver.Error as error:
             _read_refusal(error)
             is_refused = True
@@ -357,7 +400,7 @@ class MysqlStore:
         """See `lib.loads.Store`."""
         text = self._add_number(number, chunk.text)
         rows = text.splitlines(keepends=True)
-        if not self._is_bulk:
+        if self._merge or not self._is_bulk:
             return insert_acceptable(self._try_insert, rows, limit, check)
         refused: dict[int, Refusal] = {}
         for first in range(0, len(rows), SLICE):
@@ -388,8 +431,67 @@ class MysqlStore:
         )
         return int(self._cursor.execute(statement, (size,)))
 
+    def _merge_batch(self, sent: int) -> None:
+        """Write rows into their table that were loaded to be merged."""
+        if self._merge:
+            written, updated = self._merge.run()
+            self.ignored += sent - written
+            self.updated += updated
+
     def _add_number(self, number: int, text: bytes) -> bytes:
         return text.replace(b"\n", b"\t%d\n" % number) if self._load_column else text
+
+    def _prepare(self) -> ValueCheck:
+        """Read what to check, and create what rows are loaded into."""
+        if self._merge:
+            self._merge.prepare()
+        if not self._stores_as_given:
+            return ValueCheck({}, self._columns)
+        columns = read_columns(self._cursor, self._name, self._columns)
+        bits = {each.name for each in columns if each.data_type == "bit"}
+        self._bits = [at for at, name in enumerate(self._columns) if name in bits]
+        rules = {each.name: each.rule for each in columns if each.rule}
+        return ValueCheck(rules, self._columns)
+
+    @property
+    def _into(self) -> str:
+        """LOAD DATA's statement, from INTO TABLE on."""
+        fields, assignments = list(self._names), []
+        for at in self._bits:
+            fields[at] = f"@bits_{at}"
+            number = f"CAST(CONV(@bits_{at}, 2, 10) AS UNSIGNED)"
+            assignments.append(f"{self._names[at]} = {number}")
+        into = f"INTO TABLE {self._filled} CHARACTER SET utf8mb4 ({', '.join(fields)})"
+        return f"{into} SET {', '.join(assignments)}" if assignments else into
+
+    def _parse(self, row: bytes) -> list[Any]:
+        """Return the values of a row for INSERT."""
+        values: list[Any] = [*parse_row(row)]
+        for at in self._bits:
+            values[at] = None if values[at] is None else int(values[at], 2)
+        return values
+
+    def _insert_all(self, rows: Sequence[list[Any]]) -> Refusal | None:
+        """Insert rows by INSERT, or return why one was refused.
+
+        A function that cannot convert a value makes NULL of it, and only warns.
+
+        Raises:
+            Error: a row was refused by an error.
+        """
+        inserted = 0
+        pieces = _split(rows) if self._inserts_many else [[row] for row in rows]
+        for piece in pieces:
+            self._cursor.executemany(self._insert, piece)
+            inserted += self._cursor.rowcount
+            if self._cursor.warning_count:
+                for code, message in self._read_warnings():
+                    # `INSERT IGNORE` warns of duplicates
+                    if code in VALUE_ERRORS and code != DUPLICATE:
+                        return Refusal(message, _name_code(code))
+        if self._counts_rows:
+            self.ignored += len(rows) - inserted
+        return None
 
     def _has_refused(self, sent: int) -> bool:
         """Return whether LOAD DATA has refused or changed any of the rows sent.
@@ -444,7 +546,7 @@ class MysqlStore:
             warnings = self._read_warnings()
             if duplicates := self._find_duplicates(rows, warnings, left_out):
                 return True, duplicates
-            refused = self._find_numbered(warnings)
+            refused = self._find_numbered(warnings, len(rows))
         self._cursor.execute(ROLL_BACK)
         return False, refused
 
@@ -467,7 +569,9 @@ class MysqlStore:
         condition = _name_code(DUPLICATE)
         return {index: Refusal(found[index], condition) for index in sorted(found)}
 
-    def _find_numbered(self, warnings: list[tuple[int, str]]) -> dict[int, Refusal]:
+    def _find_numbered(
+        self, warnings: list[tuple[int, str]], sent: int
+    ) -> dict[int, Refusal]:
         """Return the bad rows whose numbers LOAD DATA reports, by their index.
 
         MariaDB does not count rows that a CHECK constraint refuses, so that the numbers
@@ -479,29 +583,41 @@ class MysqlStore:
             if row := re.search(r"^Row (\d+) | at row (\d+)$", message):
                 reason = message[: row.start()] or message
                 refusal = Refusal(reason, _name_code(code))
-                refused.setdefault(int(row[1] or row[2]) - 1, refusal)
+                index = int(row[1] or row[2]) - 1
+                refused.setdefault(index, refusal)
+                is_numbered &= index < sent
             else:
                 is_numbered &= code in SKIPPED_ROW
         return refused if is_numbered else {}
 
     def _try_insert(self, rows: Sequence[bytes]) -> Refusal | None:
-        """Insert rows by one statement: it is atomic, unless it is the user's own."""
-        if self._is_bulk and len(rows) >= WORTH_LOAD_DATA:
-            is_loaded, refused = self._load(rows)
-            if is_loaded and not refused:
-                return None
-            self._cursor.execute(ROLL_BACK)
-            return self._refusal
-        if self._is_own_statement:
-            self._cursor.execute(SAVEPOINT)
+        """Insert rows, or return why one was refused. Then none is inserted."""
         try:
-            self._cursor.executemany(self._insert, [parse_row(row) for row in rows])
+            if self._is_bulk and len(rows) >= WORTH_LOAD_DATA:
+                is_loaded, refused = self._load(rows)
+                refusal = None if is_loaded and not refused else self._refusal
+            else:
+                self._cursor.execute(SAVEPOINT)
+                refusal = self._insert_all([self._parse(row) for row in rows])
+            if refusal is None:
+                self._merge_batch(len(rows))
         except self._driver.Error as error:
             refusal = _read_refusal(error)
-            if self._is_own_statement:
-                self._cursor.execute(ROLL_BACK)
-            return refusal
-        return None
+        if refusal:
+            self._cursor.execute(ROLL_BACK)
+        return refusal
+
+
+def _split(rows: Sequence[list[Any]]) -> Iterator[Sequence[list[Any]]]:
+    """Split rows into pieces, each of which fits one statement."""
+    first = size = 0
+    for index, row in enumerate(rows):
+        size += sum(len(str(value)) + 4 for value in row)
+        if size > PIECE:
+            yield rows[first : index + 1]
+            first, size = index + 1, 0
+    if first < len(rows):
+        yield rows[first:]
 
 
 def _read_refusal(error: Any) -> Refusal:
@@ -510,9 +626,13 @@ def _read_refusal(error: Any) -> Refusal:
     Raises:
         Error: the error is not due to values.
     """
-    if _error_code(error) not in VALUE_ERRORS:
+    if not _is_due_to_value(_error_code(error)):
         raise error
     return Refusal(str(error.args[-1]), _name_condition(error))
+
+
+def _is_due_to_value(code: int) -> bool:
+    return code in VALUE_ERRORS or code > LAST_OF_SERVER or code < -1
 
 
 def _name_condition(error: Any) -> str:

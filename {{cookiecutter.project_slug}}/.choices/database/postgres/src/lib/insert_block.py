@@ -32,22 +32,30 @@ DECLARE
     violated text;
     missing text;
     refused jsonb[] := ARRAY[]::jsonb[];
+    inserted int;
+    ignored int := 0;
+    ignored_before int;
     {declarations}
 BEGIN
     WHILE first <= {count} AND cardinality(refused) <= {limit} LOOP
         BEGIN
             at := first;
+            ignored_before := ignored;
             WHILE at <= last LOOP
                 {assignments}
                 place := NULL;
                 INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE
                 VALUES ({variables});
+                GET DIAGNOSTICS inserted = ROW_COUNT;
+                IF inserted = 0 THEN  -- a trigger left it out
+                    ignored := ignored + 1;
+                END IF;
                 at := at + 1;
             END LOOP;
             first := last + 2;
             last := {count};
         EXCEPTION WHEN data_exception OR integrity_constraint_violation
-            OR with_check_option_violation OR raise_exception
+            OR with_check_option_violation OR plpgsql_error
         THEN
             GET STACKED DIAGNOSTICS
                 state = RETURNED_SQLSTATE,
@@ -58,6 +66,7 @@ BEGIN
             IF context NOT LIKE '%function %function %' THEN  -- no trigger raised it
                 place := coalesce(place, nullif(violated, ''), missing);
             END IF;
+            ignored := ignored_before;
             refused := array_append(
                 refused, jsonb_build_array(at - 1, state, message, place)
             );
@@ -68,7 +77,9 @@ BEGIN
             END IF;
         END;
     END LOOP;
-    PERFORM set_config('block.refused', to_jsonb(refused)::text, true);
+    PERFORM set_config(
+        'block.refused', jsonb_build_array(refused, ignored)::text, true
+    );
 END
 $block$
 """
@@ -90,7 +101,7 @@ class InsertBlock:
 
     def insert(
         self, rows: Sequence[bytes], limit: int
-    ) -> list[tuple[int, str, str, str]]:
+    ) -> tuple[list[tuple[int, str, str, str]], int]:
         """Insert the rows that the database accepts, and return the others.
 
         Args:
@@ -98,14 +109,15 @@ class InsertBlock:
             limit: stop once more rows than this are refused.
 
         Returns:
-            The index, SQLSTATE, message and place of each refused row.
+            The index, SQLSTATE, message and place of each refused row, and the number
+            of rows that triggers left out.
         """
         cells = [parse_row(row) for row in rows]
         self._cursor.execute(SET_ROWS, (json.dumps(cells),))
         self._cursor.execute(self._block(len(cells), limit))
         self._cursor.execute(GET_REFUSED)
-        [refused] = self._cursor.fetchone()
-        return [(*each, place or "") for *each, place in refused]
+        [(refused, ignored)] = self._cursor.fetchone()
+        return [(*each, place or "") for *each, place in refused], ignored
 
     def _block(self, count: int, limit: int) -> str:
         variables = [f"cell_{number}" for number in range(1, len(self._columns) + 1)]

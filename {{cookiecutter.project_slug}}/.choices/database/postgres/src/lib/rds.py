@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Any, Self
 
 from lib.chunks import NULL, Chunk, parse_row
+from lib.column_rules import read_rules
 from lib.database import (
     Database,
     delete_in_pieces,
@@ -22,8 +23,10 @@ from lib.database_errors import RetryReason
 from lib.events import S3Object
 from lib.insert_block import InsertBlock
 from lib.loads import Claim, OtherVersion
+from lib.merge import Merge
 from lib.rejects import Refusal, Reject, insert_acceptable
 from lib.type_check import TypeCheck
+from lib.values import ValueCheck
 
 # Statements set this at the start of each transaction: start-up options are refused by
 # RDS Proxy and PgBouncer, and PgBouncer's transactions may change their session.
@@ -33,7 +36,7 @@ SET LOCAL client_encoding = 'UTF8';
 SET LOCAL standard_conforming_strings = on;
 SET LOCAL synchronous_commit = on;
 SET LOCAL TimeZone = 'UTC';
-SET LOCAL DateStyle = 'ISO, MDY';
+SET LOCAL DateStyle = 'ISO, YMD';
 SET LOCAL IntervalStyle = 'postgres';
 SET LOCAL lock_timeout = '5s';
 SET LOCAL statement_timeout = '{timeout}s'
@@ -48,9 +51,10 @@ RETRY_REASONS = {
     "55P03": RetryReason.LOCK_TIMEOUT,
 }
 QUERY_CANCELED = "57014"
-# Errors that are due to values: of data, of integrity, of a view's check, raised by a
-# trigger.
-VALUE_ERRORS = ("22", "23", "44", "P0001")
+SQLSTATE_LENGTH = 5
+# Errors that are due to values: too many rows of a subquery, of data, of integrity, of
+# functions, of a view's check, of a limit such as an index's, raised by PL/pgSQL.
+VALUE_ERRORS = ("21", "22", "23", "2F", "38", "39", "44", "54", "P0")
 # Errors whose messages name parts of the schema or of the server, and no values.
 NAMING_ERRORS = ("08", "25", "28", "3D", "3F", "42", "53", "55", "57")
 
@@ -175,6 +179,8 @@ class PostgresStore:
     """
 
     chunks_per_batch = 8  # more need more memory, and are no faster
+    ignored = 0
+    updated = 0
 
     def __init__(
         self, cursor: Any, driver: Any, table: str, columns: Sequence[str], var: Any
@@ -189,17 +195,28 @@ class PostgresStore:
         self._insert = ""
         if var.insert_statement:
             self._insert = fill_in(var.insert_statement, self._table, quoted)
+        # an own statement may convert values by functions
+        self._stores_as_given = not self._insert or "{values}" in var.insert_statement
+        self._counts_rows = bool(re.match(r"\s*INSERT\b|$", self._insert, re.I))
+        self._columns = list(columns)
+        self._value_check: ValueCheck | None = None
         self._block = InsertBlock(cursor, self._table, quoted)
         self._type_check = TypeCheck(cursor, self._table, names)
-        self._copy = f"COPY {self._table} ({', '.join(quoted)}) FROM STDIN"
+        self._merge: Merge | None = None
+        target = self._table
+        if var.on_duplicate != "reject":
+            self._merge = Merge(cursor, self._table, names, var)
+            target = self._merge.stage
+        self._copy = f"COPY {target} ({', '.join(quoted)}) FROM STDIN"
         self._accepts_csv = not self._load_column and not self._insert
         self._begin_batch = SAVEPOINT
         self._has_batch = False
         self._open_copy = ExitStack()
         self._copy_stream: Any = None
         self._rows: list[list[str | None]] = []
+        self._sent = 0
         self._refusal = Refusal("", "")
-        self._bad_row = -1
+        self._hint = -1
 
     def __enter__(self) -> Self:
         return self
@@ -241,9 +258,16 @@ class PostgresStore:
         """See `lib.loads.Store`."""
         self._cursor.execute(DELETE_REJECTS, (number,))
 
+    def check(self, chunk: Chunk) -> Chunk:
+        """See `lib.loads.Store`."""
+        if self._value_check is None:
+            self._value_check = self._prepare()
+        return self._value_check.check(chunk)
+
     def send(self, number: int, chunk: Chunk) -> None:
         """See `lib.loads.Store`."""
         self._begin()
+        self._sent += len(chunk.origins)
         if chunk.csv and self._accepts_csv:
             self._write(f"{self._copy} (FORMAT csv, NULL '{NULL}')", chunk.csv)
         else:
@@ -256,10 +280,15 @@ class PostgresStore:
         self._has_batch = False
         self._copy_stream = None
         rows, self._rows = self._rows, []
+        sent, self._sent = self._sent, 0
         try:
             self._open_copy.close()
             if rows:
                 self._cursor.executemany(self._insert, rows)
+            if self._merge:
+                self._count_merged(sent, *self._merge.run())
+            elif self._counts_rows:  # a trigger may leave rows out
+                self.ignored += sent - min(sent, self._cursor.rowcount)
         except self._driver.Error as error:
             self._refusal = self._roll_back_batch(error)
             return False
@@ -277,7 +306,11 @@ class PostgresStore:
         refused = self._find_invalid(text)
         rest = [index for index in range(len(rows)) if index not in refused]
         good = [rows[index] for index in rest]
-        found = self._copy_acceptable(good, limit - len(refused), check)
+        limit -= len(refused)
+        if self._merge:
+            found = insert_acceptable(self._try_insert, good, limit, check)
+        else:
+            found = self._copy_acceptable(good, limit, check)
         refused |= {rest[index]: found[index] for index in found}
         return dict(sorted(refused.items()))
 
@@ -296,6 +329,19 @@ class PostgresStore:
         statement = DELETE.format(table=escape(table), column=escape(column))
         self._cursor.execute(statement, (numbers, numbers, size))
         return int(self._cursor.rowcount)
+
+    def _prepare(self) -> ValueCheck:
+        """Read what to check, and create what rows are loaded into."""
+        rules = {}
+        if self._stores_as_given:
+            rules = read_rules(self._cursor, self._table, self._columns)
+        if self._merge:
+            self._merge.prepare()
+        return ValueCheck(rules, self._columns, self._accepts_csv)
+
+    def _count_merged(self, sent: int, written: int, updated: int) -> None:
+        self.ignored += sent - written
+        self.updated += updated
 
     def _add_number(self, number: int, text: bytes) -> bytes:
         return text.replace(b"\n", b"\t%d\n" % number) if self._load_column else text
@@ -320,6 +366,7 @@ class PostgresStore:
 
     def _try_insert(self, rows: Sequence[bytes]) -> Refusal | None:
         self._begin()
+        self._sent = len(rows)
         self._send_text(b"".join(rows))
         return None if self.flush() else self._refusal
 
@@ -343,47 +390,60 @@ class PostgresStore:
     ) -> dict[int, Refusal]:
         """Insert acceptable rows by COPY, and by blocks where many rows are bad.
 
-        COPY reports the first bad row. It may find a bad value before a row ahead of it
-        that is bad for another reason.
+        COPY's error has the line of a bad row, in a text that values may appear in. So
+        it is a hint: first the rows ahead of it are tried, and then this row alone.
         """
         refused: dict[int, Refusal] = {}
-        first, ends = 0, [len(rows)]
+        hints: list[int] = []
+        first = 0
         while first < len(rows) and len(refused) <= limit:
             check()
-            end = min(ends[-1], first + PIECE)
-            bad = self._copy_piece(rows[first:end])
-            if bad is None:
+            if hints and hints[-1] == first:
+                hints.pop()
+                if refusal := self._try_insert(rows[first : first + 1]):
+                    refused[first] = refusal
+                first += 1
+                continue
+            limits = (len(rows), first + PIECE, *hints[-1:])
+            end = min(limits)
+            if self._try_insert(rows[first:end]) is None:
                 first = end
-            elif bad >= SPARSE:
-                refused[first + bad] = self._refusal
-                ends.append(first + bad)
+            elif SPARSE <= self._hint < end - first:
+                hints.append(first + self._hint)
             else:
-                end = min(ends[-1], first + SLICE)
+                end = min(*limits, first + SLICE)
                 found = self._insert_slice(rows[first:end], limit - len(refused), check)
                 refused |= {first + index: found[index] for index in found}
                 first = end
-            while first == ends[-1] and len(ends) > 1:
-                first = ends.pop() + 1
         return refused
-
-    def _copy_piece(self, rows: Sequence[bytes]) -> int | None:
-        """Insert rows (None), or return the index of the first bad one, or -1."""
-        refusal = self._try_insert(rows) if rows else None
-        return None if refusal is None else self._bad_row
 
     def _insert_slice(
         self, rows: Sequence[bytes], limit: int, check: Callable[[], None]
     ) -> dict[int, Refusal]:
         self._cursor.execute(NEXT_SAVEPOINT)
         try:
-            refused = self._block.insert(rows, limit)
+            refused, ignored = self._block.insert(rows, limit)
         except self._driver.Error as error:  # a domain may refuse any variable
             self._roll_back_batch(error)
             return insert_acceptable(self._try_insert, rows, limit, check)
+        self.ignored += ignored
         return {
             index: Refusal(message, _name_condition(self._driver, state, place))
             for index, state, message, place in refused
         }
+
+    def _is_due_to_value(self, state: str) -> bool:
+        """Return whether an error is due to a value, by its SQLSTATE.
+
+        An unknown one is of a trigger or function of the user's.
+        """
+        if state.startswith(VALUE_ERRORS):
+            return True
+        try:
+            self._driver.errors.lookup(state)
+        except KeyError:
+            return len(state) == SQLSTATE_LENGTH
+        return False
 
     def _roll_back_batch(self, error: Any) -> Refusal:
         """Roll back a batch that was refused, and return why.
@@ -392,11 +452,11 @@ class PostgresStore:
             Error: the error is not due to values.
         """
         state = str(error.sqlstate or "")
-        if not state.startswith(VALUE_ERRORS):
+        if not self._is_due_to_value(state):
             raise error
         self._cursor.execute(ROLL_BACK)
-        line = re.search(r"^COPY [^\n]+?, line (\d+)", error.diag.context or "", re.M)
-        self._bad_row = int(line[1]) - 1 if line else -1
+        line = re.search(r", line ([0-9]{1,9})", error.diag.context or "")
+        self._hint = int(line[1]) - 1 if line else -1
         condition = _name_condition(self._driver, state, _find_place(error.diag))
         return Refusal(str(error.diag.message_primary), condition)
 
@@ -420,7 +480,7 @@ def _find_place(diag: Any) -> str:
         return ""
     if diag.constraint_name or diag.column_name:
         return str(diag.constraint_name or diag.column_name)
-    column = re.match(r'COPY [^"]+?, line \d+, column ([\w.]+)', context)
+    column = re.match(r'COPY [^"\n]+?, line \d+, column ([^"\n]+?): ', context)
     return column[1] if column else str(diag.table_name or "")
 
 
