@@ -97,9 +97,17 @@ class Splitter:
 
     def _compile_unquoted(self) -> re.Pattern[str]:
         """Return a pattern of a field without quotes, and what ends it."""
-        other = f"[^{self._escape}]" if self._escape else "(?s:.)"
-        content = f"(?:{self._pair}|(?!{self._end}){other})*+"
-        return re.compile(rf"({content})({self._end}|\Z)")
+        return re.compile(rf"({self._make_content()})({self._end}|\Z)")
+
+    def _make_content(self, excluded: str = "") -> str:
+        """Return a pattern of all up to a delimiter.
+
+        It is an atomic group because Python before 3.11.5 reads a possessive quantifier
+        wrongly if what it repeats has a lookahead.
+        """
+        first = re.escape(self._dialect.delimiter[0])
+        other = f"[^{first}{self._escape}{excluded}]++"
+        return f"(?>(?:{other}|{self._pair}|(?!{self._end}){first})*)"
 
     def _compile_fields(self) -> re.Pattern[str]:
         """Return a pattern of one field after another.
@@ -111,9 +119,7 @@ class Splitter:
         if len(self._dialect.delimiter) == 1 and not self._escape:
             content = f"[^{self._end}{cr}]*+"
         else:
-            excluded = self._escape + cr
-            other = f"[^{excluded}]" if excluded else "(?s:.)"
-            content = f"(?:{self._pair}|(?!{self._end}){other})*+"
+            content = self._make_content(cr)
         field = content
         if quote:
             field = f"{quote}{self._quoted.pattern}|(?!{quote}){content}"

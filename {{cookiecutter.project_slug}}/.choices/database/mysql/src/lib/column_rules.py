@@ -22,7 +22,7 @@ WHERE table_name = %s AND table_schema = coalesce(%s, database())
 """
 WHOLE_NUMBERS = ("tinyint", "smallint", "mediumint", "int", "bigint")
 WHOLE_NUMBER = Rule("whole number", "[+-]?+[0-9]++")
-ANY = Rule("value", r"(?!\\N[\t\n])[^\t\n]*+")
+ANY = Rule("value", r"(?:(?:[^\\\t\n]|\\[^N\t\n])[^\t\n]*+)?+")
 MEMBER = re.compile("'((?:[^']|'')*)'")
 
 
