@@ -141,10 +141,15 @@ EXAMPLES = [
     ),
     Example(
         "Times with an offset",
-        "1,2026-03-02T23:30:00-05:00\n2,2026-03-03T08:00:00Z\n",
+        "1,2026-03-02T23:30:00-05:00\n2,2026-03-03T08:00:00Z\n3,2026-W10-2T08Z\n",
         "columns: [id, sent]\nformats: {sent: iso}",
-        rows=[["1", "2026-03-03 04:30:00"], ["2", "2026-03-03 08:00:00"]],
-        note="They are converted to UTC.",
+        rows=[
+            ["1", "2026-03-03 04:30:00"],
+            ["2", "2026-03-03 08:00:00"],
+            ["3", "2026-03-03 08:00:00"],
+        ],
+        note="They are converted to UTC. Columns of dates and times need no setting "
+        "for the most common forms, see [values](values.md).",
     ),
     Example(
         "JSON Lines",

@@ -113,6 +113,14 @@ KINDS = [
         ],
     ),
     Kind(
+        "timestamp of microseconds",
+        ("TIMESTAMP(6)", "DATETIME(6)"),
+        [
+            ("2025-07-03T10:30:10.1234567", "2025-07-03 10:30:10.123457"),
+            ("2025-07-03T10:30:10.1234567Z", "2025-07-03 10:30:10.123457"),
+        ],
+    ),
+    Kind(
         "time with time zone",
         ("TIMESTAMPTZ(0)", "TIMESTAMP NULL"),
         [
@@ -223,8 +231,9 @@ A row whose value would be stored as something else becomes a reject, and the ta
 values into PostgreSQL and into MySQL or MariaDB.
 
 - **Dates and times** are those of ISO 8601. Servers read others by the order of day and
-  month in their own settings. A time with an offset is converted to UTC. Without an
-  offset it is stored as it is.
+  month in their own settings: for those, set
+  [formats](loading-files.md#formats-of-values). A time with an offset is converted to
+  UTC. Without an offset it is stored as it is.
 - **Digits that a type has no place for** are rounded on both databases, those of
   `NUMERIC` as well as those of seconds. A whole number is never rounded.
 - **Spaces** around numbers, dates and times are dropped, and those at the end of a text

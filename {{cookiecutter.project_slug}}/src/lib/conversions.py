@@ -14,6 +14,7 @@ BOOLEANS = {
 CACHE_SIZE = 4096  # values of a column; dates repeat
 DATE_CODES = set("aAbBcdDGjmuUVwWxyY")
 TIME_CODES = set("cfHIMpSXz")
+MORE_DIGITS = re.compile("[.,][0-9]{6}([0-9]+)")
 DECIMAL = re.compile(r"[+-]?(\d{1,3}(\.\d{3})+|\d+)(,\d+)?", re.ASCII)
 
 
@@ -86,7 +87,11 @@ def _convert_iso(value: str) -> str:
     try:
         return date.fromisoformat(value).isoformat()
     except ValueError:
-        return _to_utc(datetime.fromisoformat(value)).isoformat(" ")
+        moment = _to_utc(datetime.fromisoformat(value))
+    # databases round the digits that Python drops
+    if more := MORE_DIGITS.search(value):
+        return moment.isoformat(" ", "microseconds") + more[1]
+    return moment.isoformat(" ")
 
 
 def _to_utc(moment: datetime) -> datetime:

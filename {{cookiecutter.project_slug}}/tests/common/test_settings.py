@@ -226,6 +226,10 @@ def test_flag_is_read_from_file(tmp_path: Path, text: str, expected: bool) -> No
             "key names 'visitors', which is not one of the columns: did you mean "
             "visitor?",
         ),
+        (
+            "--on_duplicate=ignore --key - --columns visitor -",
+            "key names '-', which is not one of the columns",
+        ),
         ("--order_by=day", "order_by is 'day', but on_duplicate is 'reject'"),
         (
             "--on_duplicate=update --key a --columns a --order_by=day",
