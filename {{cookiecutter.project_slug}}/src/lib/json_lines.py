@@ -155,7 +155,7 @@ def _dump(value: Any) -> str:
         return str(value)
     if isinstance(value, dict):
         items = (f"{_quote(key)}: {_dump(each)}" for key, each in value.items())
-        return f"{{{', '.join(items)}}}"
+        return "{" + ", ".join(items) + "}"
     if isinstance(value, list):
         return f"[{', '.join(map(_dump, value))}]"
     return _quote(value)

@@ -51,13 +51,14 @@ class Column(NamedTuple):
         return rule
 
     def _type_rule(self) -> Rule | None:
+        times = "{" + self.length + "}"
         if self.data_type in ("enum", "set"):
             return _make_member_rule(self.data_type, self.definition)
         if self.data_type == "bit":
             meaning = f"bit string of length {self.length}"
-            return Rule(meaning, f"[01]{{{self.length}}}")
+            return Rule(meaning, f"[01]{times}")
         if self.data_type == "binary":
-            pattern = rf"(?:[^\\\t\n]|\\[^N]){{{self.length}}}"
+            pattern = rf"(?:[^\\\t\n]|\\[^N]){times}"
             return Rule(f"value of {self.length} bytes", pattern, has_spaces=True)
         return RULES.get(self.data_type)
 

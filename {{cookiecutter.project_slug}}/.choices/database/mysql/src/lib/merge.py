@@ -20,7 +20,7 @@ WHERE non_unique = 0 AND table_name = %s AND table_schema = coalesce(%s, databas
 """
 DROP = "DROP TEMPORARY TABLE IF EXISTS {stage}, {newest}"
 CREATE = """
-CREATE TEMPORARY TABLE {{name}} (
+CREATE TEMPORARY TABLE {name} (
     {position} BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY
 ) ENGINE = InnoDB AS SELECT {columns} FROM {table} WHERE 1 = 0
 """
@@ -87,9 +87,8 @@ class Merge:
                 "change `key`"
             )
         self._cursor.execute(self._fill_in(DROP))  # of an earlier transaction
-        create = self._fill_in(CREATE)
         for name in (STAGE, NEWEST):
-            self._cursor.execute(create.replace("{name}", name))
+            self._cursor.execute(self._fill_in(CREATE, name))
 
     def run(self) -> tuple[int, int]:
         """Merge the rows of the stage, and empty it.
@@ -118,10 +117,11 @@ class Merge:
     def _others(self) -> list[str]:
         return [name for name in self._columns if name not in self._key]
 
-    def _fill_in(self, statement: str) -> str:
+    def _fill_in(self, statement: str, name: str = "") -> str:
         key = [_quote(name) for name in self._key]
         columns = [_quote(name) for name in self._columns]
         values = {
+            "name": name,
             "table": quote_table(self._table, "`"),
             "stage": STAGE,
             "newest": NEWEST,
