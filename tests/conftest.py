@@ -18,8 +18,28 @@ TERRAFORM = os.environ.get("TERRAFORM", "").split()
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the long tests, so that none is left when all others are done."""
-    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+    """Let each worker begin with long tests, so that none is left at the end.
+
+    Each worker of pytest-xdist gets a slice of the list, and idle ones take the ends of
+    the others' slices.
+    """
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    short = [item for item in items if not minutes(item)]
+    long = sorted((item for item in items if minutes(item)), key=minutes, reverse=True)
+    total, ordered = len(items), []
+    for worker in range(workers):
+        ordered += long[worker::workers]
+        end = total * (worker + 1) // workers
+        room = max(0, end - len(ordered))
+        ordered += short[:room]
+        short = short[room:]
+    items[:] = ordered + short
+
+
+def minutes(item: pytest.Item) -> int:
+    """Return how many minutes the mark of a long test says; 0 for other tests."""
+    mark = item.get_closest_marker("long")
+    return int([*mark.args, 1][0]) if mark else 0
 
 
 @pytest.fixture(scope="session")

@@ -82,7 +82,7 @@ def test_messages_pass_through_the_shim(shop: Project) -> None:
         assert shop.make("sanity_check").stdout.count("has processed its event") == 4
 
 
-@pytest.mark.long
+@pytest.mark.long(3)
 def test_functions_are_included_in_parity(shop: Project) -> None:
     with shop.shim():
         page = shop.make("parity").stdout
@@ -106,7 +106,7 @@ def read_answer(project: Project, bucket: str) -> bytes:
     return bytes(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
 
 
-@pytest.mark.long
+@pytest.mark.long(5)
 @pytest.mark.usefixtures("providers")
 def test_terraform_deploys_what_functions_declare(tmp_path: Path, api: str) -> None:
     deployed_functions_may_do_what_they_declare(tmp_path, "terraform", api)

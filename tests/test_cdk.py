@@ -29,7 +29,7 @@ NETWORK_PARAMETERS = ("S3PrefixList", "Zones")
 UNCHANGED = "There were no differences"
 
 
-@pytest.mark.long
+@pytest.mark.long(2)
 @pytest.mark.parametrize("database", DATABASES)
 def test_deployment_loads_files_and_is_destroyed(
     database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -214,7 +214,7 @@ def add_output(project: Project, stack: str, name: str, value: object) -> None:
     )
 
 
-@pytest.mark.long
+@pytest.mark.long(2)
 def test_fresh_stacks_pass_checks_and_tests(tmp_path: Path) -> None:
     project = bake(tmp_path, iac="cdk").share_installs().share_layer()
     project.make("build")

@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 from baking import TEMPLATE, Project, bake, free_port
+from deploy_helpers import STACKS
 
 CHOICES = TEMPLATE / ".choices" / "ci"
 FILES = {
@@ -219,10 +220,10 @@ def test_report_has_plans_and_only_errors_fail(tmp_path: Path) -> None:
     path = f"{program.parent}:{os.environ['PATH']}"
     with project.shim() as far:  # as if it were AWS
         project.make("bootstrap", "ENV=dev", env=far)
-        for code, plans in {"0": 9, "2": 9, "1": 1}.items():
+        for code, plans in {"0": len(STACKS), "2": len(STACKS), "1": 1}.items():
             env = far | {"PATH": path, "ENDS": code}
             result = project.run("sh", "-c", PLAN, env=env, check=False)
-            assert (result.returncode == 0) is (plans == 9), result.stdout
+            assert (result.returncode == 0) is (code != "1"), result.stdout
             report = (project.path / ".build/plan.txt").read_text(encoding="utf-8")
             assert report.count("1 to add") == plans
         assert "Plan stopped at role.\n" in result.stdout

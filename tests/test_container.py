@@ -15,7 +15,7 @@ from baking import skip
 ENGINE = os.environ.get("HOST_ENGINE", "").split()
 
 
-@pytest.mark.long
+@pytest.mark.long(4)
 def test_image_passes_on_docker_engine() -> None:
     if not ENGINE and (
         not shutil.which("docker")

@@ -89,7 +89,7 @@ def tree_of(page: Path, answers: dict[str, str]) -> str:
     return found[0][1] if found else ""
 
 
-@pytest.mark.long
+@pytest.mark.long(3)
 def test_shell_blocks_of_a_project_run(tmp_path: Path) -> None:
     """Each block runs in the first combination that has it."""
     seen = set()

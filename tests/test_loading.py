@@ -48,14 +48,17 @@ def test_sigterm_ends_idle_worker_with_0(shimmed: Project) -> None:
 
 @on_each_database
 def test_same_event_twice_loads_once(shimmed: Project) -> None:
+    key = drop(shimmed, "twice.csv", clicks(10, first=9700))
+    event = shimmed.path / ".build" / "event-twice.json"
+    event.write_text(json.dumps({"bucket": "raw", "key": key}), encoding="utf-8")
     outcomes = []
     for _ in range(2):
-        output = shimmed.make("invoke", "FUNC=worker").stdout
+        output = shimmed.make("invoke", "FUNC=worker", f"EVENT={event}").stdout
         outcomes += [
             each["outcome"] for each in json.loads(output[output.index("[\n") :])
         ]
     assert outcomes == ["loaded", "loaded before"]
-    assert count_loaded(shimmed, "worker/sanity.csv") == 10
+    assert count_loaded(shimmed, key) == 10
 
 
 @on_each_database

@@ -181,11 +181,14 @@ def invoke_lambda(project: Project) -> None:
     code = io.BytesIO()
     with zipfile.ZipFile(code, "w") as archive:
         archive.writestr("code.py", "def handler(event, context):\n    return 42\n")
+    role = client(project, "iam").create_role(
+        RoleName="answer", AssumeRolePolicyDocument='{"Statement": []}'
+    )
     service = client(project, "lambda")
     service.create_function(
         FunctionName="answer",
         Runtime="python3.13",
-        Role="arn:aws:iam::000000000000:role/any",
+        Role=role["Role"]["Arn"],
         Handler="code.handler",
         Code={"ZipFile": code.getvalue()},
     )
@@ -341,25 +344,19 @@ def test_shim_runs_in_an_unusual_path(tmp_path: Path, database: str, name: str) 
 def test_added_function_sends_no_message_to_the_others(
     shimmed: Project,
 ) -> None:
-    code = "import os, boto3; from tests.shim.bootstrap import create_missing; "
-    code += "s3, sqs = boto3.client('s3'), boto3.client('sqs'); "
-    code += "print(create_missing(s3, sqs, os.environ['AWS_REGION']))"
-    words = (".venv/bin/python", "-c", code)
     function = shimmed.path / "src" / "func" / "second.py"
-    environment = shimmed.shim_environment()
-    assert shimmed.run(*words, env=environment).stdout == "[]\n"
-    function.touch()
+    function.write_text("def run(event, context):\n    return event\n")
     try:
-        output = shimmed.run(*words, env=environment).stdout
-        assert output == "['second-pending', 'second-dead-letter']\n"
-        assert shimmed.run(*words, env=environment).stdout == "[]\n"
+        shimmed.make("send", "FUNC=second", "BODY=hello")
         client(shimmed, "s3").put_object(Bucket="raw", Key="second/a", Body=b"")
         wait_until(
-            lambda: count_messages(shimmed, "second-pending")[0] == 1, "a message"
+            lambda: count_messages(shimmed, "second-pending")[0] == 2, "both messages"
         )
         assert count_messages(shimmed) == [0, 0]
     finally:
         function.unlink()
+        client(shimmed, "events").remove_targets(Rule="second", Ids=["queue"])
+        client(shimmed, "events").delete_rule(Name="second")
         for name in ("second-pending", "second-dead-letter"):
             client(shimmed, "sqs").delete_queue(QueueUrl=queue_url(shimmed, name))
 

@@ -23,7 +23,7 @@ from deploy_helpers import (
 from shim_helpers import DATABASES, client, require_server
 
 
-@pytest.mark.long
+@pytest.mark.long(6)
 @pytest.mark.usefixtures("providers")
 @pytest.mark.parametrize("database", DATABASES)
 def test_deployment_loads_files_and_is_destroyed(
@@ -118,7 +118,7 @@ def test_bootstrap_creates_a_private_state_bucket(aws: Project) -> None:
     assert "click-loader-dev-worker-execution" in names
 
 
-@pytest.mark.long
+@pytest.mark.long(2)
 @pytest.mark.usefixtures("providers")
 def test_fresh_stacks_pass_checks_and_tests(tmp_path: Path) -> None:
     project = bake(tmp_path, iac="terraform").share_installs().share_layer()
