@@ -72,7 +72,7 @@ def test_sizes_of_reads_change_nothing(
     monkeypatch.setattr(chunks, "CHUNK_SIZE", 100)
     monkeypatch.setattr(records, "LOOKAHEAD", 700)
     file_format = make_format(**FORMATS[seed])
-    for _ in range(12):
+    for _ in range(4):
         text = make_file(chance, file_format.encoding)
         if chance.random() < 0.2:
             text = gzip.compress(text)
