@@ -5,7 +5,8 @@ import time
 
 from lambda_wrapper import handler
 
-BODY = json.dumps({"Event": "s3:TestEvent"})
+# The function gets it, and has nothing to do.
+BODY = json.dumps({"Records": [{"eventName": "ObjectRemoved:Delete"}]})
 
 
 class Context:
