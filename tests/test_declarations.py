@@ -84,7 +84,7 @@ def find(body: str, declaration: str = "trigger: queue") -> list[str]:
         (
             'context.s3.list_objects_v2(Bucket=b, Prefix="in/")',
             "trigger: queue",
-            "list_objects_v2: add reads: [prefix/] to fanout in config/deploy.yml",
+            "list_objects_v2: add reads: [in/] to fanout in config/deploy.yml",
         ),
         (
             'context.s3.get_object(Bucket=b, Key="in/a.csv")',

@@ -110,9 +110,9 @@ class Source:
         return str(node.value) if isinstance(node, ast.Constant) else ""
 
     def read_key(self, call: ast.Call) -> str:
-        """Return how the argument `Key` begins, as far as that is written out."""
+        """Return how `Key` or `Prefix` begins, as far as that is written out."""
         for each in call.keywords:
-            if each.arg == "Key":
+            if each.arg in ("Key", "Prefix"):
                 return self._read_start(each.value)
         return ""
 

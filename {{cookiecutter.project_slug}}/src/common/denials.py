@@ -25,11 +25,16 @@ ACTIONS = {
 }
 
 
-def explain(error: BaseException, function: str) -> None:
+def explain(error: BaseException, function: str, bucket: str = "") -> None:
     """Add a note to each error of AWS that says "access denied".
 
     The note names the function, the action, and the line of config/deploy.yml that
     allows it.
+
+    Args:
+        error: what the function raised.
+        function: name of the function.
+        bucket: name of the project's bucket, which `reads` and `writes` are about.
     """
     for each in flatten(error):
         # botocore sets the response of a closed connection to None
@@ -38,7 +43,7 @@ def explain(error: BaseException, function: str) -> None:
         if CODES.search(str(details.get("Code", ""))):
             operation = getattr(each, "operation_name", "")
             action = _find_action(as_text(each), operation)
-            line = _find_line(action, _find_resource(as_text(each)))
+            line = _find_line(action, _find_resource(as_text(each)), bucket)
             each.add_note(
                 f"{function} may not {action}: write `{line}` for {function} in "
                 "config/deploy.yml"
@@ -57,9 +62,9 @@ def _find_resource(text: str) -> str:
     return found[1] if found else ""
 
 
-def _find_line(action: str, resource: str) -> str:
+def _find_line(action: str, resource: str, bucket: str) -> str:
     """Return the line that allows an action."""
-    key = resource.partition(":::")[2].partition("/")[2]
+    name, _, key = resource.partition(":::")[2].partition("/")
     prefix = key.rpartition("/")[0] + "/" if "/" in key else "<prefix>/"
     lines: dict[str, Any] = {
         "s3:GetObject": f"reads: [{prefix}]",
@@ -69,5 +74,7 @@ def _find_line(action: str, resource: str) -> str:
         "sqs:SendMessage": "sends_to: [<function>]",
         "secretsmanager:GetSecretValue": "secrets: {<SETTING>: <secret's name>}",
     }
+    is_elsewhere = bucket and name and name != bucket  # in another bucket
     entry = f'actions: ["{action}"], resources: ["{resource or "<ARN>"}"]'
-    return str(lines.get(action, "allow: [{" + entry + "}]"))
+    own = "allow: [{" + entry + "}]"
+    return own if is_elsewhere else str(lines.get(action, own))

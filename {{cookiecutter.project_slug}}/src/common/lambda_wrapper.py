@@ -133,7 +133,7 @@ def _process(record: dict[str, Any], context: CustomContext) -> bool:
         context.message = _read_message(record)
         report = run(record["body"], context)
     except BaseException as error:
-        explain(error, context.function_name)
+        explain(error, context.function_name, context.var.bucket or "")
         _log_outcome(message_id, started, error=error)
         return False
     _remember(record)

@@ -84,7 +84,7 @@ def run_once(context: CustomContext) -> None:
     except SystemExit as error:
         raise RuntimeError(f"the function called sys.exit({error.code!r})") from error
     except Exception as error:
-        explain(error, context.function_name)
+        explain(error, context.function_name, context.var.bucket or "")
         raise
     print(json.dumps(LogValues(str, MAX_REPORT).convert(report), indent=2))
 
@@ -107,7 +107,7 @@ def handle(message: ReceivedMessage, context: CustomContext) -> None:
     try:
         report = run(message.body, context)
     except BaseException as error:
-        explain(error, context.function_name)
+        explain(error, context.function_name, context.var.bucket or "")
         _log_outcome(message, started, error=error)
         raise
     _log_outcome(message, started, report)

@@ -63,15 +63,11 @@ class Sender:
             self._context.require_time()
             failed = self._send_batch(self._find_url(queue), batch)
             sent += len(batch) - len(failed)
-            failures.update(failed)
-            if len(failed) == len(batch):
+            failures.update(each["Code"] for each in failed)
+            if failed and (is_fifo or _is_unavailable(batch, failed)):
                 break
         if failures:
-            codes = ", ".join(f"{code} ({failures[code]})" for code in failures)
-            raise SendError(
-                f"{failures.total()} messages to {name} were not sent, {sent} were: "
-                f"{codes}"
-            )
+            raise SendError(_describe_rest(name, sent, failures, texts))
         return sent
 
     def _find_queue(self, name: str) -> str:
@@ -114,13 +110,13 @@ class Sender:
         identity = [self._seed, name, self._positions[name], text]
         return sha256(json.dumps(identity).encode()).hexdigest()
 
-    def _send_batch(self, url: str, batch: list[Entry]) -> list[str]:
+    def _send_batch(self, url: str, batch: list[Entry]) -> list[Entry]:
         """Send a batch, and its failed entries again.
 
         Returns:
-            The error codes of the entries that were not sent.
+            The errors of the entries that were not sent: `Code` and `SenderFault`.
         """
-        codes: list[str] = []
+        errors: list[Entry] = []
         for attempt in range(ATTEMPTS):
             if attempt and not self._pause(attempt):
                 break
@@ -129,12 +125,12 @@ class Sender:
                 QueueUrl=url, Entries=entries
             )
             failed = response.get("Failed", [])
-            codes += [each["Code"] for each in failed if each.get("SenderFault")]
+            errors += [each for each in failed if each.get("SenderFault")]
             again = [each for each in failed if not each.get("SenderFault")]
             if not again:
-                return codes
+                return errors
             batch = [batch[int(each["Id"])] for each in again]
-        return codes + [each["Code"] for each in again]
+        return errors + again
 
     def _pause(self, attempt: int) -> bool:
         """Wait before another attempt; return False if there is no time for it."""
@@ -144,6 +140,25 @@ class Sender:
             return False
         time.sleep(pause)
         return True
+
+
+def _is_unavailable(batch: list[Entry], failed: list[Entry]) -> bool:
+    """Whether SQS accepted no entry, and not only because of what is in them."""
+    has_sent = len(failed) < len(batch)
+    return not has_sent and not all(each.get("SenderFault") for each in failed)
+
+
+def _describe_rest(
+    name: str, sent: int, failures: Counter[str], texts: Iterable[str]
+) -> str:
+    """Describe the messages that were not sent, also those that were not tried."""
+    codes = ", ".join(f"{code} ({failures[code]})" for code in failures)
+    remaining, unknown = failures.total(), ""
+    if isinstance(texts, list):
+        remaining = len(texts) - sent
+    else:
+        unknown = " of those that were tried"
+    return f"messages to {name}: {sent} sent, {remaining} not sent{unknown}: {codes}"
 
 
 def _check(bodies: Any, delay: int, is_fifo: bool) -> None:

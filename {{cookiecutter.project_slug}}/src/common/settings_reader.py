@@ -28,6 +28,11 @@ BOOLEANS = {
 }
 KINDS: dict[Any, str] = {int: "a whole number", float: "a number"}
 RENAMED = {"null": "null_field"}
+RESERVED = {"help", "const_path"}  # flags that are no settings
+SYSTEM_VARIABLES = {
+    *("PATH", "HOME", "USER", "LANG", "TZ", "PWD", "SHELL", "TERM", "HOSTNAME"),
+    *("PYTHONPATH", "LD_LIBRARY_PATH", "CONST_PATH"),
+}
 EPILOG = """\
 The command line overrides the environment, which overrides the configuration file,
 which overrides the defaults. An empty variable counts as absent. A secret can also
@@ -96,7 +101,8 @@ def list_settings(own: Sequence[Setting] = ()) -> dict[str, Setting]:
     for setting in own:
         name = setting.name
         # `context.var.items` would be a method
-        if not name.isidentifier() or iskeyword(name) or hasattr(Box, name):
+        is_bad = not name.isidentifier() or iskeyword(name) or name in RESERVED
+        if is_bad or hasattr(Box, name):
             raise SettingsError(
                 f"a setting of the function cannot have the name {name!r}: choose "
                 "another"
@@ -104,6 +110,11 @@ def list_settings(own: Sequence[Setting] = ()) -> dict[str, Setting]:
         if name in known and name not in rows:
             raise SettingsError(
                 f"the name of the function's setting {name} is taken: choose another"
+            )
+        if setting.variable in SYSTEM_VARIABLES:
+            raise SettingsError(
+                f"the function's setting {name} has the variable {setting.variable}, "
+                "which the system uses: choose another with env="
             )
         taken = variables.get(setting.variable, name)
         if taken != name and taken not in rows:

@@ -68,6 +68,20 @@ def test_denied_request_names_line_to_add(
 
 
 @pytest.mark.parametrize(
+    ("bucket", "line"),
+    [
+        ("raw", "`reads: [in/]`"),
+        ("other", '`allow: [{actions: ["s3:GetObject"], resources: ["arn:aws:s3:::raw'),
+    ],
+)
+def test_object_of_another_bucket_needs_allow(bucket: str, line: str) -> None:
+    text = unauthorized("s3:GetObject", "arn:aws:s3:::raw/in/a.csv")
+    error = ClientError("AccessDenied", "GetObject", text)
+    explain(error, "enrich", bucket)
+    assert f": enrich may not s3:GetObject: write {line}" in describe(error)
+
+
+@pytest.mark.parametrize(
     "error",
     [ClientError("NoSuchKey", "GetObject"), ValueError("AccessDenied"), KeyError()],
 )

@@ -81,7 +81,7 @@ def test_remaining_failures_are_counted(context: CustomContext) -> None:
     with pytest.raises(SendError) as raised:
         context.send("part", bodies)
     assert str(raised.value) == (
-        "2 messages to part were not sent, 12 were: InvalidMessageContents (1), "
+        "messages to part: 12 sent, 2 not sent: InvalidMessageContents (1), "
         "InternalError (1)"
     )
     assert sorted(context.sqs.sent["part-pending"]) == ["a", *"defghijklmn"]
@@ -89,9 +89,26 @@ def test_remaining_failures_are_counted(context: CustomContext) -> None:
 
 def test_entry_at_fault_is_sent_once(context: CustomContext) -> None:
     context.sqs.invalid = ["a"]
-    with pytest.raises(SendError, match=r"^1 messages to part .*Contents \(1\)$"):
+    with pytest.raises(SendError, match=r"0 sent, 1 not sent: .*Contents \(1\)$"):
         context.send("part", ["a"])
     assert context.sqs.requests["send_message_batch"] == 1
+
+
+def test_entries_at_fault_stop_no_others(context: CustomContext) -> None:
+    context.sqs.invalid = ["bad"]
+    bodies = ["bad"] * 10 + ["good"] * 15
+    with pytest.raises(SendError, match="15 sent, 10 not sent: "):
+        context.send("part", bodies)
+    with pytest.raises(SendError, match="15 sent, 10 not sent of those that were"):
+        context.send("part", iter(bodies))
+    assert context.sqs.sent["part-pending"] == ["good"] * 30
+
+
+def test_unavailable_queue_ends_sending(context: CustomContext) -> None:
+    context.sqs.refused = [("send", "a")] * 999
+    with pytest.raises(SendError, match="0 sent, 30 not sent: InternalError"):
+        context.send("part", ["a"] * 30)
+    assert context.sqs.requests["send_message_batch"] == sender.ATTEMPTS
 
 
 def test_retries_end_with_the_time(
@@ -147,7 +164,7 @@ def test_fifo_group_keeps_its_order(context: CustomContext) -> None:
 
 def test_fifo_group_stops_at_first_failure(context: CustomContext) -> None:
     context.sqs.invalid = ["b"]
-    with pytest.raises(SendError, match="1 messages to sorted were not sent, 1 were"):
+    with pytest.raises(SendError, match="to sorted: 1 sent, 2 not sent: "):
         context.send("sorted", list("abc"))
     assert context.sqs.sent[ORDERED] == ["a"]
 

@@ -308,6 +308,8 @@ def test_mistake_in_own_setting_is_named(args: list[str], message: str) -> None:
         (Setting("api-url"), "cannot have the name 'api-url'"),
         (Setting("items"), "cannot have the name 'items'"),
         (Setting("class"), "cannot have the name 'class'"),
+        (Setting("help"), "cannot have the name 'help'"),
+        (Setting("path"), "variable PATH, which the system uses: choose another"),
     ],
 )
 def test_taken_name_is_an_error(setting: Setting, message: str) -> None:
