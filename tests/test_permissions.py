@@ -9,7 +9,7 @@ from baking import TEMPLATE
 
 sys.path.insert(0, str(TEMPLATE))
 
-from tools import grants, setting_layers
+from tools import function_specs, grants, setting_layers
 
 PAGE = TEMPLATE / "docs" / "permissions.md"
 # What the page declares for the function `enrich` of the project `shop` in dev.
@@ -76,3 +76,28 @@ def test_page_has_who_may_send_to_a_queue(trigger: str) -> None:
         row = f"`{statement['Principal']['Service']}`, for `{source}` only"
     assert bool(senders) == (trigger not in OTHER_SENDERS)
     assert f"| `{trigger}` | {row} |" in PAGE.read_text(encoding="utf-8").splitlines()
+
+
+@pytest.mark.parametrize(
+    ("action", "endpoints"),
+    [
+        ("dynamodb:PutItem", {"dynamodb"}),
+        ("cloudwatch:PutMetricData", {"monitoring"}),
+        ("ecr:DescribeImages", {"ecr.api"}),
+        ("bedrock:InvokeModel", {"bedrock-runtime"}),
+        ("bedrock:Retrieve", {"bedrock-agent-runtime"}),
+        ("sagemaker:InvokeEndpoint", {"sagemaker.runtime"}),
+        ("sagemaker:CreateModel", {"sagemaker.api"}),
+        # these have none that the network could create
+        ("iam:ListUsers", set()),
+        ("iot:Publish", set()),
+        ("route53:ChangeResourceRecordSets", set()),
+        ("cloudfront:CreateInvalidation", set()),
+        ("organizations:ListAccounts", set()),
+        ("rds-db:connect", set()),
+    ],
+)
+def test_allowed_action_gets_its_endpoint(action: str, endpoints: set[str]) -> None:
+    allow = [{"actions": [action], "resources": ["*"]}]
+    function = setting_layers.read_defaults() | {"allow": allow, "database": False}
+    assert function_specs._services(function) == endpoints

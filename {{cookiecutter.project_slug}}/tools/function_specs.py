@@ -18,13 +18,45 @@ SHIM_ENVIRONMENTS = ("", "local")  # environments in the shim
 GATEWAYS = {"s3", "dynamodb"}
 # What a task needs besides its code: its image, its logs and its queue.
 CONTAINER_ENDPOINTS = {"ecr.api", "ecr.dkr", "logs", "sqs"}
-# Endpoints that are not named like the service's actions in IAM.
+# Endpoints that are not named like the service's actions in IAM, by action or service.
+# https://docs.aws.amazon.com/vpc/latest/privatelink/aws-services-privatelink-support.html
 ENDPOINT_NAMES = {
     "aoss": "aoss-data",
+    "appsync": "appsync-api",
+    "bedrock": "bedrock-runtime",
+    "bedrock:InvokeAgent": "bedrock-agent-runtime",
+    "bedrock:InvokeFlow": "bedrock-agent-runtime",
+    "bedrock:Rerank": "bedrock-agent-runtime",
+    "bedrock:Retrieve": "bedrock-agent-runtime",
+    "bedrock:RetrieveAndGenerate": "bedrock-agent-runtime",
     "cloudwatch": "monitoring",
+    "codeartifact": "codeartifact.api",
+    "ecr": "ecr.api",
     "firehose": "kinesis-firehose",
+    "geo-maps": "geo.maps",
+    "geo-places": "geo.places",
+    "geo-routes": "geo.routes",
+    "iotsitewise": "iotsitewise.api",
+    "iottwinmaker": "iottwinmaker.api",
     "kinesis": "kinesis-streams",
+    "lex": "runtime-v2-lex",
+    "memorydb": "memory-db",
+    "mobiletargeting": "pinpoint",
+    "payment-cryptography": "payment-cryptography.dataplane",
+    "pricing": "pricing.api",
+    "sagemaker": "sagemaker.api",
+    "sagemaker:InvokeEndpoint": "sagemaker.runtime",
+    "sagemaker:InvokeEndpointAsync": "sagemaker.runtime",
     "ses": "email",
+    "sms-voice": "pinpoint-sms-voice-v2",
+}
+# Services without an endpoint in each region, or, as `iot`, without its private name:
+# functions reach them with `internet: true`. The last row are servers in the VPC.
+WITHOUT_ENDPOINT = {
+    *("account", "aws-marketplace", "budgets", "ce", "chime", "cloudfront", "geo"),
+    *("globalaccelerator", "health", "iam", "iot", "organizations", "quicksight"),
+    *("route53", "route53domains", "shield", "support", "timestream", "waf"),
+    *("dax", "es", "kafka-cluster", "neptune-db", "rds-db"),
 }
 
 
@@ -205,9 +237,10 @@ def _services(function: Config) -> set[str]:
     Lambda itself polls the queue and writes the logs, from outside of the VPC.
     """
     found = {
-        ENDPOINT_NAMES.get(service, service)
+        ENDPOINT_NAMES.get(action) or ENDPOINT_NAMES.get(service, service)
         for each in function["allow"]
-        for service in (action.partition(":")[0] for action in each["actions"])
+        for action in each["actions"]
+        if (service := action.partition(":")[0]) not in WITHOUT_ENDPOINT
     }
     if function["runtime"] == "container":
         found |= CONTAINER_ENDPOINTS
