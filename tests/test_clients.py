@@ -1,6 +1,7 @@
 """The examples of docs/clients.md work as they are."""
 
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,10 +12,15 @@ import pytest
 
 from baking import TEMPLATE, Project, count_passed, free_port
 
+sys.path.insert(0, str(TEMPLATE))
+
+from tools import deploy_schema, yaml_document
+
 PAGE = TEMPLATE / "docs" / "clients.md"
 FILE = re.compile(
     r"^`([\w/.]+)`(, below `functions`)?:\n\n```\w+\n(.*?)^```", re.M | re.S
 )
+ENTRY = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -123,3 +129,19 @@ def test_other_examples_keep_the_rules(
         path.write_text(text, encoding="utf-8")
         baked.run(".venv/bin/ruff", "check", "--no-cache", path)
         baked.run(".venv/bin/ruff", "format", "--check", "--no-cache", path)
+
+
+@pytest.mark.parametrize(
+    ("title", "name"), [("HTTP", "enrich"), ("DynamoDB", "seen"), ("SFTP", "fetch")]
+)
+def test_entry_of_example_gives_all_settings(title: str, name: str) -> None:
+    [entry] = ENTRY.findall(section(title))
+    deploy = (TEMPLATE / "config" / "deploy.yml").read_text(encoding="utf-8")
+    text = deploy.replace("  worker: {}\n", f"  worker: {{}}\n{entry}", 1)
+    document = yaml_document.parse(text.encode(), "config/deploy.yml")
+    deploy_schema.check(document, ["worker", name], "eu-west-1")
+    own = document.content["functions"][name]
+    given = {*own.get("environment", {}), *own.get("secrets", {})}
+    declared = re.findall(r'Setting\("(\w+)", .*required', section(title))
+    assert given == {each.upper() for each in declared}
+    assert own.get("internet", False) == (title != "DynamoDB")

@@ -12,6 +12,7 @@ from aws_cdk import aws_ec2 as ec2
 from infra.deployment import Deployment, acknowledge_rule, add_output
 
 HTTPS = {"ip_protocol": "tcp", "from_port": 443, "to_port": 443}
+TCP = {"ip_protocol": "tcp", "from_port": 0, "to_port": 65535}
 # Without an egress rule, CloudFormation would add one that allows everything.
 NOTHING = ec2.CfnSecurityGroup.EgressProperty(
     description="Nothing",
@@ -144,7 +145,7 @@ def add_security_groups(
             **rule,
         )
     if deployment.spec["uses_internet"]:
-        anywhere = to("HTTPS to anywhere", cidr_ip="0.0.0.0/0", **HTTPS)
+        anywhere = to("TCP to anywhere", cidr_ip="0.0.0.0/0", **TCP)
         internet = group("internet", "Functions that call the internet", [anywhere])
         deployment.publish(stack, "internet-group", internet.ref)
     deployment.publish(stack, "function-group", function.ref)

@@ -22,9 +22,11 @@ def test_large_network_has_a_nat_gateway(synthesise: Synthesise) -> None:
     template = synthesise("large")
     template.resource_count_is(SUBNET, 3 + 1)
     template.resource_count_is("AWS::EC2::NatGateway", 1)
+    ports = {"IpProtocol": "tcp", "FromPort": 0, "ToPort": 65535}
+    anywhere = {"CidrIp": "0.0.0.0/0", **ports}
     out = {
         "GroupName": "test-large-internet",
-        "SecurityGroupEgress": [Match.object_like({"CidrIp": "0.0.0.0/0"})],
+        "SecurityGroupEgress": [Match.object_like(anywhere)],
     }
     template.has_resource_properties("AWS::EC2::SecurityGroup", out)
 

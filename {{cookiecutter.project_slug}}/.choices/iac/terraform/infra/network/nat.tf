@@ -62,9 +62,9 @@ resource "aws_security_group" "internet" {
 resource "aws_vpc_security_group_egress_rule" "internet" {
   count             = local.nat
   security_group_id = aws_security_group.internet[0].id
-  description       = "HTTPS to anywhere"
+  description       = "TCP to anywhere"
   ip_protocol       = "tcp"
-  from_port         = 443
-  to_port           = 443
+  from_port         = 0
+  to_port           = 65535
   cidr_ipv4         = "0.0.0.0/0"
 }

@@ -44,6 +44,10 @@ run "large" {
     error_message = "Only functions that declare it may reach the internet."
   }
   assert {
+    condition     = aws_vpc_security_group_egress_rule.internet[0].from_port == 0 && aws_vpc_security_group_egress_rule.internet[0].to_port == 65535 && aws_vpc_security_group_egress_rule.internet[0].cidr_ipv4 == "0.0.0.0/0"
+    error_message = "They must reach each port, such as 22 of an SFTP server."
+  }
+  assert {
     condition     = aws_vpc_security_group_egress_rule.sql_to_database.to_port == 3306
     error_message = "Functions must reach MySQL at port 3306."
   }
