@@ -330,6 +330,9 @@ def test_wrong_setting_gets_a_remedy(right: str, wrong: str, problem: str) -> No
         ("environment: {PATH: x}", "variables of the system, such as PATH and HOME, a"),
         ("environment: {CONST_PATH: x}", "environment.CONST_PATH is not a valid name"),
         ("secrets: {HOME: x}", "secrets.HOME is not a valid name"),
+        ("environment: {PATH: x}", "variables of the system, such as PATH and HOME, a"),
+        ("environment: {CONST_PATH: x}", "environment.CONST_PATH is not a valid name"),
+        ("secrets: {HOME: x}", "secrets.HOME is not a valid name"),
         ("environment: {FLAG: yes}", "environment.FLAG is true: use text, in quotes"),
         ("environment: {DAY: 2027-01-31}", 'DAY is "2027-01-31": use text, in quotes'),
         ("environment: {VERSION: 1.10}", "VERSION is 1.10: write it in quotes"),
@@ -466,6 +469,19 @@ def test_topic_can_have_all_placeholders(topic: str) -> None:
 )
 def test_topic_can_have_all_placeholders(topic: str) -> None:
     check(with_function("part", f'trigger: topic, topic: "{topic}"'))
+
+
+@pytest.mark.parametrize(
+    "variable",
+    [
+        *("PATH", "HOME", "USER", "LANG", "TZ", "PWD", "SHELL"),
+        *("PYTHONPATH", "LD_LIBRARY_PATH", "CONST_PATH"),
+    ],
+)
+def test_variable_of_the_system_is_refused(variable: str) -> None:
+    problem = f"{variable} is not a valid name: use A-Z"
+    assert problem in refuse(with_function("part", f"environment: {{{variable}: x}}"))
+    check(with_function("part", f"environment: {{{variable}_1: x}}"))
 
 
 def test_targets_that_read_the_file_check_it(baked: Project) -> None:
