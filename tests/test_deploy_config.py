@@ -276,6 +276,28 @@ def test_wrong_setting_gets_a_remedy(right: str, wrong: str, problem: str) -> No
             'trigger: schedule, schedule: "cron(*/0 2 ? * 1 *)"',
             "the minute is */0: use",
         ),
+        *(
+            (f'trigger: schedule, schedule: "cron({fields})"', f"the {field} is ")
+            for fields, field in (
+                ("50-10 2 * * ? *", "minute"),
+                ("0,* 2 * * ? *", "minute"),
+                ("*,* 2 * * ? *", "minute"),
+                ("0/60 2 * * ? *", "minute"),
+                ("? 2 * * ? *", "minute"),
+                ("0 22-2 * * ? *", "hour"),
+                ("0 2 99W * ? *", "day"),
+                ("0 2 0W * ? *", "day"),
+                ("0 2 L-99 * ? *", "day"),
+                ("0 2 L-31 * ? *", "day"),
+                ("0 2 ?,1 * ? *", "day"),
+                ("0 2 1 DEC-JAN ? *", "month"),
+                ("0 2 ? * XYZ#1 *", "weekday"),
+                ("0 2 ? * XYZL *", "weekday"),
+                ("0 2 ? * MON#6 *", "weekday"),
+                ("0 2 ? * FRI-MON *", "weekday"),
+                ("0 2 * * ? 2030-2027", "year"),
+            )
+        ),
         (
             "trigger: schedule, schedule: rate(1 hours)",
             "use rate(1 hour) or rate(5 min",
@@ -285,6 +307,10 @@ def test_wrong_setting_gets_a_remedy(right: str, wrong: str, problem: str) -> No
         (
             'trigger: schedule, schedule: "at(2027-02-30T02:00:00)"',
             "use a time such as",
+        ),
+        (
+            'trigger: schedule, schedule: "at(2027-1-1T2:0:0)"',
+            "use a time such as at(2027-01-31T02:00:00)",
         ),
         (
             "trigger: schedule, schedule: rate(1 day), timezone: Europe/Wien",
@@ -435,6 +461,8 @@ def test_project_fits_zones_of_its_region(tmp_path: Path) -> None:
         "cron(0 8 ? * FRIL *)",
         "cron(0 8 ? * 6#3 *)",
         "cron(*/5 * ? * mon 2027-2030)",
+        "cron(0,30,40-50/5 10-10 1,15 * ? *)",
+        "cron(0 8 ? * mon#1 *)",
         "rate(1 minute)",
         "rate(15 minutes)",
         "rate(10 days)",

@@ -25,15 +25,17 @@ class Field(NamedTuple):
     low: int
     high: int
     names: tuple[str, ...] = ()  # the first stands for `low`
-    special: str = ""  # pattern of values other than numbers, ranges and steps
+    special: str = ""  # pattern of values other than numbers, ranges, steps and ?
 
 
+DAY = r"(0?[1-9]|[12][0-9]|3[01])"
+WEEKDAY = f"([1-7]|{'|'.join(WEEKDAYS)})"
 FIELDS = (
     Field("minute", 0, 59),
     Field("hour", 0, 23),
-    Field("day", 1, 31, special=r"\?|L(-[0-9]{1,2})?|LW|[0-9]{1,2}W"),
+    Field("day", 1, 31, special=rf"L(-(?!31){DAY})?|LW|{DAY}W"),
     Field("month", 1, 12, MONTHS),
-    Field("weekday", 1, 7, WEEKDAYS, r"\?|L|([1-7]|[A-Z]{3})(L|#[1-5])"),
+    Field("weekday", 1, 7, WEEKDAYS, rf"L|{WEEKDAY}(L|#[1-5])"),
     Field("year", 1970, 2199),
 )
 
@@ -51,10 +53,11 @@ def find_problem(expression: str) -> str:
         wrong = "use rate(1 hour) or rate(5 minutes): minutes, hours or days"
         return "" if RATE.fullmatch(expression) else wrong
     try:
-        datetime.strptime(inner, "%Y-%m-%dT%H:%M:%S")
+        time = datetime.strptime(inner, "%Y-%m-%dT%H:%M:%S").isoformat()
     except ValueError:
-        return "use a time such as at(2027-01-31T02:00:00)"
-    return ""
+        time = ""
+    # strptime takes single digits, too
+    return "" if time == inner else "use a time such as at(2027-01-31T02:00:00)"
 
 
 def _find_cron_problem(inner: str) -> str:
@@ -63,7 +66,7 @@ def _find_cron_problem(inner: str) -> str:
         names = " ".join(field.name for field in FIELDS)
         return f"use six fields, cron({names}), such as cron(0 2 * * ? *) for 02:00"
     for field, text in zip(FIELDS, parts, strict=True):
-        if not all(_is_valid(field, each.upper()) for each in text.split(",")):
+        if not _is_valid(field, text.upper()):
             values = f"{field.low} to {field.high}"
             if field.names:
                 values += f" or {field.names[0]} to {field.names[-1]}"
@@ -74,18 +77,32 @@ def _find_cron_problem(inner: str) -> str:
 
 
 def _is_valid(field: Field, text: str) -> bool:
-    """Return whether an item is a value, a range, one of these with a step, or `*`."""
+    """Return whether a field is `*`, `?` or a list of what it may hold."""
+    if text == "?":
+        return field.special != ""
+    return text == "*" or all(_is_item(field, each) for each in text.split(","))
+
+
+def _is_item(field: Field, text: str) -> bool:
+    """Return whether an item of a list is a value or a range, perhaps with a step."""
     if field.special and re.fullmatch(field.special, text):
         return True
     values, slash, step = text.partition("/")
-    if slash and not (step.isdecimal() and int(step) > 0):
+    if slash and not (_is_number(step) and 0 < int(step) <= field.high):
         return False
     if values == "*":
-        return True
-    return all(_is_value(field, each) for each in values.split("-", 1))
+        return slash != ""
+    numbers = [_find_number(field, each) for each in values.split("-", 1)]
+    return min(numbers) >= field.low and numbers == sorted(numbers)
 
 
-def _is_value(field: Field, text: str) -> bool:
+def _find_number(field: Field, text: str) -> int:
+    """Return the number that a value stands for, -1 for one that is not allowed."""
     if text in field.names:
-        return True
-    return text.isdecimal() and field.low <= int(text) <= field.high
+        return field.names.index(text) + field.low
+    is_allowed = _is_number(text) and field.low <= int(text) <= field.high
+    return int(text) if is_allowed else -1
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal()
