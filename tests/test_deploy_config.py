@@ -109,6 +109,11 @@ def test_file_of_another_form_gets_one_sentence(text: str) -> None:
     refuse(text)
 
 
+def test_numbers_can_have_a_fraction_and_a_sign() -> None:
+    check(change("max_capacity: 16", "max_capacity: 16.50"))
+    check(change("max_capacity: 16", "max_capacity: +16"))
+
+
 def test_schema_validates_in_editor(tmp_path: Path) -> None:
     program = Path(sys.executable).with_name("check-jsonschema")
     example = tmp_path / "deploy.yml"
@@ -185,6 +190,23 @@ def test_written_defaults_are_those_of_schema() -> None:
         ("memory: 512", "memory:", "defaults.memory is empty: use a whole number"),
         ("max_capacity: 2\n", "max_capacity: .inf\n", "use a number from 1 to 256 in"),
         ("max_capacity: 2\n", "max_capacity: .nan\n", "use a number from 1 to 256 in"),
+        # numbers that are others in YAML
+        ("timeout: 60", "timeout: 060", "defaults.timeout is 060, which is 48 in YAML"),
+        ("timeout: 60", "timeout: 010", "defaults.timeout is 010, which is 8 in YAML"),
+        ("timeout: 60", "timeout: 1:30", "timeout is 1:30, which is 90 in YAML: use d"),
+        ("timeout: 60", "timeout: 0x20", "timeout is 0x20, which is 32 in YAML: use d"),
+        ("timeout: 60", "timeout: 0b11110", "is 0b11110, which is 30 in YAML"),
+        ("timeout: 60", "timeout: 1_0_0", "timeout is 1_0_0, which is 100 in YAML"),
+        ("zones: 2", "zones: 0_2", "environments.dev.zones is 0_2, which is 2 in"),
+        ("max_capacity: 16", "max_capacity: 1_6.5", "is 1_6.5, which is 16.5 in YAML"),
+        ("max_capacity: 16", "max_capacity: 1:30.5", "1:30.5, which is 90.5 in YAML"),
+        (
+            "worker: {}",
+            "worker: {memory: 02000}",
+            "worker.memory is 02000, which is 10",
+        ),
+        ("worker: {}", "worker: {suffix: 1:30}", "or quotes if it is text"),
+        ("worker: {}", "worker: &a {x: [*a]}", "unknown key functions.worker.x"),
         # values
         ('python: "3.13"', "python: 3.13", 'use "3.11", "3.12" or "3.13"'),
         ('"3.13"', '"3.10"', 'python is "3.10": use "3.11", "3.12" or "3.13"'),

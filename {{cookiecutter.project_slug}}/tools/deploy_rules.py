@@ -5,6 +5,7 @@ function's settings in one environment are in `function_rules`.
 """
 
 import ipaddress
+import math
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -32,6 +33,8 @@ PRIVATE = [
 # Availability zones that every account can use, where it is not three. Older accounts
 # may see another one. https://aws.amazon.com/about-aws/global-infrastructure/regions_az
 ZONES = {"us-east-1": 6, "us-west-2": 4, "ap-northeast-2": 4, "us-west-1": 2}
+# Numbers that mean to YAML what they mean to you.
+PLAIN = re.compile(r"[-+]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)(e[-+]?[0-9]+)?", re.I)
 PLACEHOLDERS = ("partition", "region", "account", "prefix")
 
 
@@ -58,6 +61,34 @@ def find_problems(
         for function in functions:
             yield from function_rules.find_problems(config, env, function)
         yield from _check_topics(config, env, functions)
+
+
+def find_misread_numbers(document: Document) -> Iterator[Problem]:
+    """Yield numbers that are others in YAML, such as 060, 1:30, 0x20 and 1_000.
+
+    Values of environment variables are left to `find_problems`.
+    """
+    yield from _check_numbers(document, (), document.content, set())
+
+
+def _check_numbers(
+    document: Document, path: Path, value: object, seen: set[int]
+) -> Iterator[Problem]:
+    if isinstance(value, dict | list) and path[-1:] != ("environment",):
+        if id(value) in seen:  # an alias, perhaps of what it is in
+            return
+        seen.add(id(value))
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, each in items:
+            yield from _check_numbers(document, (*path, key), each, seen)
+    if type(value) in (int, float) and math.isfinite(value):  # type: ignore[arg-type]
+        source = document.find_source(path)
+        if not PLAIN.fullmatch(source):
+            yield (
+                path,
+                f"{join(path)} is {source}, which is {value} in YAML: use decimal "
+                "digits without a leading 0, or quotes if it is text",
+            )
 
 
 def _check_texts(path: Path, value: object) -> Iterator[Problem]:
@@ -139,7 +170,7 @@ def _check_entry(
                 f"{join(path)}.sends_to names {receiver}, but there is no "
                 f"src/func/{receiver}.py: {suggest(receiver, functions)}",
             )
-    yield from _check_numbers(document, path, settings.get("environment", {}))
+    yield from _check_variables(document, path, settings.get("environment", {}))
     yield from _check_placeholders((*path, "topic"), settings.get("topic", ""))
     for index, each in enumerate(settings.get("allow", [])):
         for number, resource in enumerate(each["resources"]):
@@ -160,7 +191,7 @@ def _list_timezones() -> list[str]:
     return sorted(available_timezones())
 
 
-def _check_numbers(
+def _check_variables(
     document: Document, path: Path, environment: Config
 ) -> Iterator[Problem]:
     """Check that no number becomes another text, as 1.10, 0777 and 1_000 would."""

@@ -31,6 +31,8 @@ def check(document: Document, functions: Iterable[str], region: str) -> None:
     Raises:
         UserError: something is wrong; it describes the first problem.
     """
+    for path, problem in deploy_rules.find_misread_numbers(document):
+        raise document.error(path, problem)
     if problems := _find_problems(document.content):
         # by line; but a misspelled key is the reason why another one is missing
         path, problem, _ = min(
