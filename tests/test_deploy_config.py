@@ -109,6 +109,10 @@ def test_file_of_another_form_gets_one_sentence(text: str) -> None:
     refuse(text)
 
 
+def test_key_can_have_characters_of_latin_1() -> None:
+    check(with_function("part", "prefix: Größe ÿ/, reads: [é/], writes: [ñ/]"))
+
+
 def test_numbers_can_have_a_fraction_and_a_sign() -> None:
     check(change("max_capacity: 16", "max_capacity: 16.50"))
     check(change("max_capacity: 16", "max_capacity: +16"))
@@ -280,6 +284,19 @@ def test_wrong_setting_gets_a_remedy(right: str, wrong: str, problem: str) -> No
         ('writes: ["a\\\\"]', "functions.part.writes[0] is"),
         ('suffix: "*.csv"', "use the end of the keys, such as .csv, without *"),
         ('prefix: "a/\\n"', "functions.part.prefix has a line break or a control"),
+        # characters that no policy may have
+        ("prefix: łódź/", "part.prefix has the character U+0142: use U+0020 to U+00FF"),
+        ("suffix: .数据", "part.suffix has the character U+6570: use U+0020 to U+00FF"),
+        ("reads: [a/, 数据/]", "functions.part.reads[1] has the character U+6570"),
+        (
+            "writes: [a€/]",
+            "writes[0] has the character U+20AC: use U+0020 to U+00FF, b",
+        ),
+        ("writes: [a😀/]", "functions.part.writes[0] has the character U+1F600: use"),
+        (
+            'allow: [{actions: ["a:B"], resources: ["arn:aws:s3:::x/ő*"]}]',
+            "part.allow[0].resources[0] has the character U+0151: use U+0020 to",
+        ),
         # schedules
         ("trigger: schedule, schedule: 0 2 * * *", "use cron(…) with six fields"),
         ("trigger: schedule, schedule: cron(0 2 * * *)", "use six fields, cron(minute"),

@@ -170,12 +170,31 @@ def _check_entry(
                 f"{join(path)}.sends_to names {receiver}, but there is no "
                 f"src/func/{receiver}.py: {suggest(receiver, functions)}",
             )
+    for key in ("prefix", "suffix", "reads", "writes", "allow"):
+        yield from _check_characters((*path, key), settings.get(key))
     yield from _check_variables(document, path, settings.get("environment", {}))
     yield from _check_placeholders((*path, "topic"), settings.get("topic", ""))
     for index, each in enumerate(settings.get("allow", [])):
         for number, resource in enumerate(each["resources"]):
             place = (*path, "allow", index, "resources", number)
             yield from _check_placeholders(place, resource)
+
+
+def _check_characters(path: Path, value: object) -> Iterator[Problem]:
+    """Check that texts have only characters that a policy of IAM may have.
+
+    https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutRolePolicy.html
+    """
+    if isinstance(value, dict | list):
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, each in items:
+            yield from _check_characters((*path, key), each)
+    if isinstance(value, str) and (found := re.search(r"[^\x20-\xff]", value)):
+        yield (
+            path,
+            f"{join(path)} has the character U+{ord(found[0]):04X}: use U+0020 to "
+            "U+00FF, because policies of IAM accept no others",
+        )
 
 
 def _find_timezone_problem(zone: str) -> str:
