@@ -363,6 +363,14 @@ def test_wrong_setting_gets_a_remedy(right: str, wrong: str, problem: str) -> No
             "trigger: schedule, schedule: rate(1 day), timezone: x",
             "use one such as Europe/Vienna",
         ),
+        (
+            "trigger: schedule, schedule: rate(1 day), timezone: localtime",
+            'part.timezone is "localtime": use one such as Europe/Vienna',
+        ),
+        (
+            "trigger: schedule, schedule: rate(1 day), timezone: Factory",
+            'part.timezone is "Factory": ',
+        ),
         # topics
         ("trigger: topic, topic: orders.fifo", "gets its .fifo from fifo: true"),
         ('trigger: topic, topic: "a b"', "use a name of letters, digits, - and _"),

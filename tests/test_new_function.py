@@ -143,6 +143,14 @@ def test_new_entry_keeps_rest_of_deploy_config(baked: Project) -> None:
             "functions:\n  worker:\n    memory: 999\n\n  # the end",
             "functions:\n  worker:\n    memory: 999\n\n  # the end\n  tally: {}",
         ),
+        (
+            "functions:  # a\n\n  # one\n    worker: {}\n    # the end",
+            "functions:  # a\n\n  # one\n    worker: {}\n    # the end\n    tally: {}",
+        ),
+        (
+            "functions:\n    worker:\n        memory: 999",
+            "functions:\n    worker:\n        memory: 999\n    tally: {}",
+        ),
     ],
 )
 def test_new_entry_fits_style_of_deploy_config(

@@ -206,8 +206,11 @@ def _find_timezone_problem(zone: str) -> str:
 
 @cache
 def _list_timezones() -> list[str]:
-    """Return the names of all time zones, none if this machine does not know them."""
-    return sorted(available_timezones())
+    """Return the names of all time zones, none if this machine does not know them.
+
+    Two files of the machine's time zones are none: its own zone and that of no place.
+    """
+    return sorted(available_timezones() - {"localtime", "Factory"})
 
 
 def _check_variables(

@@ -128,7 +128,8 @@ def add_entry(text: str, func: str, entry: str) -> str:
     if func in known:
         return text
     lines = f"{text.rstrip()}\n".splitlines(keepends=True)
-    lines.insert(find_end_of_functions(lines), f"  {func}: {entry}\n")
+    line = f"{find_indentation(text)}{func}: {entry}\n"
+    lines.insert(find_end_of_functions(lines), line)
     result = re.sub(r"(?m)^functions: *\{ *\}", "functions:", "".join(lines))
     expected["functions"] = {**known, func: yaml.safe_load(entry)}
     try:
@@ -141,6 +142,13 @@ def add_entry(text: str, func: str, entry: str) -> str:
             "functions on a line of its own, and try again"
         )
     return result
+
+
+def find_indentation(text: str) -> str:
+    """Return what precedes the first entry below `functions`, else two spaces."""
+    comments = r"(?: *(?:#.*)?\n)*"
+    first = re.search(rf"(?m)^functions:.*\n{comments}( +)[^ #\n]", text)
+    return first[1] if first else "  "
 
 
 def find_end_of_functions(lines: list[str]) -> int:
