@@ -533,8 +533,8 @@ def test_topic_can_have_all_placeholders(topic: str) -> None:
 @pytest.mark.parametrize(
     "variable",
     [
-        *("PATH", "HOME", "USER", "LANG", "TZ", "PWD", "SHELL"),
-        *("PYTHONPATH", "LD_LIBRARY_PATH", "CONST_PATH"),
+        *("PATH", "HOME", "USER", "LANG", "TZ", "PWD", "SHELL", "TERM"),
+        *("HOSTNAME", "PYTHONPATH", "LD_LIBRARY_PATH", "CONST_PATH"),
     ],
 )
 def test_variable_of_the_system_is_refused(variable: str) -> None:
