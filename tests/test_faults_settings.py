@@ -12,6 +12,7 @@ from shim_helpers import (
     drop,
     fault,
     is_postgres,
+    send_messages,
     start_worker,
     take_dead_letters,
 )
@@ -167,7 +168,7 @@ def test_password_is_never_logged(shimmed: Project) -> None:
     shimmed.run(*words, env=shimmed.shim_environment())
     for first, log_format in ((195_000, "json"), (196_000, "text")):
         drop(shimmed, f"good-{log_format}.csv", clicks(3, first=first))
-        drop(shimmed, f"poison-{log_format}.csv", "bad\n")
+        send_messages(shimmed, '{"bucket": "raw", "key": "by-hand/nowhere.csv"}')
         log = ("--log_level=DEBUG", f"--log_format={log_format}")
         runs = ["--drain --retry_delay=0", "--event=tests/data/event.json"]
         for run, password in zip(runs, (PASSWORD, f"{PASSWORD}?"), strict=True):

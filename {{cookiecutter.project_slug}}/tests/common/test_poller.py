@@ -73,8 +73,8 @@ def _short_visibility(context: CustomContext, monkeypatch: pytest.MonkeyPatch) -
 
 
 def poll(context: CustomContext, handle: Handle, stop: threading.Event) -> bool:
-    """Poll the context's queue for up to 10 s; return whether all messages finished."""
-    deadline = threading.Timer(10, stop.set)
+    """Poll the context's queue for up to a minute; return whether all messages finished."""
+    deadline = threading.Timer(60, stop.set)
     deadline.start()
     try:
         return Poller(lambda: context, handle, stop).poll()
@@ -83,8 +83,8 @@ def poll(context: CustomContext, handle: Handle, stop: threading.Event) -> bool:
 
 
 def eventually(condition: Callable[[], bool]) -> bool:
-    """Whether a condition holds within 10 seconds."""
-    deadline = monotonic() + 10
+    """Whether a condition holds within a minute."""
+    deadline = monotonic() + 60
     while not (value := condition()) and monotonic() < deadline:
         sleep(0.001)
     return value
