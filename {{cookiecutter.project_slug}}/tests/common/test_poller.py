@@ -73,7 +73,7 @@ def _short_visibility(context: CustomContext, monkeypatch: pytest.MonkeyPatch) -
 
 
 def poll(context: CustomContext, handle: Handle, stop: threading.Event) -> bool:
-    """Poll the context's queue for up to a minute; return whether all messages finished."""
+    """Poll for up to a minute; return whether all messages finished."""
     deadline = threading.Timer(60, stop.set)
     deadline.start()
     try:
