@@ -25,12 +25,13 @@ HOSTILE = (
     '"$(touch x)"',
 )
 TARGETS = [name for name in read_targets(TEMPLATE) if name != "help"]
-# Stands for all programs that recipes run: appends its arguments to a file.
+# Stands for all programs that recipes run: it records its arguments and variables.
 STUB = """\
 #!{python}
 import json, os, sys
+values = [os.environ.get(name, "") for name in os.environ["NAMES"].split()]
 with open(os.environ["CALLS"], "a") as file:
-    print(json.dumps(sys.argv[1:]), file=file)
+    print(json.dumps([*sys.argv[1:], *values]), file=file)
 """
 # Targets whose program is not a stub, and how they begin to use each value.
 REAL = (
@@ -62,11 +63,12 @@ def write_stub(path: Path) -> None:
 
 
 def calls_of(project: Project, target: str, *variables: str) -> list[list[str]]:
-    """Run a target; return the arguments of each program that it ran."""
+    """Run a target; return the arguments and variables of each program that it ran."""
     file = project.path / "calls"
     file.write_text("", encoding="utf-8")
     stub = str(project.path / ".venv" / "bin" / "python")
-    environment = {"CALLS": str(file), "PYTHON": stub}
+    names = " ".join(each for each in read_variables(TEMPLATE) if each != "PYTHON")
+    environment = {"CALLS": str(file), "PYTHON": stub, "NAMES": names}
     project.make(target, *variables, env=environment)
     return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
 
@@ -89,7 +91,8 @@ def test_value_of_environment_is_data(stubbed: Project, target: str) -> None:
     stub = str(stubbed.path / ".venv" / "bin" / "python")
     for value in HOSTILE:
         environment = dict.fromkeys(names, value)
-        environment |= {"CALLS": str(stubbed.path / "calls"), "PYTHON": stub}
+        calls = str(stubbed.path / "calls")
+        environment |= {"CALLS": calls, "PYTHON": stub, "NAMES": ""}
         stubbed.make(target, env=environment)
         assert not (stubbed.path / "x").exists(), value
 
@@ -103,13 +106,25 @@ def test_value_of_python_is_a_program(stubbed: Project, target: str) -> None:
         assert not (stubbed.path / "x").exists(), value
 
 
-def test_all_variables_reach_a_program(stubbed: Project) -> None:
-    """A variable that no recipe passes on would not be tested above."""
-    names = [name for name in read_variables(stubbed.path) if name != "PYTHON"]
-    words = [f"{name}=value-of-{name}" for name in names]
-    calls = [call for target in TARGETS for call in calls_of(stubbed, target, *words)]
-    text = json.dumps(calls)
-    assert [name for name in names if f"value-of-{name}" not in text] == []
+def test_variables_of_make_are_options_of_commands(installed: Project) -> None:
+    """A variable that no command reads would be ignored without a word."""
+    program = (
+        "from tools.__main__ import COMMANDS\n"
+        "print(*{option.variable for each in COMMANDS for option in each.options})"
+    )
+    options = installed.run(".venv/bin/python", "-c", program).stdout.split()
+    others = {"PYTHON", "AWS_PORT", "DB_PORT", "SHIM", "FOR"}
+    assert {*options} | others == {*read_variables(installed.path)}
+
+
+def test_typed_option_overrides_variable(installed: Project) -> None:
+    """Neither reaches the programs that a command starts."""
+    tools = (".venv/bin/python", "-m", "tools", "test")
+    env = {"TEST_ARGS": "--collect-only -q tests/test_rule.py", "ENV": "nowhere"}
+    assert "test_rule" in installed.run(*tools, env=env).stdout
+    typed = installed.run(*tools, "--test-args=-q tests/test_worker.py", env=env).stdout
+    assert "test_rule" not in typed
+    assert " passed" in typed
 
 
 @pytest.fixture(scope="module")

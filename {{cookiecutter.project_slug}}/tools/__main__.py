@@ -1,8 +1,9 @@
 """The command line: `.venv/bin/python -m tools COMMAND [OPTIONS]`.
 
-Most make targets are one of these commands. An option with an empty value counts as
-absent, so that make can pass on variables that you did not set. The exit code is 0 for
-success, 1 for an error and 64 for wrong usage; `plan` returns 2 if there are changes.
+Most make targets are one of these commands. An option that you do not type is read from
+the environment, where make puts its variables: `make logs FUNC=worker` and `tools logs
+--func=worker` do the same. The exit code is 0 for success, 1 for an error and 64 for
+wrong usage; `plan` returns 2 if there are changes.
 """
 
 import errno
@@ -35,6 +36,12 @@ class Option(NamedTuple):
     default: Any = ""
     choices: Sequence[str] | None = None
     is_flag: bool = False
+    is_variable: bool = True
+
+    @property
+    def variable(self) -> str:
+        """The variable of make and of the environment with the same meaning."""
+        return self.name.replace("-", "_").upper() if self.is_variable else ""
 
 
 class Command(NamedTuple):
@@ -73,7 +80,7 @@ WORKER = FUNC._replace(default="worker")
 ENV = Option("env", "environment of config/deploy.yml; without it, the shim")
 LOCAL = Option("env", "environment of config/deploy.yml", default="local")
 TARGET = Option("target", "one stack of infra/; without it, all of them")
-RUN_ARGS = Option("args", "settings of the function, as in '--poll_interval=10'")
+RUN_ARGS = Option("run-args", "settings of the function, as in '--poll_interval=10'")
 DOCKER_ARGS = Option("docker-args", "more arguments of Docker's command")
 
 # No command imports a package before it runs: the first two work without any.
@@ -88,7 +95,7 @@ COMMANDS = (
         "install",
         "install:install",
         "Create a virtual environment from its lock file.",
-        (Option("venv", "name of the environment", default=".venv"),),
+        (Option("venv", "its name", default=".venv", is_variable=False),),
     ),
     Command(
         "new",
@@ -103,7 +110,7 @@ COMMANDS = (
         "test",
         "testing:test",
         "Run all unit tests, or those of a stack.",
-        (TARGET, Option("args", "arguments of pytest")),
+        (TARGET, Option("test-args", "arguments of pytest")),
     ),
     Command("watch", "testing:watch", "Run the unit tests whenever you save a file."),
     Command(
@@ -171,7 +178,7 @@ COMMANDS = (
         "sql",
         "sql:run",
         "Run a statement, or open a prompt.",
-        (Option("statement", "the SQL; without it, a prompt"), ENV),
+        (Option("sql", "the statement; without it, a prompt"), ENV),
     ),
     Command(
         "logs",
@@ -238,14 +245,21 @@ COMMANDS = (
         "lock:lock",
         "Lock all packages again.",
         (
-            Option("check", "only check that locks fit their inputs", is_flag=True),
-            Option("upgrade", "take the newest versions", is_flag=True),
+            Option(
+                "check",
+                "only check that locks fit their inputs",
+                is_flag=True,
+                is_variable=False,
+            ),
+            Option(
+                "upgrade", "take the newest versions", is_flag=True, is_variable=False
+            ),
         ),
     ),
     Command("audit", "audit:audit", "Check packages for known vulnerabilities."),
     Command("sbom", "audit:sbom", "Write CycloneDX SBOMs below .build/."),
     Command(
-        "plan_comment",
+        "comment",
         "plan_comment:post",
         "Post a plan to the pull request that CI checks.",
         (Option("report", "file that plan wrote", Path, Path()),),
@@ -305,8 +319,7 @@ def main(arguments: Sequence[str]) -> int:
     A `UserError` and the errors of AWS are printed as a sentence. Any other error is a
     bug, with its traceback.
     """
-    given = [each for each in arguments if not re.fullmatch("--[a-z-]+=", each)]
-    options = vars(make_parser().parse_args(given))
+    options = vars(make_parser().parse_args(add_variables(arguments)))
     module, _, name = options.pop("function").partition(":")
     try:
         run = getattr(import_module(f"tools.{module}"), name)
@@ -322,6 +335,25 @@ def main(arguments: Sequence[str]) -> int:
             raise
         print(f"{capitalize(sentence)}.", file=sys.stderr)
         return 1
+
+
+def add_variables(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments, after those that the environment gives for the command.
+
+    The variables are removed from the environment: a program that a command starts has
+    options of its own.
+    """
+    variables = {option.variable for each in COMMANDS for option in each.options} - {""}
+    values = {name: os.environ.pop(name, "") for name in variables}
+    options = [
+        f"--{option.name}={values[option.variable]}"
+        for command in COMMANDS
+        if [command.name] == list(arguments[:1])
+        for option in command.options
+        if values.get(option.variable)
+    ]
+    typed = [each for each in arguments[1:] if not re.fullmatch("--[a-z-]+=", each)]
+    return [*arguments[:1], *options, *typed]
 
 
 def capitalize(sentence: str) -> str:

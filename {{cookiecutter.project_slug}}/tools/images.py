@@ -52,14 +52,14 @@ def image(func: str, arch: str, docker_args: str) -> int:
     return 0
 
 
-def container(func: str, args: str, docker_args: str) -> int:
+def container(func: str, run_args: str, docker_args: str) -> int:
     """Run the image of this checkout's current code against the shim.
 
     It is built first, if it has not been. Returns only if Docker cannot be started.
 
     Args:
         func: the function.
-        args: the function's settings, as in `--poll_interval=10`.
+        run_args: the function's settings, as in `--poll_interval=10`.
         docker_args: more arguments of `docker run`.
 
     Raises:
@@ -67,7 +67,7 @@ def container(func: str, args: str, docker_args: str) -> int:
     """
     require_function(func)
     arguments = split_arguments("DOCKER_ARGS", docker_args)
-    settings = split_arguments("RUN_ARGS", args)
+    settings = split_arguments("RUN_ARGS", run_args)
     arch = require_engine()
     enter("")
     function = shim_resources.enter_function(func)

@@ -130,7 +130,11 @@ def run_like_container(shim: ParityShim) -> list[Outcome]:
 
 def run_tool(command: str, shim: ParityShim) -> list[Outcome]:
     """Run another command of the tools; return the outcomes."""
-    arguments = [command, f"--func={shim.func}", f"--args={' '.join(shim.settings)}"]
+    arguments = [
+        command,
+        f"--func={shim.func}",
+        f"--run-args={' '.join(shim.settings)}",
+    ]
     return run_command([sys.executable, "-m", "tools", *arguments], cwd=ROOT)
 
 

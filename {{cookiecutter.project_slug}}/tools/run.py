@@ -18,18 +18,18 @@ PANE_VARIABLES = ("AWS_PORT", "DB_PORT", "SHIM")
 MAKE_VARIABLES = ("MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS")
 
 
-def poll(func: str, args: str) -> int:
+def poll(func: str, run_args: str) -> int:
     """Poll a function's queue in the shim as the container does, until Ctrl-C.
 
     Args:
         func: the function.
-        args: its settings, as in `--poll_interval=10`; `--help` lists them.
+        run_args: its settings, as in `--poll_interval=10`; `--help` lists them.
 
     Raises:
         UserError: there is no such function, or the shim is not running.
     """
     require_function(func)
-    settings = split_arguments("RUN_ARGS", args)
+    settings = split_arguments("RUN_ARGS", run_args)
     if "--help" not in settings:
         enter("")
         function = shim_resources.enter_function(func)
@@ -37,14 +37,14 @@ def poll(func: str, args: str) -> int:
     return start_wrapper(func, settings)
 
 
-def invoke(func: str, event: Path, args: str) -> int:
+def invoke(func: str, event: Path, run_args: str) -> int:
     """Run a function once on an event, against the shim.
 
     Args:
         func: the function.
         event: a file with the body of a message; by default the function's own in
             `tests/data/`, or the example's.
-        args: the function's settings.
+        run_args: the function's settings.
 
     Raises:
         UserError: there is no such function or file, or the shim is not running.
@@ -54,7 +54,7 @@ def invoke(func: str, event: Path, args: str) -> int:
         own = ROOT / "tests" / "data" / f"event-{func}.json"
         event = own if own.is_file() else EXAMPLE
     require_file("EVENT", event, "tests/data/event.json")
-    settings = split_arguments("RUN_ARGS", args)
+    settings = split_arguments("RUN_ARGS", run_args)
     enter("")
     shim_resources.enter_function(func)
     return start_wrapper(func, [f"--event={event}", *settings])

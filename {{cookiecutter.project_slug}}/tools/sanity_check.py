@@ -87,7 +87,8 @@ def drain(func: str) -> None:
     Raises:
         UserError: it failed, or a message did.
     """
-    command = [sys.executable, "-m", "tools", "run", f"--func={func}", "--args=--drain"]
+    run = ("run", f"--func={func}", "--run-args=--drain")
+    command = [sys.executable, "-m", "tools", *run]
     result = subprocess.run(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )

@@ -40,11 +40,11 @@ class Result(NamedTuple):
 Execute = Callable[[str], Result]
 
 
-def run(statement: str, env: str) -> int:
+def run(sql: str, env: str) -> int:
     """Print the rows of a statement, or prompt for statements; return 0.
 
     Args:
-        statement: the SQL, or empty for a prompt.
+        sql: a statement, or empty for a prompt.
         env: an environment of `config/deploy.yml`; empty for the shim.
 
     Raises:
@@ -52,8 +52,8 @@ def run(statement: str, env: str) -> int:
     """
     environment = enter(env)
     with connect(environment) as execute:
-        if statement:
-            print_result(execute(statement))
+        if sql:
+            print_result(execute(sql))
         else:
             prompt(environment, execute)
     return 0

@@ -10,24 +10,24 @@ from tools.project import ROOT, split_arguments
 WATCHED = (".py", ".yml", ".json", ".csv", ".sql")
 
 
-def test(target: str, args: str) -> int:
+def test(target: str, test_args: str) -> int:
     """Run all unit tests, or the tests of a stack; return the exit code.
 
     Args:
         target: a stack of `infra/`, or empty for the unit tests.
-        args: arguments of pytest.
+        test_args: arguments of pytest.
 
     Raises:
         UserError: there is no such stack, or no pytest.
     """
-    if target and args:
+    if target and test_args:
         raise UserError("TEST_ARGS cannot be used with TARGET: leave one of them out")
     if target:
         from tools import deploy_config, iac  # boto3 takes longer than the unit tests
 
         deploy_config.require_stack(target)
         return iac.test(target)
-    arguments = split_arguments("TEST_ARGS", args)
+    arguments = split_arguments("TEST_ARGS", test_args)
     if not find_spec("pytest"):
         raise UserError(".venv is damaged, pytest is gone: run 'make install'")
     # pytest starts in half the time from compiled modules
