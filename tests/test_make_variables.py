@@ -122,7 +122,7 @@ def test_typed_option_overrides_variable(installed: Project) -> None:
     tools = (".venv/bin/python", "-m", "tools", "test")
     env = {"TEST_ARGS": "--collect-only -q tests/test_rule.py", "ENV": "nowhere"}
     assert "test_rule" in installed.run(*tools, env=env).stdout
-    typed = installed.run(*tools, "--test-args=-q tests/test_worker.py", env=env).stdout
+    typed = installed.run(*tools, "--test-args=tests/test_worker.py", env=env).stdout
     assert "test_rule" not in typed
     assert " passed" in typed
 

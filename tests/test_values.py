@@ -369,7 +369,7 @@ def test_any_error_of_a_value_rejects_its_row(shimmed: Project, way: str) -> Non
 
 
 @on_each_database
-def test_row_without_partition_or_too_long_for_index_is_rejected(
+def test_row_that_fits_no_partition_or_index_is_rejected(
     shimmed: Project,
 ) -> None:
     if is_postgres(shimmed):

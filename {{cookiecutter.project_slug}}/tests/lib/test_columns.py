@@ -95,7 +95,7 @@ def test_fields_are_skipped() -> None:
     assert read(text, ["id", "-", "page", "-"]) == (expected, [])
 
 
-def test_long_line_is_rejected_although_short_ones_are_not() -> None:
+def test_long_line_is_rejected_alone() -> None:
     rows, rejects = read(b"1\n1,2,3\n", fills=True)
     assert rows == [["1", None]]
     assert rejects == [Reject(2, "1,2,3", "fields: 3 instead of 2")]
