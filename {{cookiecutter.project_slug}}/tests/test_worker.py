@@ -7,6 +7,7 @@ import pytest
 
 from context import CustomContext
 from func.worker import run
+from lib.database_errors import DatabaseUnreachableError, RetryReason
 from lib.rejects import Reject
 from tests.context import (
     broken_database_context,
@@ -15,6 +16,7 @@ from tests.context import (
     void_context,
 )
 from tests.mock.aws import NotFoundError
+from tests.mock.rds import MockDriver
 
 DATA = Path(__file__).parent / "data"
 LINE = b"1,anna,/shop,,2026-01-05 08:00:00\n"
@@ -101,7 +103,7 @@ def test_broken_stream_loads_nothing() -> None:
 
 def test_failed_commit_loads_nothing() -> None:
     with broken_database_context() as context:
-        with pytest.raises(ConnectionError):
+        with pytest.raises(DatabaseUnreachableError):
             run(put(context, LINE), context)
         assert not context.rds.tables
 
@@ -127,10 +129,38 @@ def test_other_objects_are_loaded_if_one_is_missing() -> None:
         assert context.rds.tables["clicks"] == [ROW] * 3
 
 
-def test_null_version_is_no_version() -> None:
-    first = '{"bucket": "raw", "key": "worker/clicks.csv", "version": "null"'
-    with void_context() as context:
-        for etag in ("a", "b"):
-            put(context, LINE)
-            run(f'{first}, "etag": "{etag}"}}', context)
+@pytest.mark.parametrize("order", [(0, 1), (1, 0), (0, 1, 0)])
+def test_latest_version_stays_in_any_order(order: tuple[int, ...]) -> None:
+    args = ("--on_new_version=replace", "--load_column=load_number")
+    with void_context(*args) as context:
+        events = [put(context, LINE * count) for count in (1, 2)]
+        for number in order:
+            run(events[number], context)
         assert context.rds.tables["clicks"] == [ROW, ROW]
+
+
+def test_duplicate_key_becomes_reject() -> None:
+    with void_context("--max_reject_share=1") as context:
+        context.rds.keys["clicks"] = ["click_id"]
+        [report] = run(put(context, LINE * 3), context)
+        assert (report["loaded"], report["rejected"]) == (1, 2)
+        assert [each.line for each in context.rds.rejects] == [2, 3]
+
+
+def test_lost_commit_is_repeated_once() -> None:
+    with void_context() as context:
+        lost = MockDriver.OperationalError(RetryReason.CONNECTION_LOST)
+        context.rds.failures = [lost]
+        run(put(context, LINE), context)
+        assert context.rds.tables["clicks"] == [ROW]
+
+
+def test_null_version_is_no_version() -> None:
+    with void_context() as context:
+        context.s3.is_versioned = False
+        for number in (1, 2, 2):
+            body = LINE * number
+            etag = context.s3.put_object(Bucket="raw", Key="a.csv", Body=body)["ETag"]
+            state = {"version": "null", "etag": etag.strip('"')}
+            run(json.dumps({"bucket": "raw", "key": "a.csv", **state}), context)
+        assert context.rds.tables["clicks"] == [ROW] * 3

@@ -4,6 +4,7 @@ import io
 from typing import Any
 
 import pytest
+from botocore.exceptions import ParamValidationError
 
 from tests.context import bare_context
 from tests.mock.aws import RefusedError
@@ -34,8 +35,42 @@ def test_if_none_match_keeps_existing_object() -> None:
 
 
 def test_unknown_argument_is_an_error() -> None:
-    with pytest.raises(TypeError, match="Contenttype"):
+    with pytest.raises(ParamValidationError, match="Contenttype"):
         bare_context().s3.put_object(Bucket="raw", Key="a", Body=b"", Contenttype="x")
+
+
+def test_positional_argument_is_an_error() -> None:
+    with pytest.raises(TypeError, match="keyword"):
+        bare_context().s3.get_object("raw", "a")
+
+
+def test_object_of_another_state_is_refused() -> None:
+    s3 = bare_context().s3
+    etags = [s3.put_object(Bucket="raw", Key="a", Body=body)["ETag"] for body in "ab"]
+    found = s3.get_object(Bucket="raw", Key="a", IfMatch=etags[1])
+    assert found["Body"].read() == b"b"
+    with pytest.raises(s3.exceptions.ClientError, match="PreconditionFailed"):
+        s3.get_object(Bucket="raw", Key="a", IfMatch=etags[0])
+
+
+def test_deletion_hides_versions() -> None:
+    s3 = bare_context().s3
+    version = s3.put_object(Bucket="raw", Key="a", Body=b"1")["VersionId"]
+    s3.delete_object(Bucket="raw", Key="a")
+    assert "Contents" not in s3.list_objects_v2(Bucket="raw")
+    found = s3.get_object(Bucket="raw", Key="a", VersionId=version)
+    assert found["Body"].read() == b"1"
+    with pytest.raises(s3.exceptions.ClientError, match="NoSuchVersion"):
+        s3.get_object(Bucket="raw", Key="a", VersionId="other")
+
+
+def test_bucket_without_versions_names_none() -> None:
+    s3 = bare_context().s3
+    s3.is_versioned = False
+    for body in (b"1", b"2"):
+        assert "VersionId" not in s3.put_object(Bucket="raw", Key="a", Body=body)
+    found = s3.get_object(Bucket="raw", Key="a")
+    assert (found["Body"].read(), "VersionId" in found) == (b"2", False)
 
 
 def test_objects_are_listed_in_pages() -> None:
@@ -76,6 +111,72 @@ def test_request_above_limits_of_sqs_is_refused() -> None:
     long = [{"Id": "1", "MessageBody": "ä" * 600_000}]
     with pytest.raises(RefusedError, match="TooLong"):
         sqs.send_message_batch(QueueUrl="q", Entries=long)
+
+
+@pytest.mark.parametrize(
+    ("queue", "entry"),
+    [
+        ("a.fifo", {}),
+        ("a.fifo", {"MessageGroupId": "g"}),
+        (
+            "a.fifo",
+            {"MessageGroupId": "g", "MessageDeduplicationId": "1", "DelaySeconds": 1},
+        ),
+        ("a", {"MessageDeduplicationId": "1"}),
+        ("a", {"DelaySeconds": 901}),
+        ("a", {"MessageBody": ""}),
+    ],
+)
+def test_message_that_sqs_refuses_is_refused(queue: str, entry: dict[str, Any]) -> None:
+    sqs = bare_context().sqs
+    url = sqs.get_queue_url(QueueName=queue)["QueueUrl"]
+    with pytest.raises(RefusedError, match=r"MissingParameter|InvalidParameterValue"):
+        sqs.send_message(**{"QueueUrl": url, "MessageBody": "x", **entry})
+    assert not sqs.sent
+
+
+def test_only_requested_attributes_are_received() -> None:
+    sqs = bare_context().sqs
+    sqs.send("a", SentTimestamp="1")
+    [message] = sqs.receive_message(QueueUrl="q")["Messages"]
+    assert "Attributes" not in message
+    sqs.redeliver()
+    names = ["ApproximateReceiveCount"]
+    response = sqs.receive_message(QueueUrl="q", MessageSystemAttributeNames=names)
+    assert response["Messages"][0]["Attributes"] == {names[0]: "2"}
+    found = sqs.get_queue_attributes(QueueUrl="q", AttributeNames=["VisibilityTimeout"])
+    assert found["Attributes"] == {"VisibilityTimeout": "30"}
+
+
+def test_group_is_received_in_order() -> None:
+    sqs = bare_context().sqs
+    for body, group in ("a1", "a"), ("a2", "a"), ("b1", "b"):
+        sqs.send(body, MessageGroupId=group)
+
+    def receive() -> list[dict[str, Any]]:
+        return list(sqs.receive_message(QueueUrl="q.fifo").get("Messages", []))
+
+    first, other = receive() + receive()
+    assert [first["Body"], other["Body"], receive()] == ["a1", "b1", []]
+    back = {"Id": "1", "ReceiptHandle": first["ReceiptHandle"], "VisibilityTimeout": 0}
+    sqs.change_message_visibility_batch(QueueUrl="q.fifo", Entries=[back])
+    assert receive()[0]["Body"] == "a1"
+
+
+def test_entry_of_message_not_in_flight_fails() -> None:
+    sqs = bare_context().sqs
+    sqs.send("a")
+    [message] = sqs.receive_message(QueueUrl="q")["Messages"]
+    entry = {"Id": "1", "ReceiptHandle": message["ReceiptHandle"]}
+    sqs.delete_message_batch(QueueUrl="q", Entries=[entry])
+    for changed, code in (
+        (entry, "MessageNotInflight"),
+        (entry | {"ReceiptHandle": "other"}, "ReceiptHandleIsInvalid"),
+    ):
+        response = sqs.change_message_visibility_batch(
+            QueueUrl="q", Entries=[changed | {"VisibilityTimeout": 0}]
+        )
+        assert [each["Code"] for each in response["Failed"]] == [code]
 
 
 def test_statements_count_once_committed() -> None:

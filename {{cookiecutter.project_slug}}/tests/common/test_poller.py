@@ -112,6 +112,13 @@ def test_done_messages_are_deleted(context: CustomContext) -> None:
     assert context.sqs.requests["delete_message_batch"] < 15
 
 
+def test_poller_waits_as_long_as_its_setting() -> None:
+    context = bare_context("--read_queue=worker-pending", "--poll_interval=7", "--once")
+    context.sqs.send("a")
+    assert poll(context, Work(), threading.Event())
+    assert context.sqs.waits == [7]
+
+
 def test_only_failed_message_returns(context: CustomContext) -> None:
     context.sqs.send("a", "bad", "c")
     work = Work()

@@ -12,9 +12,10 @@ from typing import Any
 import yaml
 
 from context import CustomContext
+from lib.database_errors import RetryReason
 from settings_reader import list_settings
 from tests.mock.aws import BrokenStream, MockBoto3, object_response
-from tests.mock.rds import BrokenRds, MockRds
+from tests.mock.rds import MockDriver, MockRds
 from tools import function_specs
 
 CONFIG = Path(__file__).parents[2] / "config" / "worker.yml"
@@ -76,8 +77,11 @@ def diff_delimiter_context() -> CustomContext:
 
 
 def broken_database_context() -> CustomContext:
-    """Return a context whose database fails at each commit."""
-    return void_context(rds=BrokenRds())
+    """Return a context whose database is lost at the first commit, and then refuses."""
+    rds = MockRds()
+    lost = MockDriver.OperationalError(RetryReason.CONNECTION_LOST)
+    rds.failures = [lost] * 3
+    return void_context(rds=rds)
 
 
 def broken_stream_context(body: bytes) -> CustomContext:
