@@ -9,12 +9,12 @@ JOBS     ?= 6
 export RUFF_NO_CACHE = true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format lock faults formats values loops bench soak install clean
+.PHONY: help demo test lint format lock faults formats values loops bench soak mutants install clean
 
 help:
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' Makefile
 
-demo test lint format lock faults formats values loops soak: .venv/pyvenv.cfg
+demo test lint format lock faults formats values loops soak mutants: .venv/pyvenv.cfg
 
 demo: ## Bake a project and load a file of 1,000 clicks in it: [DATABASE=mysql]
 	@.venv/bin/python tests/demo.py $(DATABASE)
@@ -49,6 +49,10 @@ loops: ## Record the picture in a project's README again
 
 soak: ## Run workers under random faults: [DATABASE=mysql] [SEED=7] [MINUTES=30]
 	@.venv/bin/python tests/soak.py $(DATABASE) $(SEED:%=--seed=%) $(MINUTES:%=--minutes=%)
+
+mutants: ## Measure which mistakes the unit tests notice: [FILE=src/lib/rows.py] [COUNT=10] [SEED=7]
+	@.venv/bin/python tests/mutants.py $(FILE:%=--file='%') $(COUNT:%=--count=%) \
+	  $(SEED:%=--seed=%) $(DATABASE:%=--database=%)
 
 bench: .venv/.bench ## Measure speed and update docs/bench.md: [ROWS= RUNS= ONLY='loading loops']
 	@PYTHONPATH=tests .venv/bin/python -m bench $(ROWS:%=--rows=%) $(RUNS:%=--runs=%) \
