@@ -181,6 +181,12 @@ COMMANDS = (
         (Option("sql", "the statement; without it, a prompt"), ENV),
     ),
     Command(
+        "migrate",
+        "migrate:run",
+        "Apply the files of migrations/ to the database.",
+        (ENV, Option("statement", "continue an interrupted file at this statement")),
+    ),
+    Command(
         "logs",
         "logs:show",
         "Print what a deployed function has logged.",
