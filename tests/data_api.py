@@ -120,3 +120,11 @@ def as_field(value: Any) -> dict[str, Any]:
     kinds = {bool: "booleanValue", int: "longValue"}
     kind = kinds.get(type(value), "stringValue")
     return {kind: value if kind != "stringValue" else str(value)}
+
+
+@contextmanager
+def serving_data_api(database: str, environment: dict[str, str]) -> Iterator[str]:
+    """Run the stub; yield its URL."""
+    api = DataApi(database, environment)
+    with api.serve():
+        yield api.url

@@ -12,11 +12,10 @@ from typing import Any
 import pytest
 
 import sql_client
-from baking import Project, Running, bake, wait_until
+from baking import TEMPLATE, Project, Running, bake, wait_until
 from data_api import DataApi
 from shim_helpers import (
     clicks,
-    client,
     count_clicks,
     count_messages,
     drop,
@@ -29,6 +28,12 @@ from shim_helpers import (
 COLUMN = "ALTER TABLE clicks ADD COLUMN country CHAR(2);\n"
 TEMPLATES = "tools/migrations/001_loads.sql"
 FIRST = "migrations/001_clicks.sql"
+RELEASED = {
+    "mysql/migrations/001_clicks.sql": "4bdff50a77e6b407",
+    "mysql/tools/migrations/001_loads.sql": "bf56e9f7e73e0b09",
+    "postgres/migrations/001_clicks.sql": "3f18c5ef436e0402",
+    "postgres/tools/migrations/001_loads.sql": "713ad95d6fe870d1",
+}
 
 
 class Migrating(Project):
@@ -286,7 +291,7 @@ def test_unknown_applied_file_is_refused(local: Migrating) -> None:
     assert line == f"the shim is ahead of these files: it has {name}"
     other = local.write("002_other.sql", "CREATE TABLE other (n INT);\n")
     assert local.fail().startswith(
-        f"the shim has {name}, which is not here, so nothing"
+        f"The shim has {name}, which is not here, so nothing"
     )
     (local.path / other).unlink()
 
@@ -431,6 +436,22 @@ def test_bad_file_gets_one_sentence(baked: Project) -> None:
     assert "migrations/2.sql is not a migration's name" in refused.stdout
 
 
+def test_released_files_are_unchanged() -> None:
+    """A project that has applied such a file would refuse the changed one.
+
+    Write the change into a new file of `tools/migrations/`.
+    """
+    paths = (TEMPLATE / ".choices" / "database").glob("*/**/migrations/0*.sql")
+    found = {
+        path.relative_to(TEMPLATE / ".choices" / "database").as_posix(): hashlib.sha256(
+            path.read_bytes()
+        ).hexdigest()[:16]
+        for path in paths
+        if "starter" not in path.parts
+    }
+    assert found == RELEASED
+
+
 @on_each_database
 def test_column_is_added_under_traffic(local: Migrating) -> None:
     first, files = 95_000_000, 60
@@ -446,4 +467,3 @@ def test_column_is_added_under_traffic(local: Migrating) -> None:
     assert local.columns()[-1] == "country"
     assert count_messages(local, "worker-dead-letter") == [0, 0]
     assert "failed" not in poller.output
-    assert client(local, "sqs")

@@ -96,6 +96,33 @@ def test_new_function_handles_its_trigger(
         assert count_messages(baked, "tally-dead-letter") == [0, 0]
 
 
+def test_table_of_new_function_is_migrated(fresh: Project) -> None:
+    with fresh.shim():
+        output = fresh.make("new", "FUNC=tally", "TABLE=order").stdout
+        name = "migrations/002_order.sql"
+        assert f"wrote {name}\n" in output
+        assert f"applied {name}\n" in fresh.make("migrate").stdout
+        assert '"loaded": 10' in fresh.make("sanity_check", "FUNC=tally").stdout
+    assert "passed" in fresh.make("test", "TEST_ARGS=tests/test_tally.py").stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ("TABLE=Orders", "TABLE=Orders is not a valid name for a table: use a-z, "),
+        ("TABLE=loads", "TABLE=loads is taken: the template has a table of this"),
+        ("TABLE=orders TRIGGER=queue", "TABLE=orders is for files in the bucket: "),
+    ],
+)
+def test_table_that_cannot_be_is_refused(
+    baked: Project, words: str, reason: str
+) -> None:
+    refused = baked.make("new", "FUNC=tally", *words.split(), check=False)
+    assert refused.returncode != 0
+    assert refused.stdout.startswith(reason)
+    assert not [*baked.path.rglob("*tally*")]
+
+
 @pytest.mark.parametrize("trigger", ["moon", "Queue", "$(touch x)"])
 def test_unknown_trigger_gets_one_sentence(baked: Project, trigger: str) -> None:
     refused = baked.make("new", "FUNC=tally", f"TRIGGER={trigger}", check=False)

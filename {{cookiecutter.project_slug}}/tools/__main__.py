@@ -104,6 +104,7 @@ COMMANDS = (
         (
             FUNC,
             Option("trigger", "what sends it messages", default="bucket"),
+            Option("table", "table to load files into, with a migration"),
         ),
     ),
     Command(

@@ -202,9 +202,7 @@ def call_when_resumed(data: Any, request: dict[str, Any]) -> dict[str, Any]:
             if not second:
                 print("The database is resuming.", file=sys.stderr)
             sleep(1)
-    raise UserError(
-        f"the database has not resumed after {RESUME_SECONDS} s: try again"
-    )
+    raise UserError(f"the database has not resumed after {RESUME_SECONDS} s: try again")
 
 
 def field_value(field: dict[str, Any]) -> Any:

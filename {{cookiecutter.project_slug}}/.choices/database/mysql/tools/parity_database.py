@@ -45,6 +45,5 @@ def drop(name: str) -> None:
 @contextmanager
 def connect(name: str) -> Iterator[Any]:
     """Yield a cursor on a connection to a database of the shim."""
-    with migration_database.connect(name) as connection:
-        with connection.cursor() as cursor:
-            yield cursor
+    with migration_database.connect(name) as connection, connection.cursor() as cursor:
+        yield cursor
