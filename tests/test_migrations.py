@@ -25,6 +25,7 @@ from shim_helpers import (
     start_worker,
 )
 
+on_postgres = pytest.mark.parametrize("shimmed", ["postgres"], indirect=True)
 COLUMN = "ALTER TABLE clicks ADD COLUMN country CHAR(2);\n"
 TEMPLATES = "tools/migrations/001_loads.sql"
 FIRST = "migrations/001_clicks.sql"
@@ -270,7 +271,7 @@ def test_two_at_once_apply_each_file_once(project: Migrating) -> None:
     assert second.output.endswith("has all 3 files: nothing to apply\n")
 
 
-@on_each_database
+@on_postgres
 def test_changed_file_is_refused(local: Migrating) -> None:
     path = local.path / FIRST
     path.write_bytes(path.read_bytes() + b"-- a comment\n")
@@ -282,7 +283,7 @@ def test_changed_file_is_refused(local: Migrating) -> None:
     assert "country" not in local.columns()
 
 
-@on_each_database
+@on_postgres
 def test_unknown_applied_file_is_refused(local: Migrating) -> None:
     name = local.write("002_country.sql", COLUMN)
     local.migrate()
@@ -296,7 +297,7 @@ def test_unknown_applied_file_is_refused(local: Migrating) -> None:
     (local.path / other).unlink()
 
 
-@on_each_database
+@on_postgres
 def test_late_file_is_refused(local: Migrating) -> None:
     first = local.write("002_a.sql", "CREATE TABLE a (n INT);\n")
     local.write("003_b.sql", "CREATE TABLE b (n INT);\n")
@@ -309,12 +310,12 @@ def test_late_file_is_refused(local: Migrating) -> None:
 
 
 @on_each_database
-def test_bodies_and_comments_are_split(project: Migrating) -> None:
+def test_bodies_and_comments_are_split(local: Migrating) -> None:
     body = """\
 -- a; comment
 INSERT INTO seen VALUES ('a;b''c', 5); /* one; more */
 """
-    if is_postgres(project):
+    if is_postgres(local):
         body += """\
 CREATE FUNCTION twice(n INT) RETURNS INT AS $body$
 BEGIN
@@ -332,20 +333,17 @@ BEGIN
 END;
 INSERT INTO seen VALUES ('it\\'s;', 4)"""
     table = "CREATE TABLE seen (name VARCHAR(9), n INT);\n"
-    project.write("002_seen.sql", table + body)
-    assert "  migrations/002_seen.sql: 4 statements" in project.migrate()
-    rows = sorted(project.query("SELECT name, n FROM seen"))
+    local.write("002_seen.sql", table + body)
+    assert "  migrations/002_seen.sql: 4 statements" in local.migrate()
+    rows = sorted(local.query("SELECT name, n FROM seen"))
     assert rows == [["a;b'c", 5], ["it's;", 8]]
 
 
-@on_each_database
-def test_file_without_transaction(project: Migrating) -> None:
+@on_postgres
+def test_file_without_transaction_is_applied(project: Migrating) -> None:
     """PostgreSQL refuses such an index in a transaction."""
-    word = "CONCURRENTLY" if is_postgres(project) else ""
-    text = (
-        f"-- no transaction\nCREATE INDEX {word} pages ON clicks (visitor);\n{COLUMN}"
-    )
-    name = project.write("002_pages.sql", text)
+    index = "CREATE INDEX CONCURRENTLY pages ON clicks (visitor);\n"
+    name = project.write("002_pages.sql", f"-- no transaction\n{index}{COLUMN}")
     project.migrate()
     assert project.states()[name] == [2, "applied"]
 
