@@ -27,7 +27,7 @@ class DataApi:
 
     Attributes:
         url: where it answers, while `serve` runs.
-        is_slow: whether the next statement outside of a transaction takes too long.
+        is_slow: whether the next `ALTER` outside of a transaction takes too long.
     """
 
     url = ""
@@ -93,7 +93,7 @@ class DataApi:
         finally:
             if not name:
                 connection.close()
-        if self.is_slow and not name and "migrations" not in parameters["sql"]:
+        if self.is_slow and not name and "ALTER" in parameters["sql"]:
             self.is_slow = False
             return refuse("StatementTimeoutException", "Request timed out")
         return as_json(

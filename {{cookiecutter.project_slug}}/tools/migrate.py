@@ -150,6 +150,7 @@ class Runner:
                 )
             is_waiting = True
             time.sleep(0.5)
+        self._keep_lock()
 
     def _keep_lock(self) -> None:
         """Check that the lock is ours, and keep its transaction from ending.
@@ -158,7 +159,7 @@ class Runner:
             UserError: it has ended.
         """
         try:
-            self._lock.execute("SELECT 1")
+            self._lock.execute(migration_database.KEEP_LOCK)
         except StatementError as error:
             raise UserError(
                 f"the lock that keeps others from migrating {self._place} was lost "

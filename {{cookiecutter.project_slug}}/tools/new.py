@@ -2,8 +2,7 @@
 
 They mirror the project. The word `starter` stands for the function's name, in the names
 of the files and in their text; change them to start new functions in another way. With
-TABLE= the files are those of tools/starter/table/, and the migration among them gets the
-next number.
+TABLE= they are those of tools/starter/table/, and its migration gets the next number.
 """
 
 import keyword

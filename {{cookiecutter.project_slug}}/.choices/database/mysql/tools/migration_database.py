@@ -31,6 +31,7 @@ ADD_ROW = (
     "VALUES ('lock', '', 0, 'lock')"
 )
 LOCK = f"{FIND_ROW} FOR UPDATE NOWAIT"
+KEEP_LOCK = "SELECT 1"
 # https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html
 LOCK_TIMEOUTS = {"1205", "3572"}
 LOST = {"2006", "2013", "1053", "1317"}

@@ -22,6 +22,8 @@ CREATE TABLE IF NOT EXISTS migrations (
 # A change that waits for a table lets nobody else use it, so it must not wait long.
 IN_TRANSACTION = "SET LOCAL lock_timeout = '3s'"
 LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended('migrations', 0))"
+# No query: its portal would keep a snapshot, for which CREATE INDEX CONCURRENTLY waits.
+KEEP_LOCK = "SET LOCAL application_name = 'migrate'"
 LOCK_TIMEOUT = "55P03"
 LOST = ("08", "57P0")  # the first characters of SQLSTATE
 
