@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from baking import ROOT, Project, bake, wait_until
+from data_api import serving_data_api
 from shim_helpers import client, count_loaded, queue_url
 from traffic import send_traffic_through_switch
 
@@ -48,6 +49,7 @@ def deploy_locally(project: Project) -> None:
     output = project.make("deploy", "ENV=local").stdout
     skipped = "because the shim does not emulate them: network, aurora, ecr, ecs."
     assert skipped in output
+    assert "== migrate before lambda\nENV=local has all 2 files" in output
 
 
 def declare_functions(project: Project) -> None:
@@ -105,7 +107,8 @@ def shim_as_dev(directory: Path, iac: str, **settings: str) -> Iterator[Project]
     project = bake(directory, iac=iac, database="postgres").share_installs()
     project.share_layer()
     (project.path / "config" / "rds-ca.pem").touch()  # no download
-    with project.shim() as shim:
+    with project.shim() as shim, serving_data_api("postgres", shim) as url:
+        settings |= {"AWS_ENDPOINT_URL_RDS": url, "AWS_ENDPOINT_URL_RDS_DATA": url}
         lines = [
             f"{name}={value}\n"
             for name, value in (shim | settings).items()
@@ -114,6 +117,16 @@ def shim_as_dev(directory: Path, iac: str, **settings: str) -> Iterator[Project]
         secrets = project.path / "config" / "secrets-dev.env"
         secrets.write_text("".join(lines), encoding="utf-8")
         yield project
+
+
+@contextmanager
+def failing_migration(project: Project) -> Iterator[str]:
+    """Have a migration that fails; yield how `make deploy` then begins its sentence."""
+    path = project.path / "migrations" / "002_absent.sql"
+    path.write_text("ALTER TABLE absent ADD COLUMN n INT;\n", encoding="utf-8")
+    failed = "migrations/002_absent.sql failed at statement 1 of 1 (line 1): "
+    yield f"Deploy stopped before lambda: {failed}"
+    path.unlink()
 
 
 def make_containers(project: Project) -> None:

@@ -280,7 +280,9 @@ class OwnDatabase(Project):
         command = self._run("print(json.dumps(database.command(folder, port)))")
         self._command = json.loads(command)
         self.process = self._start()
-        self._run("database.create_tables(port)")
+        self._run("database.create_database(port)")
+        create = (".venv/bin/python", "tests/shim/create_tables.py")
+        self.run(*create, env=self.shim_environment())
 
     def shim_environment(self) -> dict[str, str]:
         """Return the variables of the shim's clients, with this server's port."""

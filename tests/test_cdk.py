@@ -15,6 +15,7 @@ from deploy_helpers import (
     declare_functions,
     deploy_locally,
     destroy_locally,
+    failing_migration,
     file_is_loaded,
     list_resources,
     make_containers,
@@ -135,6 +136,7 @@ def test_deploy_takes_all_stacks_in_few_runs(aws: Project, tmp_path: Path) -> No
     assert "CDK could not synthesise the stacks, see above.\n" in output
     assert "stopped" not in output
 
+    before = STACKS.index("lambda")  # the database is migrated there
     output, called = make("deploy", fails="role")
     assert "Deploy stopped at aurora.\n" in output
     # the queue feeds the Lambda until the container runs; both apps are synthesised
@@ -142,14 +144,20 @@ def test_deploy_takes_all_stacks_in_few_runs(aws: Project, tmp_path: Path) -> No
     first = [
         ("synth", [], "moving"),
         ("synth", [], "all"),
-        ("deploy", STACKS[:-1], "moving"),
+        ("deploy", STACKS[:before], "moving"),
+        ("deploy", STACKS[before:-1], "moving"),
     ]
-    assert list(map(action_of, called)) == first
+    assert list(map(action_of, called)) == first[:-1]
     assert "--context=still_mapped=worker" in called[0]
     assert "--context=still_mapped=" in called[1]
     parameters = {word.split("=")[1] for word in called[2] if "--parameters" in word}
     network = "click-loader-dev-network"
     assert parameters == {f"{network}:{name}" for name in NETWORK_PARAMETERS}
+    with failing_migration(aws) as sentence:
+        output, called = make("deploy", fails="anything")
+    assert "== migrate before lambda\n" in output
+    assert sentence in output
+    assert list(map(action_of, called)) == first[:-1]
     output, called = make("deploy", fails="ecs")
     assert "Deploy stopped at ecs.\n" in output
     assert list(map(action_of, called)) == [*first, ("deploy", ["ecs"], "all")]

@@ -47,6 +47,7 @@ export AWS_ACCESS_KEY_ID=shim AWS_SECRET_ACCESS_KEY=shim
 compose="docker compose -f tests/docker-compose.yml"
 $compose config | grep ^name:
 WORKERS=1 $compose up --wait
+.venv/bin/python tests/shim/create_tables.py
 .venv/bin/python -c '{PUT}'
 end=$(($(date +%s) + {DEADLINE}))
 until $compose logs worker | grep '"loaded": 1000'; do

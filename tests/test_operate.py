@@ -442,7 +442,9 @@ def test_doctor_respects_no_color(
 
 @on_each_database
 def test_schema_runs_through_make_sql(shimmed: Project) -> None:
-    schema = (shimmed.path / "tests/shim/schema.sql").read_text(encoding="utf-8")
+    paths = sorted(shimmed.path.glob("tools/migrations/*.sql"))
+    paths += sorted(shimmed.path.glob("migrations/*.sql"))
+    schema = "".join(path.read_text(encoding="utf-8") for path in paths)
     other = re.sub(r"\b(clicks|loads|rejects)(?=\b|_)", r"other_\1", schema)
     (shimmed.path / "other.sql").write_text(other, encoding="utf-8")
     output = shimmed.run("sh", "-c", "make sql < other.sql").stdout

@@ -13,6 +13,7 @@ from deploy_helpers import (
     declare_functions,
     deploy_locally,
     destroy_locally,
+    failing_migration,
     file_is_loaded,
     list_resources,
     make_containers,
@@ -86,7 +87,12 @@ def test_deploy_stops_at_the_first_failing_stack(aws: Project, tmp_path: Path) -
     output, applied = deploy(fails="aurora apply")
     assert "Deploy stopped at aurora.\n" in output
     assert applied == [[each, "[]"] for each in STACKS[:5]]
-    _, applied = deploy(fails="")
+    with failing_migration(aws) as sentence:
+        output, applied = deploy(fails="anything")
+    assert sentence in output
+    assert applied == [[each, "[]"] for each in STACKS[: STACKS.index("lambda")]]
+    output, applied = deploy(fails="")
+    assert "== migrate before lambda\n" in output
     # the queue feeds the Lambda until the container runs
     expected = [[each, "[]"] for each in STACKS]
     expected[STACKS.index("lambda")] = ["lambda", '["worker"]']

@@ -104,6 +104,7 @@ COMMANDS = (
         (
             FUNC,
             Option("trigger", "what sends it messages", default="bucket"),
+            Option("table", "table to load files into, with a migration"),
         ),
     ),
     Command(
@@ -179,6 +180,12 @@ COMMANDS = (
         "sql:run",
         "Run a statement, or open a prompt.",
         (Option("sql", "the statement; without it, a prompt"), ENV),
+    ),
+    Command(
+        "migrate",
+        "migrate:run",
+        "Apply the files of migrations/ to the database.",
+        (ENV, Option("statement", "continue an interrupted file at this statement")),
     ),
     Command(
         "logs",

@@ -4,11 +4,12 @@ import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from tools import build, deploy_config, iac, images
+from tools import build, deploy_config, iac, images, migrate, migrations
 from tools.deployer import step, stop_at
 from tools.environment import enter
 from tools.errors import UserError
 
+FUNCTIONS = ("lambda", "ecs")  # the stacks that need the database's tables
 CHANGES = 2  # exit code of a plan that would change something
 
 
@@ -68,6 +69,8 @@ def plan(target: str, env: str, report: str) -> int:
 def deploy(target: str, env: str) -> int:
     """Deploy the stacks in order, and push images between `ecr` and `ecs`; return 0.
 
+    The database is migrated before the functions are deployed.
+
     A function that moves from Lambda to containers keeps its Lambda until the
     containers run: if all stacks are deployed, `lambda` is deployed again after `ecs`.
 
@@ -76,16 +79,26 @@ def deploy(target: str, env: str) -> int:
         env: an environment of `config/deploy.yml`.
 
     Raises:
-        UserError: the request cannot be met, or a stack failed.
+        UserError: the request cannot be met, or a stack or a migration failed.
     """
     tool = _prepare(target, env)
     stacks = list(tool.stacks)
+    needs_migration = _needs_migration(tool)
+    if needs_migration:
+        migrations.read_all()  # a mistake in a file stops before the first stack
     moving: list[str] = []
     if {"lambda", "ecs"} <= set(stacks):
         with stop_at("deploy", stacks[0]):
             moving = tool.find_moving()
+    first = next(filter(stacks.__contains__, FUNCTIONS), None)
+    before = stacks.index(first) if needs_migration and first else 0
+    if stacks[:before]:
+        tool.deploy(stacks[:before], moving)
+    if needs_migration and first:
+        _migrate(tool, first)
     after_images = stacks.index("ecr") + 1 if "ecr" in stacks else len(stacks)
-    tool.deploy(stacks[:after_images], moving)
+    if stacks[before:after_images]:
+        tool.deploy(stacks[before:after_images], moving)
     if "ecr" in stacks:
         _push_images(tool)
     if stacks[after_images:]:
@@ -143,3 +156,22 @@ def _push_images(tool: iac.Iac) -> None:
             )
         for function, image in found.items():
             images.push(function, image)
+
+
+def _needs_migration(tool: iac.Iac) -> bool:
+    """Return whether functions that use the database are deployed."""
+    uses_database = any(each["database"] for each in tool.functions.values())
+    return uses_database and not set(FUNCTIONS).isdisjoint(tool.stacks)
+
+
+def _migrate(tool: iac.Iac, stack: str) -> None:
+    """Migrate the database before a stack.
+
+    Raises:
+        UserError: a migration failed.
+    """
+    print(f"== migrate before {stack}", flush=True)
+    try:
+        migrate.run(tool.env, "")
+    except UserError as error:
+        raise UserError(f"deploy stopped before {stack}: {error}") from None

@@ -141,14 +141,13 @@ def connect_driver(context: CustomContext) -> Execute:
     return execute
 
 
-def connect_data_api(environment: Environment) -> Execute:
-    """Return a function that runs statements on an Aurora cluster by its Data API.
+def find_database(environment: Environment) -> dict[str, str]:
+    """Return what requests to the Data API say of an environment's cluster.
 
     Raises:
         UserError: there is no cluster, or its Data API is off.
     """
-    rds, data = client("rds"), client("rds-data")
-    name = environment.prefix
+    rds, name = client("rds"), environment.prefix
     try:
         [cluster] = rds.describe_db_clusters(DBClusterIdentifier=name)["DBClusters"]
     except rds.exceptions.DBClusterNotFoundFault:
@@ -158,16 +157,26 @@ def connect_data_api(environment: Environment) -> Execute:
             f"the Data API of {name} is off, and it is the only way in from outside "
             f"its network: run 'make deploy TARGET=aurora ENV={environment.name}'"
         )
-    database = {
+    return {
         "resourceArn": cluster["DBClusterArn"],
         "secretArn": cluster["MasterUserSecret"]["SecretArn"],
         "database": DATABASE,
     }
 
+
+def connect_data_api(environment: Environment) -> Execute:
+    """Return a function that runs statements on an Aurora cluster by its Data API.
+
+    Raises:
+        UserError: there is no cluster, or its Data API is off.
+    """
+    data = client("rds-data")
+    database = find_database(environment)
+
     def execute(statement: str) -> Result:
         request = {**database, "sql": statement, "includeResultMetadata": True}
         try:
-            found = call_when_resumed(data, request, name)
+            found = call_when_resumed(data, request)
         except ClientError as error:
             if error.response["Error"]["Code"] not in STATEMENT_ERRORS:
                 raise
@@ -180,7 +189,7 @@ def connect_data_api(environment: Environment) -> Execute:
     return execute
 
 
-def call_when_resumed(data: Any, request: dict[str, Any], name: str) -> dict[str, Any]:
+def call_when_resumed(data: Any, request: dict[str, Any]) -> dict[str, Any]:
     """Execute a statement; wait for a cluster that was paused.
 
     Raises:
@@ -193,7 +202,7 @@ def call_when_resumed(data: Any, request: dict[str, Any], name: str) -> dict[str
             if not second:
                 print("The database is resuming.", file=sys.stderr)
             sleep(1)
-    raise UserError(f"{name} has not resumed after {RESUME_SECONDS} s: try again")
+    raise UserError(f"the database has not resumed after {RESUME_SECONDS} s: try again")
 
 
 def field_value(field: dict[str, Any]) -> Any:
