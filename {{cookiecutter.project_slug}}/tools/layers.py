@@ -1,7 +1,7 @@
 """Delete old versions of the layer, which neither Terraform nor CDK deletes.
 
-A rollback goes back to an earlier version of the layer. So a deploy that publishes a new
-one keeps the others, and those that are too old go once the functions are deployed.
+A rollback needs an earlier version of the layer, so a deploy that publishes a new one
+deletes none. Those that are too old go once the functions are deployed.
 """
 
 from tools.environment import client
