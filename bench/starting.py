@@ -60,7 +60,7 @@ def measure(rows: int, runs: int) -> Report:
     ]
     results = [
         compare_seconds(
-            "import of the handler", seconds["handler"], seconds["python"], 4
+            "import of the handler", seconds["handler"], seconds["python"], 5
         ),
         Result(
             "modules of boto3 and drivers in the handler",

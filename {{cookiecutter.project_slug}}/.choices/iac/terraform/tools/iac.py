@@ -171,7 +171,7 @@ def validate() -> int:
         ["terraform", "fmt", "-check", "-diff", "-recursive", "infra"],
         "files below infra/ are not formatted: run 'make format'",
     )
-    validate_together()
+    _validate_together()
     checkov = ROOT / CHECKS_VENV / "bin" / "checkov"
     options = ("--framework", "terraform", "--skip-download", "--compact", "--quiet")
     _check(
@@ -326,15 +326,12 @@ def run_terraform(
         raise
 
 
-def validate_together() -> None:
+def _validate_together() -> None:
     """Validate all stacks, and plan them for each environment with AWS mocked.
 
     The stacks are modules of one root, since Terraform takes 3 to 5 seconds to start
     the provider for each root. The mock knows the data sources of the template's stacks
     only, so `extra` is not planned.
-
-    Raises:
-        UserError: a stack is not valid.
     """
     all_stacks, planned = WORK / ".validate" / "all", WORK / ".validate" / "planned"
     try:
