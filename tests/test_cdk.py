@@ -228,6 +228,8 @@ def test_fresh_stacks_pass_checks_and_tests(tmp_path: Path) -> None:
     project.make("build")
     no_network = OFFLINE if is_offline_possible() else []
     project.run(*no_network, "make", "lint")
+    checked = project.path / ".build/cdk/.validate/prod-queue.template.json"
+    assert '"click-loader-prod-worker-pending"' in checked.read_text(encoding="utf-8")
     pytest_ = (".venv-infra/bin/pytest", "infra", "--verbose")
     output = project.run(*pytest_, env=with_cdk_node(project)).stdout
     for stack in set(STACKS) - {"extra"}:

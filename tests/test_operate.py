@@ -202,6 +202,31 @@ def test_purge_of_dead_letters_keeps_queue(playing: Project) -> None:
     assert count_messages(playing) == [1, 0]
 
 
+EMPTY_ZIP = b"PK\x05\x06" + bytes(18)
+DELETE_LAYERS = """
+from tools import environment, layers
+environment.enter("")
+layers.delete_old("click-loader-dev", {kept})
+"""
+
+
+@pytest.mark.parametrize("shimmed", ["postgres"], indirect=True)
+def test_old_layers_are_deleted(shimmed: Project) -> None:
+    api = client(shimmed, "lambda")
+    for number in range(7):
+        content = {"ZipFile": EMPTY_ZIP + bytes([number])}
+        api.publish_layer_version(LayerName="click-loader-dev", Content=content)
+
+    def keep(kept: int) -> list[int]:
+        program = DELETE_LAYERS.format(kept=kept)
+        shimmed.run(".venv/bin/python", "-c", program)
+        found = api.list_layer_versions(LayerName="click-loader-dev")["LayerVersions"]
+        return sorted(each["Version"] for each in found)
+
+    assert keep(5) == [3, 4, 5, 6, 7]
+    assert keep(0) == []
+
+
 @on_each_database
 def test_sql_prints_a_table(shimmed: Project) -> None:
     drop(

@@ -374,7 +374,7 @@ KINDS = [
     Kind(
         "RDS::DBClusterParameterGroup",
         "rds_cluster_parameter_group",
-        ("DBClusterParameterGroupName", "name"),
+        None,
         {
             "Family": "family",
             "Description": "description",
@@ -399,7 +399,6 @@ KINDS = [
             "ManageMasterUserPassword": "manage_master_user_password",
             "StorageEncrypted": "storage_encrypted",
             "DBSubnetGroupName": "db_subnet_group_name",
-            "DBClusterParameterGroupName": "db_cluster_parameter_group_name",
             "VpcSecurityGroupIds": "vpc_security_group_ids",
             "EnableCloudwatchLogsExports": "enabled_cloudwatch_logs_exports",
             "EnableHttpEndpoint": "enable_http_endpoint",
@@ -607,6 +606,7 @@ NOT_COMPARED = {
     "Policies": "compared as RolePolicy",
     "SecurityGroupEgress": "compared one by one",
     "Bucket": "there is one bucket",
+    "DBClusterParameterGroupName": "AWS chooses it",
     "DBSubnetGroupDescription": "CloudFormation requires one",
     "Content": "the zip that the build makes for both",
     "Code": "the zip that the build makes for both",
@@ -711,8 +711,6 @@ def plain(value: Any) -> Any:
         return str(value).lower()
     if isinstance(value, int | float):
         return f"{value:g}"
-    if isinstance(value, str):  # the mock has one repository for all images
-        value = re.sub(r"(\.dkr\.ecr\.[^/]+/)[^:]+:", r"\1image:", value)
     return {"DISABLED": "false"}.get(value, value)
 
 

@@ -1,5 +1,6 @@
 """Terraform deploys into the shim, with IAM enforced."""
 
+import json
 import os
 import re
 from collections.abc import Iterator
@@ -129,6 +130,8 @@ def test_bootstrap_creates_a_private_state_bucket(aws: Project) -> None:
 def test_fresh_stacks_pass_checks_and_tests(tmp_path: Path) -> None:
     project = bake(tmp_path, iac="terraform").share_installs().share_layer()
     assert "not validated" not in project.make("lint").stdout
+    planned = project.path / ".build/terraform/.validate/prod.json"
+    assert json.loads(planned.read_text(encoding="utf-8"))["project"] == "click-loader"
     for stack in STACKS:
         assert "0 failed." in project.make("test", f"TARGET={stack}").stdout
     queue = project.path / "infra" / "queue" / "main.tf"

@@ -271,7 +271,7 @@ COMMANDS = (
         "Post a plan to the pull request that CI checks.",
         (Option("report", "file that plan wrote", Path, Path()),),
     ),
-    Command("ci_setup", "iac:install_ci", "Install what a CI machine lacks."),
+    Command("ci_setup", "ci_setup:install", "Install what a CI machine lacks."),
 )
 
 

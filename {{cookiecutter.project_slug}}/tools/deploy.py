@@ -4,7 +4,7 @@ import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from tools import build, deploy_config, iac, images, migrate, migrations
+from tools import build, deploy_config, iac, images, layers, migrate, migrations
 from tools.deployer import step, stop_at
 from tools.environment import enter
 from tools.errors import UserError
@@ -107,6 +107,8 @@ def deploy(target: str, env: str) -> int:
         names = ", ".join(moving)
         print(f"The containers run: disconnecting the Lambda of {names}.", flush=True)
         tool.deploy(["lambda"])
+    if {"layer", "lambda"} <= set(stacks):
+        layers.delete_old(tool.layer)
     return 0
 
 
@@ -126,7 +128,10 @@ def destroy(target: str, env: str) -> int:
             f"ENV={env} is protected: set is_protected: false for it in "
             f"config/deploy.yml, run 'make deploy ENV={env}', then destroy it"
         )
-    _prepare(target, env).destroy()
+    tool = _prepare(target, env)
+    tool.destroy()
+    if "layer" in tool.stacks:
+        layers.delete_old(tool.layer, kept=0)
     return 0
 
 

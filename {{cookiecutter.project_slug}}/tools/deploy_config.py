@@ -72,6 +72,20 @@ def read_functions(env: str, file: str = CONFIG) -> dict[str, Config]:
     return {name: merge(config, env, name) for name in _list_names(config, file)}
 
 
+def uses_containers() -> bool:
+    """Return whether a function is a container in an environment on AWS.
+
+    Raises:
+        UserError: see `read`.
+    """
+    return any(
+        function["runtime"] == "container"
+        for env in load()["environments"]
+        if env != "local"
+        for function in read_functions(env).values()
+    )
+
+
 def is_protected(env: str) -> bool:
     """Return whether an environment must not be destroyed.
 

@@ -14,6 +14,7 @@ from tools.errors import UserError
 
 TEST_CONFIG = "infra/tests/deploy.yml"
 PLACEHOLDERS = project.BUILD / "placeholders"
+KINDS = ("zip", "tag")  # files of a layer
 
 
 class Deployer(ABC):
@@ -37,6 +38,7 @@ class Deployer(ABC):
         self.is_local = env == "local"
         self.spec = function_specs.resolve(env)
         self.functions = self.spec["functions"]
+        self.layer = f"{self.project}-{env}"
 
     @abstractmethod
     def plan(self) -> bool:
@@ -81,13 +83,14 @@ class Deployer(ABC):
 
 
 def write_placeholders(functions: Iterable[str]) -> Path:
-    """Write empty zips and a tag for each function's image; return their directory.
+    """Write empty zips, and tags of images and layers; return their directory.
 
     Checks and tests of the stacks need files of these names, whatever they contain.
     """
     zips = [f"lambda/{name}.zip" for name in functions]
     tags = [f"local/{name}.tag" for name in functions]
-    for name in (*zips, *tags, "layer/aws.zip", "layer/local.zip"):
+    layers = [f"layer/{name}.{kind}" for name in ("aws", "local") for kind in KINDS]
+    for name in (*zips, *tags, *layers):
         path = PLACEHOLDERS / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("placeholder", encoding="utf-8")

@@ -20,7 +20,7 @@ from botocore.exceptions import ClientError
 from tools import cdk_cli, deploy_config, deployer
 from tools.environment import CLIENT_CONFIG, client, enter
 from tools.errors import UserError
-from tools.project import BUILD, ROOT
+from tools.project import BUILD, ROOT, answers
 
 WORK = BUILD / "cdk"
 STRICT = "--context=@aws-cdk/core:validateAgainstDefaultRules=true"
@@ -190,7 +190,8 @@ def validate() -> int:
         if "Resources" in json.loads(path.read_bytes())
     ]
     try:
-        cdk_cli.run_installed([cdk_cli.BIN / "cfn-lint", "--template", *templates])
+        lint = [cdk_cli.BIN / "cfn-lint", "--regions", answers().aws_region]
+        cdk_cli.run_installed([*lint, "--template", *templates])
     except subprocess.CalledProcessError as error:
         raise UserError("the stacks break rules of cfn-lint, see above") from error
     return 0

@@ -58,5 +58,6 @@ locals {
   bucket_arn = "arn:${local.partition}:s3:::${local.spec.bucket}"
   queues_arn = "arn:${local.partition}:sqs:${local.region}:${local.account}"
   roles_arn  = "arn:${local.partition}:iam::${local.account}:role"
+  registry   = "${local.account}.dkr.ecr.${local.region}.${data.aws_partition.current.dns_suffix}"
   logs_arn   = "arn:${local.partition}:logs:${local.region}:${local.account}:log-group"
 }

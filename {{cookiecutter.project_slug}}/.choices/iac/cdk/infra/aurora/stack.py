@@ -60,8 +60,7 @@ def add_cluster(stack: Stack, deployment: Deployment) -> rds.CfnDBCluster:
     settings = deployment.settings["database"]
     group = rds.CfnDBClusterParameterGroup(
         stack,
-        "parameters",
-        db_cluster_parameter_group_name=deployment.prefix,
+        "parameters",  # without a name, so that another major version can replace it
         family=engine["family"],
         description="TLS for all",
         parameters=engine["parameters"],

@@ -78,6 +78,12 @@ def test_engine_version_changes_by_deploy_only(synthesise: Synthesise) -> None:
     )
 
 
+def test_parameter_group_can_be_replaced(synthesise: Synthesise) -> None:
+    synthesise().has_resource_properties(
+        PARAMETERS, {"DBClusterParameterGroupName": Match.absent()}
+    )
+
+
 def test_logs_expire(synthesise: Synthesise) -> None:
     name = "/aws/rds/cluster/test-small/postgresql"
     synthesise().has_resource_properties(

@@ -13,6 +13,10 @@ run "postgres" {
     error_message = "Aurora PostgreSQL must require TLS and end idle sessions."
   }
   assert {
+    condition     = aws_rds_cluster_parameter_group.main.name_prefix == "test-small-" && aws_rds_cluster.main.allow_major_version_upgrade && aws_rds_cluster.main.apply_immediately
+    error_message = "A new major version must get a parameter group of its own at once."
+  }
+  assert {
     condition     = aws_rds_cluster.main.manage_master_user_password && aws_rds_cluster.main.master_password == null && aws_rds_cluster.main.storage_encrypted
     error_message = "Secrets Manager must hold the password, and storage must be encrypted."
   }

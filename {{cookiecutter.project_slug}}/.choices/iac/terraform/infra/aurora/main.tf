@@ -27,7 +27,7 @@ locals {
 
 # Idle sessions end after ten minutes, because Aurora pauses only when none is open.
 resource "aws_rds_cluster_parameter_group" "main" {
-  name        = local.prefix
+  name_prefix = "${local.prefix}-" # another major version needs a second one beside it
   family      = local.engine.family
   description = "TLS for all"
   dynamic "parameter" {
@@ -37,6 +37,9 @@ resource "aws_rds_cluster_parameter_group" "main" {
       value        = parameter.value
       apply_method = "pending-reboot"
     }
+  }
+  lifecycle {
+    create_before_destroy = true # the cluster leaves the old one first
   }
 }
 
@@ -62,6 +65,8 @@ resource "aws_rds_cluster" "main" {
   cluster_identifier              = local.prefix
   engine                          = local.engine.name
   engine_version                  = local.engine.version
+  allow_major_version_upgrade     = true
+  apply_immediately               = true # else the old parameter group is still in use when it is deleted
   database_name                   = "main"
   master_username                 = "worker"
   manage_master_user_password     = true

@@ -1,9 +1,4 @@
 # Resources of other stacks.
-data "aws_ecr_repository" "function" {
-  for_each = local.containers
-  name     = "${local.prefix}-${each.key}"
-}
-
 data "aws_security_group" "group" {
   for_each = toset(flatten([for each in local.functions : each.security_groups]))
   name     = "${local.prefix}-${each.key}"

@@ -25,6 +25,10 @@ run "containers" {
     error_message = "A task must have a read-only root, 120 seconds to stop, and no password."
   }
   assert {
+    condition     = jsondecode(aws_ecs_task_definition.function["part"].container_definitions)[0].image == "123456789012.dkr.ecr.eu-west-1.amazonaws.com/test-large-part:placeholder-arm64"
+    error_message = "The image's name must be known before there is a repository."
+  }
+  assert {
     condition = { for each in jsondecode(aws_ecs_task_definition.function["enrich"].container_definitions)[0].environment : each.name => each.value } == {
       API_KEY_SECRET = "partner/api-key"
       API_URL        = "https://large.example.com"

@@ -31,7 +31,7 @@ resource "aws_ecs_task_definition" "function" {
   }
   container_definitions = jsonencode([{
     name                   = each.key
-    image                  = "${data.aws_ecr_repository.function[each.key].repository_url}:${file("${local.build}/local/${each.key}.tag")}-${local.spec.architecture}"
+    image                  = "${local.registry}/${local.prefix}-${each.key}:${file("${local.build}/local/${each.key}.tag")}-${local.spec.architecture}"
     essential              = true
     readonlyRootFilesystem = true
     stopTimeout            = 120 # seconds; the maximum on Fargate
