@@ -213,6 +213,7 @@ def triggers_reach_their_functions(project: Project) -> None:
     wait_until(lambda: "{'order': 2}" in read_reports(project, "orders"), "the orders")
     schedule = client(project, "scheduler").get_schedule(Name=f"{PREFIX}-nightly")
     assert schedule["ScheduleExpression"] == "cron(0 2 * * ? *)"
+    assert schedule["State"] == "DISABLED"
     queue = f"arn:aws:sqs:eu-west-1:000000000000:{PREFIX}-nightly-pending"
     assert schedule["Target"]["Arn"] == queue
 

@@ -10,7 +10,7 @@ from baking import TEMPLATE, Project
 
 sys.path.insert(0, str(TEMPLATE))
 
-from tools import check_declarations
+from tools import check_declarations, check_variables, yaml_document
 
 FUNCTIONS = ["fanout", "part", "worker"]
 HEAD = "def run(event: str, context: CustomContext) -> None:\n    "
@@ -144,6 +144,92 @@ def test_undeclared_use_is_reported(body: str, declaration: str, problem: str) -
 )
 def test_declared_use_is_accepted(body: str, declaration: str) -> None:
     assert find(body, declaration) == []
+
+
+SETTINGS = """
+SETTINGS = [
+    Setting("api_url", url, required=True),
+    Setting(name="key", parse=settings.Secret, env="API_KEY"),
+]
+"""
+
+
+def find_names(text: str) -> list[str]:
+    """Return the faults of a configuration for `fanout`, which has settings."""
+    text = f"{text}\nenvironments: {{local: }}\n"
+    document = yaml_document.parse(text.encode(), "config/deploy.yml")
+    trees = {"fanout": ast.parse(SETTINGS), "part": ast.parse("")}
+    faults = check_variables.find_faults(document, trees)
+    return [f"{line}: {problem}" for line, problem in faults]
+
+
+@pytest.mark.parametrize(
+    ("entry", "problem"),
+    [
+        (
+            "fanout: {environment: {API_ULR: a}}",
+            "2: functions.fanout.environment.API_ULR: no setting of fanout has this "
+            "variable: the closest one is API_URL",
+        ),
+        (
+            "fanout: {environment: {LOG_LEVLE: INFO}}",
+            "has this variable: the closest one is LOG_LEVEL",
+        ),
+        (
+            "fanout: {secrets: {API_KYE: a}}",
+            "no secret setting of fanout has this variable: the closest one is API_KEY",
+        ),
+        (
+            "fanout: {secrets: {API_URL: a}}",
+            "API_URL: its setting is not secret: give it the type Secret",
+        ),
+        (
+            "fanout: {environment: {API_KEY: s3cret}}",
+            "API_KEY: its setting is secret: write the name of a secret below secrets",
+        ),
+        (
+            "part: {secrets: {TOKEN: a}}",
+            'this variable: declare one, such as Setting("token", Secret)',
+        ),
+    ],
+)
+def test_name_of_no_setting_is_reported(entry: str, problem: str) -> None:
+    [found] = find_names(f"functions:\n  {entry}")
+    assert found.endswith(problem) or problem in found
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "functions: {fanout: {environment: {API_URL: a}, secrets: {API_KEY: b}}}",
+        "functions: {fanout: {environment: {API_KEY_FILE: /mnt/key}}}",
+        "functions: {fanout: {environment: {OTEL_SERVICE_NAME: a, HTTPS_PROXY: b}}}",
+        "functions: {part: {environment: {LOG_LEVEL: DEBUG, FILE_FORMAT: jsonl}}}",
+        "defaults: {environment: {API_URL: a}, secrets: {API_KEY: b}}",
+    ],
+)
+def test_name_of_setting_or_library_is_accepted(entry: str) -> None:
+    assert find_names(entry) == []
+
+
+@pytest.mark.parametrize(
+    ("entry", "problem"),
+    [
+        ("secrets: {TOKEN: a}", ":26:1: functions.worker.secrets.TOKEN: no secret set"),
+        (
+            f"environment: {{GREETING: {'x' * 3600}}}",
+            ": the variables of worker in local have 3659 bytes of 3596 that Lambda",
+        ),
+    ],
+)
+def test_lint_checks_variables(baked: Project, entry: str, problem: str) -> None:
+    file = baked.path / "config" / "deploy.yml"
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text.replace("worker: {}", f"worker: {{{entry}}}"), "utf-8")
+    result = baked.make("lint-code", check=False)
+    assert result.returncode != 0
+    assert f"config/deploy.yml{problem}" in result.stdout
+    assert "Traceback" not in result.stdout
 
 
 def test_lint_names_line_and_remedy(baked: Project) -> None:

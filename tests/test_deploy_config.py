@@ -231,7 +231,7 @@ def test_written_defaults_are_those_of_schema() -> None:
         ("min_tasks: 1", "min_tasks: 0", "defaults.min_tasks is 0: use a whole num"),
         ("min_tasks: 1", "min_tasks: 5", "use max_tasks (4) or less"),
         ("backlog_per_task: 100", "backlog_per_task: 0", "of 1 or more"),
-        ("zones: 2", "zones: 1", "zones is 1: use a whole number from 2 to 6"),
+        ("zones: 2", "zones: 1", "zones is 1: use a whole number from 2 to 5"),
         ("instances: 1", "instances: 0", "from 1 to 16"),
         ("min_capacity: 0\n", "min_capacity: 0.3\n", "from 0 to 256 in steps of 0.5"),
         ("max_capacity: 16", "max_capacity: 256.5", "from 1 to 256 in steps of 0.5"),
@@ -476,12 +476,12 @@ def test_merged_values_are_checked_in_each_environment() -> None:
 
 
 @pytest.mark.parametrize(
-    ("region", "zones"), [("us-east-1", 6), ("us-west-1", 2), ("eu-west-1", 3)]
+    ("region", "zones"), [("us-east-1", 5), ("us-west-1", 2), ("eu-west-1", 3)]
 )
 def test_region_has_the_zones(region: str, zones: int) -> None:
     text = change("zones: 3", "zones: 2")
     check(text.replace("zones: 2", f"zones: {zones}"), region)
-    if zones < 6:
+    if zones < 5:
         wrong = text.replace("zones: 2", f"zones: {zones + 1}")
         assert f"use {zones} or less, because {region} has {zones}" in refuse(
             wrong, region

@@ -264,6 +264,7 @@ KINDS = [
             "Description": "description",
             "ScheduleExpression": "schedule_expression",
             "ScheduleExpressionTimezone": "schedule_expression_timezone",
+            "State": "state",
             "FlexibleTimeWindow.Mode": "flexible_time_window.mode",
             "Target.Arn": "target.arn",
             "Target.RoleArn": "target.role_arn",

@@ -3,12 +3,14 @@
 import os
 import re
 import shutil
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
 import pytest
 
-from baking import Project, Running, bake, count_passed, free_port
+from baking import DEADLINE, ROOT, Project, Running, bake, count_passed, free_port
 from make_menu import read_menu
 from test_bakes import PYTHONS, find_python
 
@@ -52,6 +54,38 @@ def test_make_test_runs_all_tests_each_time(baked: Project) -> None:
         assert " failed" in result.stdout or " error" in result.stdout
     poller.write_text(text, encoding="utf-8")
     assert run() == everything
+
+
+HANGING = """
+import threading
+
+
+def test_that_hangs() -> None:
+    threading.Event().wait()
+"""
+
+
+def test_unit_test_that_hangs_is_named(baked: Project) -> None:
+    (baked.path / "tests/test_hanging.py").write_text(HANGING, encoding="utf-8")
+    args = "TEST_ARGS=-o faulthandler_timeout=1 -k that_hangs"
+    result = baked.make("test", args, check=False)
+    assert result.returncode != 0
+    assert "in test_that_hangs" in result.stdout
+
+
+def test_test_of_template_that_hangs_is_named(tmp_path: Path) -> None:
+    (tmp_path / "test_hanging.py").write_text(HANGING, encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-c", ROOT / "pyproject.toml"]
+    result = subprocess.run(
+        [*command, "-o", "faulthandler_timeout=1", "--numprocesses=1", tmp_path],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=DEADLINE,
+    )
+    assert result.returncode != 0
+    assert "in test_that_hangs" in result.stderr
+    assert "crashed while running" in result.stdout
 
 
 def test_build_puts_parts_side_by_side(baked: Project) -> None:

@@ -8,7 +8,7 @@ import ast
 import sys
 from collections.abc import Iterator
 
-from tools import check_declarations, deploy_config
+from tools import check_declarations, check_variables, deploy_config, function_specs
 from tools.project import ROOT, functions
 
 INSTEAD = {
@@ -25,15 +25,22 @@ def check() -> int:
     Raises:
         UserError: `config/deploy.yml` is wrong for one of its environments.
     """
-    config = deploy_config.load()
-    faults = []
-    for name in functions():
-        tree = ast.parse(read_source(name))
-        declared = check_declarations.find_faults(name, tree, config, functions())
+    document = deploy_config.load_document()
+    trees = {name: ast.parse(read_source(name)) for name in functions()}
+    faults = [
+        (deploy_config.CONFIG, line, 1, problem)
+        for line, problem in check_variables.find_faults(document, trees)
+    ]
+    for name, tree in trees.items():
+        declared = check_declarations.find_faults(
+            name, tree, document.content, functions()
+        )
         faults += [
             (f"src/func/{name}.py", node.lineno, node.col_offset + 1, problem)
             for node, problem in (*find_banned(tree), *declared)
         ]
+    for env in document.content["environments"]:
+        function_specs.resolve(env)
     for fault in sorted(faults):
         print("{}:{}:{}: {}".format(*fault), file=sys.stderr)
     return int(bool(faults))

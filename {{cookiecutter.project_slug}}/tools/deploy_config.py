@@ -23,7 +23,13 @@ ARCHITECTURES = {"x86_64": "linux/amd64", "arm64": "linux/arm64"}  # Docker's na
 
 
 def load(file: str = CONFIG, new: str = "") -> Config:
-    """Return the whole configuration, which is valid in all environments.
+    """Return the whole configuration, see `load_document`."""
+    config: Config = load_document(file, new).content
+    return config
+
+
+def load_document(file: str = CONFIG, new: str = "") -> yaml_document.Document:
+    """Return the configuration, which is valid in all environments, with its lines.
 
     Args:
         file: path below the project's root, for tests of the stacks.
@@ -39,8 +45,7 @@ def load(file: str = CONFIG, new: str = "") -> Config:
     document = yaml_document.parse(text, file)
     functions = {*_list_names(document.content, file), *filter(None, [new])}
     deploy_schema.check(document, sorted(functions), project.answers().aws_region)
-    config: Config = document.content
-    return config
+    return document
 
 
 def read(env: str, file: str = CONFIG) -> Config:

@@ -30,9 +30,11 @@ ONLY_WITH = {
 PRIVATE = [
     *map(ipaddress.ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
 ]
-# Availability zones that every account can use, where it is not three. Older accounts
-# may see another one. https://aws.amazon.com/about-aws/global-infrastructure/regions_az
-ZONES = {"us-east-1": 6, "us-west-2": 4, "ap-northeast-2": 4, "us-west-1": 2}
+# Zones that every account and Lambda can use, where it is not three of them. Older
+# accounts have another one in us-west-1 and ap-northeast-1. The stacks leave out the
+# sixth of us-east-1, use1-az3, because Lambda has no capacity left in it.
+# https://docs.aws.amazon.com/global-infrastructure/latest/regions/aws-availability-zones.html
+ZONES = {"us-east-1": 5, "us-west-2": 4, "ap-northeast-2": 4, "us-west-1": 2}
 # Numbers that mean to YAML what they mean to you.
 PLAIN = re.compile(r"[-+]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)(e[-+]?[0-9]+)?", re.I)
 PLACEHOLDERS = ("partition", "region", "account", "prefix")
@@ -119,7 +121,7 @@ def _check_environment(path: Path, own: Config, region: str) -> Iterator[Problem
         yield (
             (*path, "zones"),
             f"{join(path)}.zones is {own['zones']}: use {most} or less, because "
-            f"{region} has {most} that every account can use",
+            f"{region} has {most} that every account and Lambda can use",
         )
     size = own.get("database")
     if size and size["min_capacity"] > size["max_capacity"]:

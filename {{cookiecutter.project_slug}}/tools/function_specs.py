@@ -4,11 +4,13 @@ Terraform, CDK and the shim create their resources from the same specification, 
 `resolve` derives from `config/deploy.yml`.
 """
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tools import deploy_config, grants
 from tools.deploy_config import CONFIG
+from tools.errors import UserError
 from tools.project import answers
 from tools.setting_layers import Config, merge
 
@@ -16,6 +18,8 @@ SHIM_BUCKET = "raw"
 SHIM_ENVIRONMENTS = ("", "local")  # environments in the shim
 # Services with a gateway endpoint, which costs nothing; the others have interfaces.
 GATEWAYS = {"s3", "dynamodb"}
+VARIABLES_SIZE = 4096  # bytes
+DATABASE_SIZE = 500  # of these, for the variables of the database
 # What a task needs besides its code: its image, its logs and its queue.
 CONTAINER_ENDPOINTS = {"ecr.api", "ecr.dkr", "logs", "sqs"}
 # Endpoints that are not named like the service's actions in IAM, by action or service.
@@ -85,13 +89,15 @@ def resolve(env: str, file: str = CONFIG, project: str = "") -> Config:
         - `queue` and `dead_letter`: names of its queues,
         - `key_pattern`: of its objects, for `trigger: bucket`; else empty,
         - `topic_arn`: for `trigger: topic`; else empty,
+        - `schedule_state`: whether its schedule fires, "ENABLED" or "DISABLED",
         - `security_groups`: names of its groups in the network, without the prefix,
         - `variables`: its environment variables, except those of the database,
         - `statements`: what its code may do, see `grants.list_statements`,
         - `queue_statements`: who may send to its queue.
 
     Raises:
-        UserError: the file is wrong, see `deploy_config.read`.
+        UserError: the file is wrong, see `deploy_config.read`, or the variables of a
+            Lambda are too large.
     """
     config = deploy_config.read(env or "local", file)
     own = config["environments"][env or "local"] or {}
@@ -107,11 +113,16 @@ def resolve(env: str, file: str = CONFIG, project: str = "") -> Config:
         for name, settings in _fill_prefix(declared, prefix).items()
     }
     queues = {name: each["queue"] for name, each in functions.items()}
+    is_shim = env in SHIM_ENVIRONMENTS
     for name, each in functions.items():
         each["variables"] = _list_variables(each, bucket, queues)
         each["statements"] = grants.list_statements(each, bucket, queues)
-        if env in SHIM_ENVIRONMENTS:
+        if is_shim:
             each["statements"] = grants.allow_batches(each["statements"])
+        # the emulator ignores time zones, and its messages lack the time
+        each["schedule_state"] = "DISABLED" if is_shim else "ENABLED"
+        if each["runtime"] == "lambda":
+            _check_size(each, f"{name} in {env or 'the shim'}")
         each["queue_statements"] = grants.list_senders(each, name, prefix)
     services = {service for each in functions.values() for service in _services(each)}
     return {
@@ -216,6 +227,23 @@ def _list_variables(
     own = {name: str(value) for name, value in function["environment"].items()}
     found = {"BUCKET": bucket, "SEND_QUEUES": ",".join(sends_to), **own, **secrets}
     return {name: value for name, value in found.items() if value}
+
+
+def _check_size(function: Config, title: str) -> None:
+    """Check that Lambda accepts the size of a function's variables.
+
+    It measures them as JSON.
+    https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+    """
+    text = json.dumps(function["variables"], ensure_ascii=False, separators=(",", ":"))
+    most = VARIABLES_SIZE - (DATABASE_SIZE if function["database"] else 0)
+    size = len(text.encode())
+    if size > most:
+        raise UserError(
+            f"{deploy_config.CONFIG}: the variables of {title} have {size} bytes of "
+            f"{most} that Lambda leaves for them: shorten environment, or put large "
+            "values into an object or a secret"
+        )
 
 
 def _list_topics(functions: Iterable[Config], prefix: str) -> dict[str, Config]:

@@ -8,6 +8,7 @@ from tools.errors import UserError
 from tools.project import ROOT, split_arguments
 
 WATCHED = (".py", ".yml", ".json", ".csv", ".sql")
+LONGEST = 60  # seconds for a unit test
 
 
 def test(target: str, test_args: str) -> int:
@@ -32,8 +33,20 @@ def test(target: str, test_args: str) -> int:
         raise UserError(".venv is damaged, pytest is gone: run 'make install'")
     # pytest starts in half the time from compiled modules
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    command = [sys.executable, "-m", "pytest", *arguments]
+    command = [sys.executable, "-m", "pytest", *stop_after(LONGEST), *arguments]
     os.execv(sys.executable, command)  # noqa: S606 - no shell
+
+
+def stop_after(seconds: int) -> list[str]:
+    """Return pytest's options that end the run if a test takes too long.
+
+    The stack that they print names the test. They are not in `pyproject.toml`, because
+    your editor's debugger would have to finish in time, too.
+    """
+    options = {"timeout": str(seconds), "exit_on_timeout": "true"}
+    return [
+        f"--override-ini=faulthandler_{key}={value}" for key, value in options.items()
+    ]
 
 
 def watch() -> int:

@@ -70,7 +70,7 @@ def read(
     """
     known = list_settings(own)
     environment = {name: value for name, value in os.environ.items() if value}
-    given = _read_arguments(args, make_parser(needs, own), known)
+    given = _read_arguments(args, make_parser(needs, own), known) if args else {}
     const_path = given.pop("const_path", None) or environment.get("CONST_PATH")
     values = {setting.name: _default(setting) for setting in known.values()}
     values |= _read_file(const_path, known)

@@ -4,6 +4,7 @@ import pytest
 
 from denials import explain
 from errors import describe
+from tests.tables import for_each
 
 
 class ClientError(Exception):
@@ -30,7 +31,7 @@ TABLE = "arn:aws:dynamodb:eu-west-1:111122223333:table/shop-dev-seen"
 DENIED = "AccessDeniedException"
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("error", "action", "line"),
     [
         (ClientError("AccessDenied", "PutObject"), "s3:PutObject", "writes: [<p"),
@@ -81,7 +82,7 @@ def test_object_of_another_bucket_needs_allow(bucket: str, line: str) -> None:
     assert f": enrich may not s3:GetObject: write {line}" in describe(error)
 
 
-@pytest.mark.parametrize(
+@for_each(
     "error",
     [ClientError("NoSuchKey", "GetObject"), ValueError("AccessDenied"), KeyError()],
 )

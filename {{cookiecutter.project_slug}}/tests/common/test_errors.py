@@ -7,6 +7,7 @@ import pytest
 
 import errors
 from lib.database_errors import DatabaseUnreachableError
+from tests.tables import for_each
 
 
 class ConnectionError(Exception):  # noqa: A001 - like that of an HTTP client
@@ -35,7 +36,7 @@ def botocore(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     return module
 
 
-@pytest.mark.parametrize(
+@for_each(
     "error",
     [
         errors.UnreachableError("the secret cannot be read"),
@@ -53,7 +54,7 @@ def test_failed_connection_to_aws_is_outage(botocore: SimpleNamespace) -> None:
     assert not errors.is_outage(ConnectionError("refused by api.example.com"))
 
 
-@pytest.mark.parametrize(
+@for_each(
     "error",
     [
         ConnectionError("refused by api.example.com"),
@@ -105,7 +106,7 @@ def test_clients_may_share_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     assert errors.find_client(TimeoutError()) == "http or sftp"
 
 
-@pytest.mark.parametrize(
+@for_each(
     "error",
     [
         refusal("RequestTimeTooSkewed", "The difference is too large."),

@@ -14,6 +14,7 @@ from context import CustomContext
 from settings import SettingsError
 from tests.mock.aws import MockBoto3
 from tests.mock.rds import MockRds
+from tests.tables import for_each
 
 AWS_CONTEXT = SimpleNamespace(
     get_remaining_time_in_millis=lambda: 7500, aws_request_id="request-1"
@@ -59,7 +60,7 @@ def test_line_has_fields_of_invocation(
         assert (line["requestId"], line["traceId"]) == ("request-1", "1-5759e988")
 
 
-@pytest.mark.parametrize(
+@for_each(
     "event",
     [
         {},

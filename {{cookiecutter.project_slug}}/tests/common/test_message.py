@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from message import Message, is_s3_test
+from tests.tables import for_each
 
 ATTRIBUTES = {
     "ApproximateReceiveCount": "2",
@@ -55,14 +56,12 @@ S3_TEST = (
 )
 
 
-@pytest.mark.parametrize(
-    "body", [S3_TEST, json.dumps({"Type": "Notification", "Message": S3_TEST})]
-)
+@for_each("body", [S3_TEST, json.dumps({"Type": "Notification", "Message": S3_TEST})])
 def test_s3_test_message_is_recognised(body: str) -> None:
     assert is_s3_test(body)
 
 
-@pytest.mark.parametrize(
+@for_each(
     "body",
     [
         "",

@@ -9,6 +9,7 @@ import settings_reader
 from lib.records import Dialect
 from lib.rows import Format
 from settings import SettingsError
+from tests.tables import for_each
 
 COLUMNS = ("--columns", "a", "b")
 
@@ -22,7 +23,7 @@ def test_defaults_are_those_of_csv() -> None:
     assert Format.from_settings(read()) == Format(("a", "b"))
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "expected"),
     [
         (
@@ -42,7 +43,7 @@ def test_dialect_is_read_from_file(
     assert Format.from_settings(read(f"--const_path={path}")).dialect == expected
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "expected"),
     [
         ("null_field: NA", ("NA",)),
@@ -86,7 +87,7 @@ def test_columns_have_formats_and_nulls(
     assert Format.from_settings(read()).formats == expected
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("args", "expected"),
     [
         ([], "false"),
@@ -100,7 +101,7 @@ def test_header_may_be_a_flag(args: list[str], expected: str) -> None:
     assert read(*args).header == expected
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("args", "message"),
     [
         (["--delimiter="], "--delimiter: it is empty: set one or more characters"),
@@ -145,12 +146,12 @@ def test_wrong_format_is_refused_at_startup(args: list[str], message: str) -> No
     assert message in str(raised.value)
 
 
-@pytest.mark.parametrize("encoding", ["cp1252", "utf-16", "latin-1", "cp037", "cp1047"])
+@for_each("encoding", ["cp1252", "utf-16", "latin-1", "cp037", "cp1047"])
 def test_encodings_of_text_are_accepted(encoding: str) -> None:
     assert read(f"--encoding={encoding}").encoding == encoding
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "message"),
     [
         ("formats: {a: {b: c}}", "1: formats has a mapping in its mapping: use texts"),

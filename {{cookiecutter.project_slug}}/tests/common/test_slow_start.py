@@ -6,6 +6,7 @@ import pytest
 
 from message_queue import ReceivedMessage
 from slow_start import SlowStart
+from tests.tables import for_each
 
 
 def message(receives: int = 1, age: float = 0) -> ReceivedMessage:
@@ -47,7 +48,7 @@ def test_limit_is_workers_and_a_batch() -> None:
     assert limit_after(100) == 13
 
 
-@pytest.mark.parametrize(("seconds", "limit"), [(0.2, 5), (0.5, 2), (2, 1), (60, 1)])
+@for_each(("seconds", "limit"), [(0.2, 5), (0.5, 2), (2, 1), (60, 1)])
 def test_limit_is_what_starts_within_a_second(seconds: float, limit: int) -> None:
     assert limit_after(100, seconds, workers=1) == limit
 
@@ -59,7 +60,7 @@ def test_one_slow_message_limits_the_next_ones() -> None:
     assert slow_start.room([]) == 1
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("received", "limit"),
     [
         (message(receives=1), 13),

@@ -7,6 +7,7 @@ import pytest
 from lib.rejects import Reject
 from lib.rows import FileFormatError
 from tests.lib.formats import read
+from tests.tables import for_each
 
 CLICKS = ["id", "page"]
 
@@ -43,7 +44,7 @@ def test_header_names_columns(
     assert read(text, CLICKS, header="true", **options) == (expected, [])
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "message"),
     [
         (b"id,pages\n1,/a\n", "the header has no column page: correct it, or columns"),
@@ -66,7 +67,7 @@ def test_exact_name_comes_first() -> None:
 
 
 @pytest.mark.parametrize("quoted", [b"", b'"x",y,z\n'], ids=["plain", "quoted"])
-@pytest.mark.parametrize(
+@for_each(
     ("text", "options", "expected"),
     [
         (b'1,"NA",NA', {"nulls": ["NA"]}, ["1", "NA", None]),

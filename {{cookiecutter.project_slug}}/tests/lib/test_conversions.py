@@ -3,9 +3,10 @@
 import pytest
 
 from lib.conversions import make_conversion
+from tests.tables import for_each
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "value", "expected"),
     [
         ("%d/%m/%Y", "02/03/2012", "2012-03-02"),
@@ -39,7 +40,7 @@ def test_value_is_converted(text: str, value: str, expected: str) -> None:
     assert make_conversion(text)(value) == expected
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "value"),
     [
         ("%d/%m/%Y", "13/13/2012"),
@@ -65,7 +66,7 @@ def test_value_in_other_format_is_refused(text: str, value: str) -> None:
         make_conversion(text)(value)
 
 
-@pytest.mark.parametrize("text", ["", "date", "%Q", "%d/%d", "yes/", "yes/YES"])
+@for_each("text", ["", "date", "%Q", "%d/%d", "yes/", "yes/YES"])
 def test_unknown_format_is_refused(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - several messages
         make_conversion(text)

@@ -8,6 +8,7 @@ import pytest
 
 from lib.database import ATTEMPTS, Database, delete_in_pieces
 from lib.database_errors import DatabaseError, DatabaseUnreachableError, RetryReason
+from tests.tables import for_each
 
 
 class Driver:
@@ -170,7 +171,7 @@ def test_other_errors_pass_a_transaction(client: Client) -> None:
     assert client.driver.calls == ["open", "rollback"]
 
 
-@pytest.mark.parametrize("rows", [0, 999, 1000, 1001, 100_000])
+@for_each("rows", [0, 999, 1000, 1001, 100_000])
 def test_rows_are_deleted_in_growing_pieces(rows: int) -> None:
     pieces: list[int] = []
 

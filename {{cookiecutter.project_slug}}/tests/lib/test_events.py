@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from lib.events import EventError, S3Object, objects
+from tests.tables import for_each
 
 DATA = Path(__file__).parents[1] / "data"
 CLICKS = S3Object(
@@ -22,7 +23,7 @@ def read(file: str) -> str:
     return (DATA / file).read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("file", "expected"),
     [
         ("event.json", S3Object("raw", "worker/sanity.csv")),
@@ -54,7 +55,7 @@ def test_s3_notification_in_eventbridge_names_object() -> None:
     assert objects(json.dumps(sns)) == [CLICKS]
 
 
-@pytest.mark.parametrize(
+@for_each(
     "event",
     [
         '\ufeff{"bucket": "raw", "key": "a"}',
@@ -68,14 +69,12 @@ def test_plain_form_is_read_leniently(event: str) -> None:
     assert objects(event) == [S3Object("raw", "a")]
 
 
-@pytest.mark.parametrize(
-    "file", ["event-s3-removed.json", "event-eventbridge-deleted.json"]
-)
+@for_each("file", ["event-s3-removed.json", "event-eventbridge-deleted.json"])
 def test_deletion_names_no_object(file: str) -> None:
     assert objects(read(file)) == []
 
 
-@pytest.mark.parametrize(
+@for_each(
     "name",
     [
         *("ObjectRemoved:Delete", "ObjectRestore:Post", "ObjectRestore:Completed"),
@@ -91,7 +90,7 @@ def test_event_without_new_content_is_ignored(name: str) -> None:
     assert objects(json.dumps({"Records": [ignored, *message["Records"]]})) == [CLICKS]
 
 
-@pytest.mark.parametrize(
+@for_each(
     "kind",
     [
         *("Object Restore Initiated", "Object Restore Completed", "Object Tags Added"),
@@ -116,7 +115,7 @@ def record(**changes: Any) -> str:
     return json.dumps({"Records": [first | changes]})
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("event", "reason"),
     [
         ("", "it is empty"),

@@ -4,9 +4,10 @@ import pytest
 
 from lib.rows import FileFormatError
 from tests.lib.formats import read
+from tests.tables import for_each
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "message"),
     [
         (
@@ -41,7 +42,7 @@ def test_ascii_is_no_utf16() -> None:
         read(b"a,b\n" * 9, encoding="utf-16")
 
 
-@pytest.mark.parametrize("text", ["PAR1,b", "<b>,c", "Rar!,7z", "%PDF,PK", "ORC,BZh9"])
+@for_each("text", ["PAR1,b", "<b>,c", "Rar!,7z", "%PDF,PK", "ORC,BZh9"])
 def test_text_that_starts_alike_is_read(text: str) -> None:
     assert read(text.encode()) == ([text.split(",")], [])
 

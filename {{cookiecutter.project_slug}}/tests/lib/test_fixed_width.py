@@ -6,6 +6,7 @@ import pytest
 
 from lib.rejects import Reject
 from tests.lib.formats import Rows, read
+from tests.tables import for_each
 
 
 def read_fixed(text: bytes, **options: Any) -> tuple[Rows, list[Reject]]:
@@ -39,7 +40,7 @@ def test_lines_become_rows(
     assert read_fixed(text, **options) == (expected, [])
 
 
-@pytest.mark.parametrize("encoding", ["cp037", "cp500", "cp1047", "cp273", "cp1140"])
+@for_each("encoding", ["cp037", "cp500", "cp1047", "cp273", "cp1140"])
 def test_ebcdic_records_become_rows(encoding: str) -> None:
     text = "001Ärger002[a^b]003      ".encode(encoding)
     rows = [["001", "Ärger"], ["002", "[a^b]"], ["003", ""]]
@@ -59,7 +60,7 @@ def test_records_at_start_and_end_are_skipped() -> None:
     assert read_fixed(text, **options) == ([["a", "b"]] * 3, [])
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "options", "reason"),
     [
         (b"a  b\n", {}, "characters: 4 instead of 8"),

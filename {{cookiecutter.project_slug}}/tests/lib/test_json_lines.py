@@ -8,6 +8,7 @@ from lib import blocks
 from lib.rejects import Reject
 from lib.rows import FileFormatError
 from tests.lib.formats import Rows, read
+from tests.tables import for_each
 
 
 def read_json(text: str, **options: Any) -> tuple[Rows, list[Reject]]:
@@ -15,7 +16,7 @@ def read_json(text: str, **options: Any) -> tuple[Rows, list[Reject]]:
     return read(text.encode("utf-8", "surrogatepass"), kind="jsonl", **options)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "expected"),
     [
         ('{"a": 1, "b": "x"}', ["1", "x"]),
@@ -38,7 +39,7 @@ def test_object_becomes_row(text: str, expected: list[str | None]) -> None:
     assert read_json(text) == ([expected], [])
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "reason"),
     [
         ('{"a": 1, "b": 2', "not JSON: Expecting ',' delimiter at character 16"),

@@ -13,6 +13,7 @@ from lib.loads import Claim, Load, OtherVersion, TooManyRejectsError
 from lib.rejects import Refusal, Reject
 from tests.mock.aws import object_response
 from tests.mock.rds import MockRds, MockStore
+from tests.tables import for_each
 
 VERSION = S3Object("raw", "a.csv", version="v1", etag="e1")
 STATE = S3Object("raw", "a.csv", etag="e1")
@@ -71,7 +72,7 @@ def load(store: Store, s3_object: S3Object, current: S3Object = VERSION) -> str:
 OTHER = VERSION._replace(version="v2", etag="e2")
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("ages", "current", "outcome", "deleted"),
     [
         ((), OTHER, "loaded", []),
@@ -88,7 +89,7 @@ def test_latest_version_replaces_others(
     assert (load(store, VERSION, current), store.deleted) == (outcome, deleted)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("ages", "current", "outcome"),
     [
         ((), STATE, "loaded before"),
@@ -120,7 +121,7 @@ def add_chunks(loading: Load, *numbers: tuple[int, int]) -> None:
     loading.finish()
 
 
-@pytest.mark.parametrize(("good", "bad"), [(5, 5), (10, 0), (0, 0)])
+@for_each(("good", "bad"), [(5, 5), (10, 0), (0, 0)])
 def test_share_of_rejects_is_allowed(good: int, bad: int) -> None:
     loading = Load(Store(), VERSION, "worker", max_reject_share=0.5)
     add_chunks(loading, (good, bad))

@@ -12,11 +12,12 @@ from lib.chunks import CHUNK_SIZE, parse_row
 from lib.python_rows import make_chunks
 from lib.rejects import Reject
 from tests.context import bare_context
+from tests.tables import for_each
 
 CET = timezone(timedelta(hours=1))
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("value", "expected"),
     [
         (None, None),
@@ -42,7 +43,7 @@ def test_value_becomes_text(value: Any, expected: str | None) -> None:
     assert parse_row(chunk.text) == [expected, "end"]
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("row", "error", "message"),
     [
         ((b"a",), TypeError, "row 1, payload is of type bytes, which cannot be loaded"),

@@ -12,6 +12,7 @@ from lib.rejects import (
     RejectSummary,
     insert_acceptable,
 )
+from tests.tables import for_each
 
 ROWS = [b"%d\n" % number for number in range(1000)]
 REFUSAL = Refusal("bad value 7", "BadValue")
@@ -39,7 +40,7 @@ def no_check() -> None:
     """Allow each attempt."""
 
 
-@pytest.mark.parametrize("bad", [{0, 1, 500, 999}, {7}, {999}, set()], ids=len)
+@for_each("bad", [{0, 1, 500, 999}, {7}, {999}, set()])
 def test_few_bad_rows_need_few_attempts(bad: set[int]) -> None:
     table = Table(bad)
     found = insert_acceptable(table.insert, ROWS, 1000, no_check)
@@ -49,7 +50,7 @@ def test_few_bad_rows_need_few_attempts(bad: set[int]) -> None:
     assert table.sent <= 6 * len(ROWS)
 
 
-@pytest.mark.parametrize("step", [1, 2, 3, 10])
+@for_each("step", [1, 2, 3, 10])
 def test_many_bad_rows_cost_linear_time(step: int) -> None:
     table = Table(set(range(0, 1000, step)))
     assert len(insert_acceptable(table.insert, ROWS, 1000, no_check)) == len(table.bad)

@@ -1,10 +1,9 @@
 """Values are taken as they are, converted to UTC, or refused."""
 
-import pytest
-
 from lib import values
 from lib.chunks import Chunk
 from lib.values import Rule, ValueCheck
+from tests.tables import for_each
 
 NUMBER = Rule("whole number", "[+-]?+[0-9]++")
 COLUMNS = ("n", "name", "day")
@@ -45,7 +44,7 @@ def test_spaces_around_value_are_dropped() -> None:
     assert check(" 7 \t x \td\n", n=NUMBER).text == b"7\t x \td\n"
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("value", "expected"),
     [
         ("2025-07-03T10:30:10Z", "2025-07-03 10:30:10"),
@@ -60,7 +59,7 @@ def test_time_with_offset_is_converted(value: str, expected: str) -> None:
     assert check(text, day=values.TIMESTAMP).text == f"1\ta\t{expected}\n".encode()
 
 
-@pytest.mark.parametrize(
+@for_each(
     "value",
     ["2025-02-30T10:30:10Z", "0001-01-01T00:30:00+02:00", "2025-07-03+02:00", "now"],
 )

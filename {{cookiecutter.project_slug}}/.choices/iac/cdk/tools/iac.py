@@ -17,12 +17,13 @@ from typing import Any
 import boto3
 from botocore.exceptions import ClientError
 
-from tools import cdk_cli, deploy_config, deployer
+from tools import cdk_cli, deploy_config, deployer, testing
 from tools.environment import CLIENT_CONFIG, client, enter
 from tools.errors import UserError
 from tools.project import BUILD, ROOT, answers
 
 WORK = BUILD / "cdk"
+LONGEST_TEST = 300  # seconds, of a machine that synthesises slowly
 STRICT = "--context=@aws-cdk/core:validateAgainstDefaultRules=true"
 NO_DIFFERENCES = "Number of stacks with differences: 0"
 # What CDK prints after each stack; `extra` may have no resources.
@@ -207,7 +208,8 @@ def test(stack: str) -> int:
         print(f"There are no tests in infra/{stack}/: name them test_*.py.")
         return 0
     with deployer.stop_at("test", stack):
-        cdk_cli.run_installed([cdk_cli.BIN / "pytest", f"infra/{stack}"])
+        options = testing.stop_after(LONGEST_TEST)
+        cdk_cli.run_installed([cdk_cli.BIN / "pytest", *options, f"infra/{stack}"])
     return 0
 
 

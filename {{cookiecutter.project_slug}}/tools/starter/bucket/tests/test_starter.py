@@ -26,8 +26,3 @@ def test_rows_and_rejects_are_counted(body: bytes, rows: int, rejects: int) -> N
         context.s3.put_object(Bucket=s3_object.bucket, Key=s3_object.key, Body=body)
         expected = {"object": str(s3_object), "rows": rows, "rejects": rejects}
         assert run(EVENT, context) == [expected]
-
-
-def test_s3_test_message_does_nothing() -> None:
-    with void_context(function="starter") as context:
-        assert run('{"Event": "s3:TestEvent"}', context) == []

@@ -190,6 +190,7 @@ def add_schedule(
         description=f"When {name} runs",
         schedule_expression=settings["schedule"],
         schedule_expression_timezone=settings["timezone"],
+        state=settings["schedule_state"],
         flexible_time_window=scheduler.CfnSchedule.FlexibleTimeWindowProperty(
             mode="OFF"
         ),

@@ -139,6 +139,7 @@ def test_schedule_sends_a_message_to_the_queue(synthesise: Synthesise) -> None:
             "Name": "test-small-nightly",
             "ScheduleExpression": "cron(0 2 * * ? *)",
             "ScheduleExpressionTimezone": "Europe/Vienna",
+            "State": "ENABLED",
             "Target": Match.object_like(
                 {
                     "Input": message,

@@ -63,8 +63,8 @@ run "small" {
     error_message = "A function must get the raw messages of its topic."
   }
   assert {
-    condition = [for each in aws_scheduler_schedule.queue : [each.name, each.schedule_expression, each.schedule_expression_timezone, each.target[0].input]] == [
-      ["test-small-nightly", "cron(0 2 * * ? *)", "Europe/Vienna", "{\"schedule\": \"nightly\", \"time\": \"<aws.scheduler.scheduled-time>\"}"]
+    condition = [for each in aws_scheduler_schedule.queue : [each.name, each.schedule_expression, each.schedule_expression_timezone, each.state, each.target[0].input]] == [
+      ["test-small-nightly", "cron(0 2 * * ? *)", "Europe/Vienna", "ENABLED", "{\"schedule\": \"nightly\", \"time\": \"<aws.scheduler.scheduled-time>\"}"]
     ]
     error_message = "A schedule must send a message that names the function and the time."
   }

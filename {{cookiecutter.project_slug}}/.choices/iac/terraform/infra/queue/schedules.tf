@@ -6,6 +6,7 @@ resource "aws_scheduler_schedule" "queue" {
   description                  = "When ${each.key} runs"
   schedule_expression          = each.value.schedule
   schedule_expression_timezone = each.value.timezone
+  state                        = each.value.schedule_state
   flexible_time_window {
     mode = "OFF"
   }
