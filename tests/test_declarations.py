@@ -232,6 +232,22 @@ def test_lint_checks_variables(baked: Project, entry: str, problem: str) -> None
     assert "Traceback" not in result.stdout
 
 
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (b"def run(:\n", ":1: not valid Python: invalid syntax"),
+        (b"\xff", ": not valid"),
+    ],
+)
+def test_lint_names_invalid_function(baked: Project, text: bytes, problem: str) -> None:
+    (baked.path / "src" / "func" / "worker.py").write_bytes(text)
+    result = baked.make("lint-code", check=False)
+    assert result.returncode != 0
+    assert result.stdout.startswith("src/func/worker.py")
+    assert problem in result.stdout
+    assert "Traceback" not in result.stdout
+
+
 def test_lint_names_line_and_remedy(baked: Project) -> None:
     worker = baked.path / "src" / "func" / "worker.py"
     text = worker.read_text(encoding="utf-8")

@@ -132,7 +132,7 @@ def test_secret_has_the_value_that_you_set(shop: Project) -> None:
     [
         ([], "FUNC= is missing: choose one of "),
         (["FUNC=moon"], "FUNC=moon is not a function: choose one of "),
-        (["FUNC=by_queue"], "BODY= and FILE= are missing: try BODY=hello or FILE="),
+        (["FUNC=by_queue"], "BODY= and FILE= are missing: try FILE="),
         (["FUNC=worker", "BODY=a", "FILE=Makefile"], "BODY= and FILE= are both set: "),
         (["FUNC=worker", "FILE=moon"], "FILE=moon is not a file: try FILE="),
         (["FUNC=worker", "FILE=empty"], "FILE=empty is empty, and SQS takes no empty"),

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 
 from tools import check_declarations, check_variables, deploy_config, function_specs
+from tools.errors import UserError
 from tools.project import ROOT, functions
 
 INSTEAD = {
@@ -23,10 +24,11 @@ def check() -> int:
     """Print each call that breaks a rule; return 1 if there is one, else 0.
 
     Raises:
-        UserError: `config/deploy.yml` is wrong for one of its environments.
+        UserError: `config/deploy.yml` is wrong for one of its environments, or a
+            function is not valid Python.
     """
     document = deploy_config.load_document()
-    trees = {name: ast.parse(read_source(name)) for name in functions()}
+    trees = {name: parse(name) for name in functions()}
     faults = [
         (deploy_config.CONFIG, line, 1, problem)
         for line, problem in check_variables.find_faults(document, trees)
@@ -53,6 +55,17 @@ def find_banned(tree: ast.Module) -> Iterator[tuple[ast.expr, str]]:
             yield node, f"{node.id}: {INSTEAD[node.id]}"
 
 
-def read_source(name: str) -> str:
-    """Return the source code of a function."""
-    return (ROOT / "src" / "func" / f"{name}.py").read_text(encoding="utf-8")
+def parse(name: str) -> ast.Module:
+    """Return the source code of a function as a tree.
+
+    Raises:
+        UserError: it is not valid Python.
+    """
+    file = f"src/func/{name}.py"
+    try:
+        return ast.parse((ROOT / file).read_bytes())
+    except SyntaxError as error:
+        line = f":{error.lineno}" if error.lineno else ""
+        raise UserError(f"{file}{line}: not valid Python: {error.msg}") from None
+    except ValueError as error:  # such as a NUL character before Python 3.12
+        raise UserError(f"{file}: not valid Python: {error}") from None

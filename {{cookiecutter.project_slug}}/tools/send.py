@@ -58,9 +58,7 @@ def read_body(func: str, function: Config, body: str, file: Path) -> str:
     if file == Path():
         if function["trigger"] == "schedule":
             return make_scheduled_message(func)
-        raise UserError(
-            f"BODY= and FILE= are missing: try BODY=hello or FILE={example}"
-        )
+        raise UserError(f"BODY= and FILE= are missing: try FILE={example}")
     require_file("FILE", file, example)
     try:
         text = file.read_text(encoding="utf-8")
