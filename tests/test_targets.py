@@ -75,7 +75,7 @@ def test_unit_test_that_hangs_is_named(baked: Project) -> None:
 
 def test_test_of_template_that_hangs_is_named(tmp_path: Path) -> None:
     (tmp_path / "test_hanging.py").write_text(HANGING, encoding="utf-8")
-    command = [sys.executable, "-m", "pytest", "-c", ROOT / "pyproject.toml"]
+    command = [sys.executable, "-m", "pytest", "-c", str(ROOT / "pyproject.toml")]
     result = subprocess.run(
         [*command, "-o", "faulthandler_timeout=1", "--numprocesses=1", tmp_path],
         capture_output=True,
