@@ -191,7 +191,7 @@ def validate() -> int:
         if "Resources" in json.loads(path.read_bytes())
     ]
     try:
-        lint = [cdk_cli.BIN / "cfn-lint", "--regions", answers().aws_region]
+        lint = [str(cdk_cli.BIN / "cfn-lint"), "--regions", answers().aws_region]
         cdk_cli.run_installed([*lint, "--template", *templates])
     except subprocess.CalledProcessError as error:
         raise UserError("the stacks break rules of cfn-lint, see above") from error
