@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import sql_client
-from baking import TEMPLATE, Project, Running, bake, wait_until
+from baking import TEMPLATE, Project, Running, bake, free_port, wait_until
 from data_api import DataApi
 from shim_helpers import (
     clicks,
@@ -209,7 +209,7 @@ def test_killed_migration_can_continue(project: Migrating) -> None:
     else:
         sentence = project.fail()
         assert sentence.startswith(
-            f"{name} was interrupted in statement 3 of 4 (line 3), and 2 of its "
+            f"{name} was interrupted in statement 3 of 4 (line 3), and 2 of its 4 "
             "statements are applied before it: look whether this one took effect or "
         )
         assert "STATEMENT=4' if it did" in sentence
@@ -430,7 +430,8 @@ def test_bad_file_gets_one_sentence(baked: Project) -> None:
         assert sentence in found[case], case
         assert "\n" not in found[case]
     (baked.path / "migrations" / "2.sql").write_text("SELECT 1;\n", encoding="utf-8")
-    refused = baked.make("shim", "SHIM=process", check=False)
+    ports = (f"AWS_PORT={free_port()}", f"DB_PORT={free_port()}")
+    refused = baked.make("shim", "SHIM=process", *ports, check=False)
     assert "migrations/2.sql is not a migration's name" in refused.stdout
 
 

@@ -262,6 +262,15 @@ class Runner:
             f"STATEMENT={done + 1} to run it again"
         )
 
+    def _explain_loss(
+        self, migration: Migration, number: int, error: StatementError
+    ) -> str:
+        return (
+            f"the connection was lost in {describe(migration, number)} of "
+            f"{migration.name} ({error}): run {self._command} again, which finds out "
+            "what was applied"
+        )
+
     def _show(self, pending: Sequence[Migration], total: int) -> None:
         if not pending:
             print(f"{self._place} has all {total} files: nothing to apply", flush=True)
@@ -280,6 +289,8 @@ class Runner:
             error, done = self._try_transaction(migration)
             if error is None:
                 return
+            if error.is_unclear:
+                raise UserError(self._explain_loss(migration, done, error))
             if not error.is_lock_timeout or time.monotonic() > deadline:
                 raise UserError(
                     f"{migration.name} failed at {describe(migration, done)}: {error}, "
@@ -339,8 +350,7 @@ class Runner:
             except StatementError as error:
                 if error.is_unclear and changes_rows:
                     raise UserError(
-                        f"the connection was lost in {describe(migration, number)} of "
-                        f"{migration.name} ({error}): run {self._command} again"
+                        self._explain_loss(migration, number, error)
                     ) from None
                 if error.is_unclear:
                     raise UserError(
