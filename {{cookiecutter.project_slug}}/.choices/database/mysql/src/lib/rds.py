@@ -12,14 +12,7 @@ from typing import Any, Self
 
 from lib.chunks import Chunk, parse_row
 from lib.column_rules import read_columns
-from lib.database import (
-    Database,
-    delete_in_pieces,
-    escape,
-    fill_in,
-    quote_name,
-    quote_table,
-)
+from lib.database import Database, delete_in_pieces
 from lib.database_errors import RetryReason
 from lib.duplicates import Duplicates
 from lib.events import S3Object
@@ -27,6 +20,13 @@ from lib.load_data import LoadData
 from lib.loads import Claim, OtherVersion
 from lib.merge import Merge
 from lib.rejects import Refusal, Reject, insert_acceptable
+from lib.statements import (
+    escape,
+    fill_in,
+    find_plain_columns,
+    quote_name,
+    quote_table,
+)
 from lib.values import ValueCheck
 
 logger = logging.getLogger("function")
@@ -78,8 +78,9 @@ CONNECTION_TIMEOUTS = (2006, 2013)
 VALUE_ERRORS = (
     *(1048, 1062, 1138, 1169, 1216, 1263, 1264, 1265, 1292, 1300, 1366, 1367, 1369),
     *(1406, 1452, 1467, 1526, 1557, 1569, 1586, 1644, 1645, 1690, 1748, 1761, 1762),
-    *(1859, 3751, 3752, 3819, 4025),
-    *(1242, 1301, 1365, 1411, 1441, 3685, 3699),
+    *(1859, 3751, 3752, 3819, 3854, 4025),
+    *(1242, 1256, 1258, 1259, 1301, 1365, 1411, 1441, 1958, 1977, 3020),
+    *(3685, 3699),
     *(3140, 3141, 3143, 3144, 3146, 3147, 3156, 3157, 3903, 3904, 3905),
     *range(4036, 4045),
     *(1416, 3037, 3055, 3516, 3548, 3616, 3617),
@@ -302,8 +303,8 @@ class MysqlStore:
         self._counts_rows = bool(
             re.match(r"\s*INSERT\b(?!.*\bDUPLICATE\b)", self._insert, re.I | re.S)
         )
-        # an own statement may convert values by functions
-        self._stores_as_given = "{values}" in statement
+        # an own statement may convert others by functions
+        self._checked = find_plain_columns(statement, names)
         self._duplicates = Duplicates(cursor, table, names)
         self._value_check: ValueCheck | None = None
         self._bits: list[int] = []  # positions of columns of type BIT
@@ -445,9 +446,8 @@ class MysqlStore:
         """Read what to check, and create what rows are loaded into."""
         if self._merge:
             self._merge.prepare()
-        if not self._stores_as_given:
-            return ValueCheck({}, self._columns)
-        columns = read_columns(self._cursor, self._name, self._columns)
+        checked = [name for name in self._columns if name in self._checked]
+        columns = read_columns(self._cursor, self._name, checked)
         bits = {each.name for each in columns if each.data_type == "bit"}
         self._bits = [at for at, name in enumerate(self._columns) if name in bits]
         rules = {each.name: each.rule for each in columns if each.rule}

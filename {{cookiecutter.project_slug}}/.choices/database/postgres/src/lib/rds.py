@@ -11,20 +11,20 @@ from typing import Any, Self
 
 from lib.chunks import NULL, Chunk, parse_row
 from lib.column_rules import read_rules
-from lib.database import (
-    Database,
-    delete_in_pieces,
-    escape,
-    fill_in,
-    quote_name,
-    quote_table,
-)
+from lib.database import Database, delete_in_pieces
 from lib.database_errors import RetryReason
 from lib.events import S3Object
 from lib.insert_block import InsertBlock
 from lib.loads import Claim, OtherVersion
 from lib.merge import Merge
 from lib.rejects import Refusal, Reject, insert_acceptable
+from lib.statements import (
+    escape,
+    fill_in,
+    find_plain_columns,
+    quote_name,
+    quote_table,
+)
 from lib.type_check import TypeCheck
 from lib.values import ValueCheck
 
@@ -195,8 +195,8 @@ class PostgresStore:
         self._insert = ""
         if var.insert_statement:
             self._insert = fill_in(var.insert_statement, self._table, quoted)
-        # an own statement may convert values by functions
-        self._stores_as_given = not self._insert or "{values}" in var.insert_statement
+        # an own statement may convert others by functions
+        self._checked = find_plain_columns(var.insert_statement or "{values}", names)
         self._counts_rows = bool(re.match(r"\s*INSERT\b|$", self._insert, re.I))
         self._columns = list(columns)
         self._value_check: ValueCheck | None = None
@@ -332,9 +332,8 @@ class PostgresStore:
 
     def _prepare(self) -> ValueCheck:
         """Read what to check, and create what rows are loaded into."""
-        rules = {}
-        if self._stores_as_given:
-            rules = read_rules(self._cursor, self._table, self._columns)
+        checked = [name for name in self._columns if name in self._checked]
+        rules = read_rules(self._cursor, self._table, checked)
         if self._merge:
             self._merge.prepare()
         return ValueCheck(rules, self._columns, self._accepts_csv)
