@@ -19,6 +19,7 @@ sys.path.insert(0, str(TEMPLATE))
 from tools import audit
 from tools.errors import UserError
 from tools.lock import LOCKS, check_locks, read_input, read_lock
+from tools.packages import GLIBC, UV_GLIBC
 
 PYTHON = os.environ.get("PYTHON", "python3")
 PATHS = [lock.path for lock in LOCKS]
@@ -489,6 +490,12 @@ def test_pip_accepts_all_wheels_of_lambdas_glibc(
         *(f"manylinux_2_{minor}_aarch64" for minor in range(newest, 16, -1)),
         "manylinux2014_aarch64",
     ]
+
+
+def test_layer_knows_each_python_of_lambda() -> None:
+    schema = json.loads((TEMPLATE / "config/deploy.schema.json").read_text("utf-8"))
+    assert set(schema["properties"]["python"]["enum"]) == set(GLIBC)
+    assert set(GLIBC.values()) == set(UV_GLIBC)
 
 
 def test_layer_without_a_wheel_names_the_remedy(tmp_path: Path) -> None:

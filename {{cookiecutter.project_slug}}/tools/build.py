@@ -143,17 +143,17 @@ def build_layer(platform: Platform) -> Artifact:
     """
     result = BUILD / "layer" / f"{platform}.zip"
     tag = hash_layer(platform)
-    result.parent.mkdir(parents=True, exist_ok=True)
+    is_current = read_comment(result) == tag.encode()
+    if not is_current:
+        with tempfile.TemporaryDirectory() as scratch:
+            directory = Path(scratch) / "layer"
+            install_packages(directory / "python", platform)
+            if platform == "aws":  # Lambda's system does not know the CA of RDS
+                shutil.copyfile(ensure_ca_bundle(), directory / CA_BUNDLE.name)
+            # compressed, for it may be large; the tag decides about a deployment
+            pack(directory, result, zipfile.ZIP_DEFLATED, tag.encode())
     result.with_suffix(".tag").write_text(tag, encoding="utf-8")
-    if read_comment(result) == tag.encode():
-        return Artifact(result, " (up to date)")
-    with tempfile.TemporaryDirectory() as scratch:
-        directory = Path(scratch) / "layer"
-        install_packages(directory / "python", platform)
-        if platform == "aws":  # Lambda's system does not know the CA of RDS
-            shutil.copyfile(ensure_ca_bundle(), directory / CA_BUNDLE.name)
-        # not the hash of this zip: packages are many, so they are compressed
-        return Artifact(pack(directory, result, zipfile.ZIP_DEFLATED, tag.encode()))
+    return Artifact(result, " (up to date)" if is_current else "")
 
 
 def assemble(wrapper: str, func: str, directory: Path) -> Path:
