@@ -19,7 +19,15 @@ from deploy_helpers import STACKS, with_cdk_node
 from test_choices import files
 
 # Environments of infra/tests/deploy.yml, which differ in all settings.
-ENVIRONMENTS = {"small": "postgres", "large": "mysql", "lean": "postgres"}
+ENVIRONMENTS = {
+    "small": "postgres",
+    "large": "mysql",
+    "lean": "postgres",
+    "existing": "postgres",
+    "shared": "mysql",
+}
+# Stacks that they do not have, because their resources exist.
+EXISTING = {"existing": {"network", "aurora"}, "shared": {"network"}}
 FUNCTIONS = ("worker", "fanout", "part", "enrich", "nightly", "orders", "prices")
 # All that the functions of the environment small may do, as actions and resources.
 SMALL = "arn:aws:s3:::test-small-raw-123456789012"
@@ -794,24 +802,42 @@ class Template:
 def states(project: Project) -> dict[str, list[Resource]]:
     """Apply Terraform's stacks to a mock of AWS; return the resources by environment.
 
-    The stacks are modules of one root, which has the mocked provider.
+    The stacks are modules of one root, which has the mocked provider. Environments with
+    the same stacks share it.
     """
-    directory = ".build/terraform/.parity/all"  # as deep as that of a stack
-    root = project.path / directory
     program = (
         "import sys; from pathlib import Path; from tools import iac\n"
         "root = Path(sys.argv[1]).resolve()\n"
         "iac.link_together(root, sys.argv[2:])\n"
         "iac.write_test_specs(root.parent)"
     )
-    project.run(".venv/bin/python", "-c", program, directory, *STACKS)
+    directories: dict[str, str] = {}
     for environment, database in ENVIRONMENTS.items():
+        stacks = stacks_of(environment)
+        directory = f".build/terraform/.parity/{len(stacks)}"  # as deep as of a stack
+        if directory not in directories.values():
+            project.run(".venv/bin/python", "-c", program, directory, *stacks)
+        directories[environment] = directory
         names = {
             "environment": environment,
             "database": database,
             "overrides": "".join(overrides(environment)),
         }
-        (root / f"{environment}.tftest.hcl").write_text(RUN % names, encoding="utf-8")
+        path = project.path / directory / f"{environment}.tftest.hcl"
+        path.write_text(RUN % names, encoding="utf-8")
+    found: dict[str, list[Resource]] = {}
+    for directory in dict.fromkeys(directories.values()):
+        found |= apply(project, directory)
+    return found
+
+
+def stacks_of(environment: str) -> list[str]:
+    """Return the stacks of an environment in their order."""
+    return [each for each in STACKS if each not in EXISTING.get(environment, ())]
+
+
+def apply(project: Project, directory: str) -> dict[str, list[Resource]]:
+    """Run the tests in a directory; return the resources by environment."""
     in_directory = ("terraform", f"-chdir={directory}")
     project.run(*in_directory, "init", "-input=false", "-backend=false")
     output = project.run(*in_directory, "test", "-json", "-verbose").stdout
@@ -828,7 +854,7 @@ def states(project: Project) -> dict[str, list[Resource]]:
 
 def overrides(environment: str) -> Iterator[str]:
     """Yield the overrides that give each group an ID and each queue an ARN."""
-    for stack in ("lambda", "ecs"):
+    for stack in ("lambda", "ecs") if environment not in EXISTING else ():
         for group in ("function", "sql", "internet"):
             yield OVERRIDE_GROUP % {"stack": stack, "group": group}
     for kind, more in (
@@ -887,7 +913,8 @@ def templates(project: Project, environment: str) -> list[Resource]:
     }
     app = (".venv-infra/bin/python", "-m", "infra.app")
     project.run(*app, env=with_cdk_node(project) | variables)
-    paths = [directory / f"{stack}.template.json" for stack in STACKS]
+    paths = [directory / f"{stack}.template.json" for stack in stacks_of(environment)]
+    assert len(list(directory.glob("*.template.json"))) == len(paths)
     return [each for path in paths for each in Template(path).resources()]
 
 

@@ -112,6 +112,16 @@ def _check_names(config: Config, functions: list[str]) -> Iterator[Problem]:
 
 
 def _check_environment(path: Path, own: Config, region: str) -> Iterator[Problem]:
+    size = own.get("database") or {}
+    if path[-1] == "local":
+        existing = {"network": own, "bucket": own, "database.host": size}
+        for key, place in existing.items():
+            if key.rpartition(".")[2] in place:
+                yield (
+                    (*path, *key.split(".")),
+                    f"{join(path)}.{key} is for environments on AWS: remove it, "
+                    "because the shim has its own resources",
+                )
     if "cidr" in own and (problem := _find_cidr_problem(own["cidr"])):
         yield (*path, "cidr"), f"{join(path)}.cidr is {own['cidr']}: {problem}"
     most = ZONES.get(region, 3)
@@ -121,8 +131,13 @@ def _check_environment(path: Path, own: Config, region: str) -> Iterator[Problem
             f"{join(path)}.zones is {own['zones']}: use {most} or less, because "
             f"{region} has {most} that every account can use",
         )
-    size = own.get("database")
-    if size and size["min_capacity"] > size["max_capacity"]:
+    if "host" in size and "network" not in own:
+        yield (
+            (*path, "database", "host"),
+            f"{join(path)}.database.host names an existing database, which a new "
+            "network does not reach: add network",
+        )
+    if size.get("min_capacity", 0) > size.get("max_capacity", 256):
         yield (
             (*path, "database", "min_capacity"),
             f"{join(path)}.database.min_capacity is {size['min_capacity']}: use "

@@ -14,6 +14,8 @@ from tools.setting_layers import Config, merge
 
 SHIM_BUCKET = "raw"
 SHIM_ENVIRONMENTS = ("", "local")  # environments in the shim
+# What names an existing database in `config/deploy.yml`.
+EXISTING_DATABASE = ("host", "port", "name", "secret")
 # Services with a gateway endpoint, which costs nothing; the others have interfaces.
 GATEWAYS = {"s3", "dynamodb"}
 # What a task needs besides its code: its image, its logs and its queue.
@@ -76,11 +78,13 @@ def resolve(env: str, file: str = CONFIG, project: str = "") -> Config:
     Returns:
         `project`, `python`, `architecture`, `settings` (the environment's own),
         `log_days` (of logs that belong to no function), `prefix` (of all names, ending
-        with a hyphen, or empty), `bucket`, `topics` (a mapping of names to `name`,
-        `arn` and `fifo`), `endpoints` (services that the network needs an interface
-        endpoint for), `gateways`, `uses_bucket`, `uses_database` and `uses_internet`
-        (whether a function does), `schedule_statements` (what the scheduler may do),
-        and `functions`: the settings of each function with
+        with a hyphen, or empty), `bucket`, `network` (an existing one, or None),
+        `database` (variables of functions that use an existing one, or none), `topics`
+        (a mapping of names to `name`, `arn` and `fifo`), `endpoints` (services that the
+        network needs an interface endpoint for), `gateways`, `uses_bucket`,
+        `uses_database` and `uses_internet` (whether a function does),
+        `schedule_statements` (what the scheduler may do), and `functions`: the settings
+        of each function with
 
         - `queue` and `dead_letter`: names of its queues,
         - `key_pattern`: of its objects, for `trigger: bucket`; else empty,
@@ -100,7 +104,9 @@ def resolve(env: str, file: str = CONFIG, project: str = "") -> Config:
         prefix = f"{project}-{env}-"
     else:
         prefix = f"{project}-" if project else ""
-    bucket = f"{prefix}raw-{grants.ACCOUNT}" if env else f"{prefix}{SHIM_BUCKET}"
+    created = f"{prefix}raw-{grants.ACCOUNT}" if env else f"{prefix}{SHIM_BUCKET}"
+    bucket = own.get("bucket", created)
+    database = own.get("database") or {}
     declared = deploy_config.read_functions(env or "local", file)
     functions = {
         name: {**settings, **_name_resources(name, settings, prefix)}
@@ -110,6 +116,8 @@ def resolve(env: str, file: str = CONFIG, project: str = "") -> Config:
     for name, each in functions.items():
         each["variables"] = _list_variables(each, bucket, queues)
         each["statements"] = grants.list_statements(each, bucket, queues)
+        if each["database"] and "secret" in database:
+            each["statements"].append(grants.allow_password(database["secret"]))
         if env in SHIM_ENVIRONMENTS:
             each["statements"] = grants.allow_batches(each["statements"])
         each["queue_statements"] = grants.list_senders(each, name, prefix)
@@ -122,6 +130,8 @@ def resolve(env: str, file: str = CONFIG, project: str = "") -> Config:
         "log_days": {**config["defaults"], **(own.get("defaults") or {})}["log_days"],
         "prefix": prefix,
         "bucket": bucket,
+        "network": own.get("network"),
+        "database": _list_database_variables(database),
         "topics": _list_topics(functions.values(), prefix),
         "endpoints": sorted(services - GATEWAYS),
         "gateways": sorted(services & GATEWAYS | {"s3"}),  # layers and images, too
@@ -216,6 +226,13 @@ def _list_variables(
     own = {name: str(value) for name, value in function["environment"].items()}
     found = {"BUCKET": bucket, "SEND_QUEUES": ",".join(sends_to), **own, **secrets}
     return {name: value for name, value in found.items() if value}
+
+
+def _list_database_variables(database: Config) -> dict[str, str]:
+    """Return the variables of functions that use an existing database, or none."""
+    if "host" not in database:
+        return {}
+    return {f"DB_{key.upper()}": str(database[key]) for key in EXISTING_DATABASE}
 
 
 def _list_topics(functions: Iterable[Config], prefix: str) -> dict[str, Config]:

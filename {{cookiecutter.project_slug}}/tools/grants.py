@@ -71,6 +71,18 @@ def list_statements(
     return [statement for statement in found if statement["Resource"]]
 
 
+def allow_password(secret: str) -> Statement:
+    """Return the statement that allows to read the secret of the database.
+
+    Args:
+        secret: its name or ARN.
+    """
+    arn = make_arn("secretsmanager", f"secret:{secret}-??????")
+    return _allow(
+        "ReadPassword", GET_SECRET, [secret if secret.startswith("arn:") else arn]
+    )
+
+
 def allow_batches(statements: Iterable[Statement]) -> list[Statement]:
     """Return statements for the shim's emulator, which has actions for batches.
 

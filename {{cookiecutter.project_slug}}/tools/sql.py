@@ -147,6 +147,11 @@ def connect_data_api(environment: Environment) -> Execute:
     Raises:
         UserError: there is no cluster, or its Data API is off.
     """
+    if host := environment.spec["database"].get("DB_HOST"):
+        raise UserError(
+            f"the database of {environment.name} is not the project's: use a client "
+            f"of your own that reaches {host}"
+        )
     rds, data = client("rds"), client("rds-data")
     name = environment.prefix
     try:

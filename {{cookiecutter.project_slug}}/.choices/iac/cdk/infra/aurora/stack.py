@@ -3,11 +3,12 @@
 from typing import Any
 
 from aws_cdk import RemovalPolicy, Stack
+from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_rds as rds
 
-from infra.deployment import Deployment, acknowledge_rule, add_output
+from infra.deployment import NOTHING, Deployment, acknowledge_rule, add_output
 
 # Idle sessions end after ten minutes, because Aurora pauses only when none is open.
 ENGINES: dict[str, dict[str, Any]] = {
@@ -71,7 +72,7 @@ def add_cluster(stack: Stack, deployment: Deployment) -> rds.CfnDBCluster:
         "subnets",
         db_subnet_group_name=deployment.prefix,
         db_subnet_group_description="Private subnets",
-        subnet_ids=deployment.published_list(stack, "subnets"),
+        subnet_ids=deployment.subnets(stack),
     )
     cluster = rds.CfnDBCluster(
         stack,
@@ -85,7 +86,7 @@ def add_cluster(stack: Stack, deployment: Deployment) -> rds.CfnDBCluster:
         storage_encrypted=True,
         db_subnet_group_name=subnets.ref,
         db_cluster_parameter_group_name=group.ref,
-        vpc_security_group_ids=[deployment.published(stack, "database-group")],
+        vpc_security_group_ids=[find_group(stack, deployment)],
         enable_cloudwatch_logs_exports=engine["logs"],
         enable_http_endpoint=True,  # the Data API, for `make sql` and the query editor
         backup_retention_period=settings["backup_days"],
@@ -105,6 +106,32 @@ def add_cluster(stack: Stack, deployment: Deployment) -> rds.CfnDBCluster:
     )
     acknowledge_rules(cluster, deployment)
     return cluster
+
+
+def find_group(stack: Stack, deployment: Deployment) -> Any:
+    """Return the ID of the database's security group; add it to an existing network."""
+    if not deployment.network:
+        return deployment.published(stack, "database-group")
+    port = deployment.database_port
+    group = ec2.CfnSecurityGroup(
+        stack,
+        "database-group",
+        group_name=f"{deployment.prefix}-database",
+        group_description="Database",
+        vpc_id=deployment.network["vpc"],
+        security_group_egress=[NOTHING],
+    )
+    ec2.CfnSecurityGroupIngress(
+        stack,
+        "database-from-functions",
+        group_id=group.attr_group_id,
+        source_security_group_id=deployment.network["security_group"],
+        description="SQL from functions",
+        ip_protocol="tcp",
+        from_port=port,
+        to_port=port,
+    )
+    return group.attr_group_id
 
 
 def acknowledge_rules(cluster: rds.CfnDBCluster, deployment: Deployment) -> None:

@@ -83,3 +83,19 @@ def test_logs_expire(synthesise: Synthesise) -> None:
     synthesise().has_resource_properties(
         "AWS::Logs::LogGroup", {"LogGroupName": name, "RetentionInDays": 30}
     )
+
+
+def test_existing_network_gets_a_group_for_the_database(
+    synthesise: Synthesise,
+) -> None:
+    template = synthesise("shared")
+    template.has_resource_properties(
+        "AWS::EC2::SecurityGroup", {"VpcId": "vpc-0123456789abcdef0"}
+    )
+    template.resource_count_is("AWS::EC2::SecurityGroupIngress", 1)
+    template.has_resource_properties(
+        "AWS::EC2::SecurityGroupIngress",
+        {"SourceSecurityGroupId": "sg-0123456789abcdef0", "FromPort": 5432},
+    )
+    subnets = ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"]
+    template.has_resource_properties("AWS::RDS::DBSubnetGroup", {"SubnetIds": subnets})

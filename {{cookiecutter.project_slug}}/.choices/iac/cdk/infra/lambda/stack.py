@@ -35,7 +35,7 @@ def vpc_config(stack: Stack, deployment: Deployment, name: str) -> Any:
         return None
     return lambda_.CfnFunction.VpcConfigProperty(
         security_group_ids=deployment.security_groups(stack, name),
-        subnet_ids=deployment.published_list(stack, "subnets"),
+        subnet_ids=deployment.subnets(stack),
     )
 
 

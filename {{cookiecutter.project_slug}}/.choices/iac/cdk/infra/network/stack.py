@@ -9,18 +9,10 @@ from ipaddress import ip_network
 from aws_cdk import Aws, CfnParameter, Fn, Stack, Tags
 from aws_cdk import aws_ec2 as ec2
 
-from infra.deployment import Deployment, acknowledge_rule, add_output
+from infra.deployment import NOTHING, Deployment, acknowledge_rule, add_output
 
 HTTPS = {"ip_protocol": "tcp", "from_port": 443, "to_port": 443}
 TCP = {"ip_protocol": "tcp", "from_port": 0, "to_port": 65535}
-# Without an egress rule, CloudFormation would add one that allows everything.
-NOTHING = ec2.CfnSecurityGroup.EgressProperty(
-    description="Nothing",
-    ip_protocol="icmp",
-    from_port=252,
-    to_port=86,
-    cidr_ip="255.255.255.255/32",
-)
 
 
 def add_resources(stack: Stack, deployment: Deployment) -> None:

@@ -87,3 +87,14 @@ def flatten(value: Any) -> str:
     """Return an ARN with the names of the parameters that it refers to."""
     parts = value["Fn::Join"][1]
     return "".join(part if isinstance(part, str) else part["Ref"] for part in parts)
+
+
+def test_functions_read_the_secret_of_existing_database(
+    synthesise: Synthesise,
+) -> None:
+    template = synthesise("existing")
+    for name in FUNCTIONS:
+        properties = {"Properties": {"RoleName": f"test-existing-{name}-task"}}
+        [found] = template.find_resources("AWS::IAM::Role", properties).values()
+        uses_database = name not in ("fanout", "enrich")
+        assert ("secret:shop/database-??????" in str(found)) == uses_database

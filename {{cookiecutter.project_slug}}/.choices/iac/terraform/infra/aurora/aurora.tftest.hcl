@@ -58,3 +58,17 @@ run "other" {
   }
   expect_failures = [var.database]
 }
+
+run "shared" {
+  variables {
+    environment = "shared"
+  }
+  assert {
+    condition     = aws_security_group.database[0].vpc_id == "vpc-0123456789abcdef0" && aws_vpc_security_group_ingress_rule.database_from_functions[0].referenced_security_group_id == "sg-0123456789abcdef0" && aws_vpc_security_group_ingress_rule.database_from_functions[0].to_port == 5432
+    error_message = "In an existing network, only the functions' group may reach the database."
+  }
+  assert {
+    condition     = aws_db_subnet_group.main.subnet_ids == toset(["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"])
+    error_message = "The database must be in the existing subnets."
+  }
+}

@@ -79,3 +79,31 @@ run "no_database" {
     error_message = "Without functions that use it, the stack must not need the database."
   }
 }
+
+run "existing" {
+  variables {
+    environment = "existing"
+  }
+  assert {
+    condition = alltrue([
+      for each in aws_lambda_function.function :
+      each.vpc_config[0].security_group_ids == toset(["sg-0123456789abcdef0"]) && each.vpc_config[0].subnet_ids == toset(["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"])
+    ])
+    error_message = "Lambdas must be in the existing network."
+  }
+  assert {
+    condition = aws_lambda_function.function["worker"].environment[0].variables == tomap({
+      BUCKET    = "company-files"
+      DB_CA     = "/opt/rds-ca.pem"
+      DB_HOST   = "db.example.internal"
+      DB_NAME   = "shop"
+      DB_PORT   = "5432"
+      DB_SECRET = "shop/database"
+    })
+    error_message = "A Lambda must use the existing bucket and database."
+  }
+  assert {
+    condition     = length(data.aws_rds_cluster.main) + length(data.aws_subnets.private) + length(data.aws_security_group.group) == 0
+    error_message = "Nothing of the skipped stacks may be looked up."
+  }
+}

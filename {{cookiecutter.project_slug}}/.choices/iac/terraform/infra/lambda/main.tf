@@ -35,10 +35,10 @@ resource "aws_lambda_function" "function" {
     mode = "Active"
   }
   dynamic "vpc_config" {
-    for_each = data.aws_subnets.private
+    for_each = local.is_local ? [] : [local.subnets]
     content {
-      security_group_ids = [for name in each.value.security_groups : data.aws_security_group.group[name].id]
-      subnet_ids         = vpc_config.value.ids
+      security_group_ids = local.groups[each.key]
+      subnet_ids         = vpc_config.value
     }
   }
 }

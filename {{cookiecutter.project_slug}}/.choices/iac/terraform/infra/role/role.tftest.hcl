@@ -66,3 +66,21 @@ run "no_schedule" {
     error_message = "Without a schedule, there must be no role for schedules."
   }
 }
+
+run "existing_database" {
+  variables {
+    environment = "existing"
+  }
+  assert {
+    condition = {
+      for name, policy in aws_iam_role_policy.task : name => [
+        for statement in jsondecode(policy.policy).Statement : one(statement.Resource) if statement.Sid == "ReadPassword"
+      ]
+      } == {
+      for name in local.names : name => [
+        for secret in ["arn:aws:secretsmanager:eu-west-1:123456789012:secret:shop/database-??????"] : secret if !contains(["fanout", "enrich"], name)
+      ]
+    }
+    error_message = "Functions that use an existing database must be able to read its secret, and no others."
+  }
+}
