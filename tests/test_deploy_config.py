@@ -137,7 +137,7 @@ def test_schema_explains_each_key() -> None:
     for part in parts:
         for name, key in part["properties"].items():
             assert key["description"].endswith("."), name
-    without = {"prefix", "schedule", "topic"}
+    without = {"prefix", "schedule", "topic", "provisioned_pollers"}
     function = schema["$defs"]["function"]["properties"]
     assert setting_layers.read_defaults().keys() == function.keys() - without
 
@@ -431,6 +431,15 @@ def test_wrong_setting_gets_a_remedy(right: str, wrong: str, problem: str) -> No
             "there is no placeholder partiton: the closest one is partition",
         ),
         ("database: no thanks", 'database is "no thanks": use true or false'),
+        ("provisioned_pollers: 4", "use a mapping such as {min: 2, max: 10}"),
+        ("provisioned_pollers: {min: 2}", "provisioned_pollers lacks max: add it"),
+        ("provisioned_pollers: {min: 1, max: 9}", "use a whole number from 2 to 200"),
+        ("provisioned_pollers: {min: 2, max: 9999}", "whole number from 2 to 2000"),
+        ("provisioned_pollers: {min: 9, max: 2}", "use a min that is max or less"),
+        (
+            "provisioned_pollers: {min: 2, max: 9}, max_concurrency: 5",
+            "max_concurrency does not go with provisioned_pollers (part in local): rem",
+        ),
         ("internet: 1", "internet is 1: use true or false"),
     ],
 )

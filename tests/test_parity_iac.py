@@ -489,6 +489,12 @@ KINDS = [
             "MaximumBatchingWindowInSeconds": "maximum_batching_window_in_seconds",
             "FunctionResponseTypes": "function_response_types",
             "ScalingConfig.MaximumConcurrency": "scaling_config.maximum_concurrency",
+            "ProvisionedPollerConfig.MinimumPollers": (
+                "provisioned_poller_config.minimum_pollers"
+            ),
+            "ProvisionedPollerConfig.MaximumPollers": (
+                "provisioned_poller_config.maximum_pollers"
+            ),
         },
     ),
     Kind(

@@ -8,8 +8,8 @@ import ast
 import sys
 from collections.abc import Iterator
 
-from tools import check_declarations, deploy_config
-from tools.project import ROOT, functions
+from tools import check_declarations, connections, deploy_config, function_specs
+from tools.project import ROOT, answers, functions
 
 INSTEAD = {
     "open": "a function has no disk, read objects with context.s3",
@@ -22,10 +22,16 @@ INSTEAD = {
 def check() -> int:
     """Print each call that breaks a rule; return 1 if there is one, else 0.
 
+    Functions that may open too many connections only get a warning.
+
     Raises:
         UserError: `config/deploy.yml` is wrong for one of its environments.
     """
     config = deploy_config.load()
+    for env in config["environments"]:
+        spec = function_specs.resolve(env)
+        if problem := connections.find_problem(spec, answers().database):
+            print(problem, file=sys.stderr)
     faults = []
     for name in functions():
         tree = ast.parse(read_source(name))

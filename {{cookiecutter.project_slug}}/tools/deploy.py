@@ -4,7 +4,7 @@ import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from tools import build, deploy_config, iac, images
+from tools import build, connections, deploy_config, iac, images
 from tools.deployer import step, stop_at
 from tools.environment import enter
 from tools.errors import UserError
@@ -122,6 +122,8 @@ def _prepare(target: str, env: str) -> iac.Iac:
     stacks = deploy_config.choose_stacks(env, target)
     enter(env)
     tool = iac.Iac(env, stacks)
+    if problem := connections.find_problem(tool.spec, tool.database):
+        print(problem, flush=True)
     _build(target, tool.is_local)
     return tool
 

@@ -60,6 +60,7 @@ def find_problems(
     for env in config["environments"]:
         for function in functions:
             yield from function_rules.find_problems(config, env, function)
+            yield from _check_pollers(config, env, function)
         yield from _check_topics(config, env, functions)
 
 
@@ -267,6 +268,23 @@ def _check_triggers(config: Config, function: str) -> Iterator[Problem]:
                         f"{' or '.join(allowed)}, but the trigger is "
                         f"{settings['trigger']}: remove it, or change the trigger",
                     )
+
+
+def _check_pollers(config: Config, env: str, function: str) -> Iterator[Problem]:
+    """Check that provisioned pollers replace `max_concurrency`, as Lambda demands.
+
+    That of the defaults does not count.
+    """
+    if "provisioned_pollers" not in merge(config, env, function):
+        return
+    for path, layer in list_layers(config, env, function):
+        if "functions" in path and "max_concurrency" in layer:
+            yield (
+                (*path, "max_concurrency"),
+                f"{join((*path, 'max_concurrency'))} does not go with "
+                f"provisioned_pollers ({function} in {env}): remove one of them, and "
+                "limit a function with pollers by reserved_concurrency",
+            )
 
 
 def _check_topics(config: Config, env: str, functions: list[str]) -> Iterator[Problem]:

@@ -101,3 +101,11 @@ def test_existing_network_and_database_are_used(synthesise: Synthesise) -> None:
     }
     template.has_resource_properties("AWS::Lambda::Function", worker)
     assert "subnets" not in str(template.to_json()["Parameters"])
+
+
+def test_provisioned_pollers_replace_max_concurrency(synthesise: Synthesise) -> None:
+    mapping = {
+        "ProvisionedPollerConfig": {"MinimumPollers": 2, "MaximumPollers": 20},
+        "ScalingConfig": Match.absent(),
+    }
+    synthesise("lean").resource_properties_count_is(MAPPING, mapping, 1)

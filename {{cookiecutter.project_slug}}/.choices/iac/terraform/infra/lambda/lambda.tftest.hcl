@@ -49,6 +49,19 @@ run "lambda" {
   }
 }
 
+run "pollers" {
+  variables {
+    environment = "lean"
+  }
+  assert {
+    condition = {
+      for name, each in aws_lambda_event_source_mapping.pending : name => [each.provisioned_poller_config[0].minimum_pollers, each.provisioned_poller_config[0].maximum_pollers]
+      if length(each.scaling_config) == 0
+    } == { part = [2, 20] }
+    error_message = "Provisioned pollers must replace the maximum concurrency."
+  }
+}
+
 run "container" {
   variables {
     environment = "large"
