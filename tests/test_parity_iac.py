@@ -167,6 +167,7 @@ KINDS = [
             "SubnetIds": "subnet_ids",
             "SecurityGroupIds": "security_group_ids",
             "RouteTableIds": "route_table_ids",
+            "PolicyDocument": "policy",
         },
     ),
     Kind(

@@ -81,7 +81,8 @@ def resolve(env: str, file: str = CONFIG, project: str = "") -> Config:
         with a hyphen, or empty), `bucket`, `network` (an existing one, or None),
         `database` (variables of functions that use an existing one, or none), `topics`
         (a mapping of names to `name`, `arn` and `fifo`), `endpoints` (services that the
-        network needs an interface endpoint for), `gateways`, `uses_bucket`,
+        network needs an interface endpoint for), `gateways`, `endpoint_statements` (the
+        policy of each endpoint; none for AWS's own), `uses_bucket`,
         `uses_database` and `uses_internet` (whether a function does),
         `schedule_statements` (what the scheduler may do), and `functions`: the settings
         of each function with
@@ -122,6 +123,7 @@ def resolve(env: str, file: str = CONFIG, project: str = "") -> Config:
             each["statements"] = grants.allow_batches(each["statements"])
         each["queue_statements"] = grants.list_senders(each, name, prefix)
     services = {service for each in functions.values() for service in _services(each)}
+    gateways = services & GATEWAYS | {"s3"}  # for images, too
     return {
         "project": project,
         "python": str(config["python"]),
@@ -134,7 +136,13 @@ def resolve(env: str, file: str = CONFIG, project: str = "") -> Config:
         "database": _list_database_variables(database),
         "topics": _list_topics(functions.values(), prefix),
         "endpoints": sorted(services - GATEWAYS),
-        "gateways": sorted(services & GATEWAYS | {"s3"}),  # layers and images, too
+        "gateways": sorted(gateways),
+        "endpoint_statements": {
+            service: grants.list_endpoint_statements(
+                service, functions.values(), bucket
+            )
+            for service in sorted(services | gateways)
+        },
         "uses_bucket": any(each["trigger"] == "bucket" for each in functions.values()),
         "uses_database": any(each["database"] for each in functions.values()),
         "uses_internet": any(each["internet"] for each in functions.values()),

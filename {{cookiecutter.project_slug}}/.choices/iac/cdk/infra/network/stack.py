@@ -5,6 +5,7 @@ groups that reach the database and the internet.
 """
 
 from ipaddress import ip_network
+from typing import Any
 
 from aws_cdk import Aws, CfnParameter, Fn, Stack, Tags
 from aws_cdk import aws_ec2 as ec2
@@ -165,6 +166,7 @@ def add_endpoints(
             vpc_id=vpc.ref,
             service_name=f"com.amazonaws.{Aws.REGION}.{service}",
             vpc_endpoint_type="Gateway",
+            policy_document=endpoint_policy(deployment, service),
             route_table_ids=tables,
         )
     for service in deployment.spec["endpoints"]:
@@ -174,10 +176,17 @@ def add_endpoints(
             vpc_id=vpc.ref,
             service_name=f"com.amazonaws.{Aws.REGION}.{service}",
             vpc_endpoint_type="Interface",
+            policy_document=endpoint_policy(deployment, service),
             private_dns_enabled=True,
             subnet_ids=subnets,
             security_group_ids=[group.ref],
         )
+
+
+def endpoint_policy(deployment: Deployment, service: str) -> dict[str, Any] | None:
+    """Return the policy of an endpoint, or None for AWS's own."""
+    statements = deployment.spec["endpoint_statements"][service]
+    return {"Version": "2012-10-17", "Statement": statements} if statements else None
 
 
 def add_nat_gateway(
