@@ -78,14 +78,15 @@ GIVEN = {
     "Zones": [f"eu-west-1{letter}" for letter in "abcdef"],
     "layer": "arn:aws:lambda:eu-west-1:123456789012:layer:test:1",
     "database-host": "main.example",
-    "database-secret": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:main",
     "database-group": "sg-1",
     "function-group": "sg-function",
     "internet-group": "sg-internet",
     "sql-group": "sg-sql",
     "subnets": ["subnet-1", "subnet-2"],
 }
-GIVEN["MasterUserSecret.SecretArn"] = GIVEN["database-secret"]
+GIVEN["MasterUserSecret.SecretArn"] = (
+    "arn:aws:secretsmanager:eu-west-1:123456789012:secret:main"
+)
 RUN = """\
 mock_provider "aws" {
   source = "../../../../infra/tests/%(database)s"
@@ -445,6 +446,12 @@ KINDS = [
             "CompatibleRuntimes": "compatible_runtimes",
             "CompatibleArchitectures": "compatible_architectures",
         },
+    ),
+    Kind(
+        "SecretsManager::Secret",
+        "secretsmanager_secret",
+        ("Name", "name"),
+        {"Description": "description"},
     ),
     Kind(
         "Logs::LogGroup",
@@ -977,6 +984,10 @@ def functions_may_do_what_they_declare(resources: list[Resource]) -> None:
         suffix = ".fifo" if name == "orders" else ""
         queue = f"arn:aws:{QUEUES}test-small-{name}-pending{suffix}"
         expected = declared | {RECEIVE: queue}
+        if name not in ("fanout", "enrich"):
+            expected["secretsmanager:GetSecretValue"] = (
+                "arn:aws:secretsmanager:eu-west-1:123456789012:secret:test-small-app-??????"
+            )
         assert granted[f"test-small-{name}-task"] == expected
         more = granted[f"test-small-{name}-execution"]
         assert expected.items() <= more.items()

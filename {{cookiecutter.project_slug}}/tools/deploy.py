@@ -4,9 +4,9 @@ import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from tools import build, connections, deploy_config, iac, images
+from tools import app_user, build, connections, deploy_config, iac, images
 from tools.deployer import step, stop_at
-from tools.environment import enter
+from tools.environment import Environment, enter
 from tools.errors import UserError
 
 CHANGES = 2  # exit code of a plan that would change something
@@ -68,6 +68,8 @@ def plan(target: str, env: str, report: str) -> int:
 def deploy(target: str, env: str) -> int:
     """Deploy the stacks in order, and push images between `ecr` and `ecs`; return 0.
 
+    After `aurora`, the functions' user in the database gets a new password.
+
     A function that moves from Lambda to containers keeps its Lambda until the
     containers run: if all stacks are deployed, `lambda` is deployed again after `ecs`.
 
@@ -84,8 +86,15 @@ def deploy(target: str, env: str) -> int:
     if {"lambda", "ecs"} <= set(stacks):
         with stop_at("deploy", stacks[0]):
             moving = tool.find_moving()
+    after_database = 0
+    if "aurora" in stacks and tool.spec["uses_database"]:
+        after_database = stacks.index("aurora") + 1
+        tool.deploy(stacks[:after_database], moving)
+        with stop_at("deploy", "aurora"):
+            app_user.set_password(Environment(env))
     after_images = stacks.index("ecr") + 1 if "ecr" in stacks else len(stacks)
-    tool.deploy(stacks[:after_images], moving)
+    if stacks[after_database:after_images]:
+        tool.deploy(stacks[after_database:after_images], moving)
     if "ecr" in stacks:
         _push_images(tool)
     if stacks[after_images:]:

@@ -79,7 +79,8 @@ def resolve(env: str, file: str = CONFIG, project: str = "") -> Config:
         `project`, `python`, `architecture`, `settings` (the environment's own),
         `log_days` (of logs that belong to no function), `prefix` (of all names, ending
         with a hyphen, or empty), `bucket`, `network` (an existing one, or None),
-        `database` (variables of functions that use an existing one, or none), `topics`
+        `database` (variables of functions that use it on AWS, with `DB_HOST` and
+        `DB_PORT` of an existing one), `topics`
         (a mapping of names to `name`, `arn` and `fifo`), `endpoints` (services that the
         network needs an interface endpoint for), `gateways`, `endpoint_statements` (the
         policy of each endpoint; none for AWS's own), `uses_bucket`,
@@ -107,7 +108,9 @@ def resolve(env: str, file: str = CONFIG, project: str = "") -> Config:
         prefix = f"{project}-" if project else ""
     created = f"{prefix}raw-{grants.ACCOUNT}" if env else f"{prefix}{SHIM_BUCKET}"
     bucket = own.get("bucket", created)
-    database = own.get("database") or {}
+    variables = _list_database_variables(own.get("database") or {}, prefix)
+    if env in SHIM_ENVIRONMENTS:
+        variables = {}
     declared = deploy_config.read_functions(env or "local", file)
     functions = {
         name: {**settings, **_name_resources(name, settings, prefix)}
@@ -117,8 +120,8 @@ def resolve(env: str, file: str = CONFIG, project: str = "") -> Config:
     for name, each in functions.items():
         each["variables"] = _list_variables(each, bucket, queues)
         each["statements"] = grants.list_statements(each, bucket, queues)
-        if each["database"] and "secret" in database:
-            each["statements"].append(grants.allow_password(database["secret"]))
+        if each["database"] and variables:
+            each["statements"].append(grants.allow_password(variables["DB_SECRET"]))
         if env in SHIM_ENVIRONMENTS:
             each["statements"] = grants.allow_batches(each["statements"])
         each["queue_statements"] = grants.list_senders(each, name, prefix)
@@ -133,7 +136,7 @@ def resolve(env: str, file: str = CONFIG, project: str = "") -> Config:
         "prefix": prefix,
         "bucket": bucket,
         "network": own.get("network"),
-        "database": _list_database_variables(database),
+        "database": variables,
         "topics": _list_topics(functions.values(), prefix),
         "endpoints": sorted(services - GATEWAYS),
         "gateways": sorted(gateways),
@@ -236,10 +239,13 @@ def _list_variables(
     return {name: value for name, value in found.items() if value}
 
 
-def _list_database_variables(database: Config) -> dict[str, str]:
-    """Return the variables of functions that use an existing database, or none."""
+def _list_database_variables(database: Config, prefix: str) -> dict[str, str]:
+    """Return variables of functions that use the database on AWS.
+
+    The project's own database gets its host when it is deployed.
+    """
     if "host" not in database:
-        return {}
+        return {"DB_NAME": "main", "DB_SECRET": f"{prefix}app"}
     return {f"DB_{key.upper()}": str(database[key]) for key in EXISTING_DATABASE}
 
 

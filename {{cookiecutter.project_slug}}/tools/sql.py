@@ -7,6 +7,7 @@ password never reaches this machine.
 
 import base64
 import contextlib
+import os
 import sys
 from collections.abc import Callable, Iterator
 from time import sleep
@@ -69,7 +70,7 @@ def connect(environment: Environment) -> Iterator[Execute]:
     if environment.is_on_aws:
         yield connect_data_api(environment)
     else:
-        with CustomContext() as context:
+        with CustomContext(args=[f"--db_user={os.environ['DB_ADMIN']}"]) as context:
             yield connect_driver(context)
 
 

@@ -49,7 +49,7 @@ def connect(name: str) -> Iterator[Any]:
         host=os.environ["DB_HOST"],
         port=int(os.environ["DB_PORT"]),
         database=name,
-        user=os.environ["DB_USER"],
+        user=os.environ["DB_ADMIN"],
         password=os.environ["DB_PASS"],
         autocommit=True,
     )

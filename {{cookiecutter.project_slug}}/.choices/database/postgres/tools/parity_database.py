@@ -5,7 +5,7 @@ from typing import Any
 
 import psycopg
 
-from tests.shim.database import SCHEMA
+from tests.shim.database import GRANTS, SCHEMA
 
 # Table and name of each column, except those that the database fills in itself.
 COLUMNS = """
@@ -22,7 +22,8 @@ def create(name: str) -> None:
     drop(name)
     with connect("main") as connection:
         connection.execute(f"CREATE DATABASE {name}")
-    run_script(name, SCHEMA.read_text(encoding="utf-8"))
+    for path in (SCHEMA, GRANTS):
+        run_script(name, path.read_text(encoding="utf-8"))
 
 
 def run_script(name: str, script: str) -> None:
@@ -43,7 +44,7 @@ def connect(name: str) -> Any:
         host=os.environ["DB_HOST"],
         port=int(os.environ["DB_PORT"]),
         dbname=name,
-        user=os.environ["DB_USER"],
+        user=os.environ["DB_ADMIN"],
         password=os.environ["DB_PASS"],
         autocommit=True,
     )

@@ -144,16 +144,11 @@ class Deployment:
         if self.is_local:
             names = deploy_config.DATABASE_VARIABLES
             return variables | {name: os.environ.get(name, "") for name in names}
-        existing: dict[str, str] = self.spec["database"]
-        if existing:
-            return variables | existing | {"DB_CA": ca_bundle}
-        return variables | {
-            "DB_HOST": self.published(stack, "database-host"),
-            "DB_PORT": str(self.database_port),
-            "DB_NAME": "main",
-            "DB_SECRET": self.published(stack, "database-secret"),
-            "DB_CA": ca_bundle,
-        }
+        database: dict[str, str] = self.spec["database"] | {"DB_CA": ca_bundle}
+        if "DB_HOST" not in database:
+            database["DB_HOST"] = self.published(stack, "database-host")
+            database["DB_PORT"] = str(self.database_port)
+        return variables | database
 
     def security_groups(self, stack: Stack, function: str) -> list[str]:
         """Return the IDs of a function's security groups."""

@@ -9,10 +9,12 @@ import threading
 from pathlib import Path
 
 from tests.shim import mariadb_packages
-from tests.shim.processes import ShimError, run_logged
+from tests.shim.processes import ROOT, ShimError, run_logged
 
 PORT = 13306
 SCHEMA = Path(__file__).with_name("schema.sql")
+APP = Path(__file__).with_name("app.sql")
+GRANTS = ROOT / "tools" / "grants.sql"
 STOP_SIGNAL = signal.SIGTERM
 SPEED = ("innodb_flush_log_at_trx_commit=0", "skip_name_resolve")
 DIRECTORIES = ("/usr/sbin", "/usr/libexec", "/usr/local/sbin", "/opt/homebrew/bin")
@@ -74,7 +76,8 @@ def create(directory: Path) -> None:
 def command(directory: Path, port: int) -> list[str]:
     """Return the command that serves the database in a directory."""
     start = directory / "start.sql"
-    statements = SETUP + SCHEMA.read_text(encoding="utf-8")
+    scripts = [path.read_text(encoding="utf-8") for path in (APP, GRANTS, SCHEMA)]
+    statements = "\n".join([SETUP, *scripts])
     start.write_text(_one_line_each(statements), encoding="utf-8")
     settings = (
         f"datadir={directory / 'data'}",

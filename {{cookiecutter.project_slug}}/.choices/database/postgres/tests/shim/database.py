@@ -11,6 +11,8 @@ from tests.shim.processes import ROOT, VENV, ShimError, run_logged
 
 PORT = 15432
 SCHEMA = Path(__file__).with_name("schema.sql")
+APP = Path(__file__).with_name("app.sql")
+GRANTS = ROOT / "tools" / "grants.sql"
 STOP_SIGNAL = signal.SIGINT  # "fast": SIGTERM would wait for clients to disconnect
 SPEED = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 MISSING = "make shim installs it"
@@ -68,8 +70,9 @@ def create_tables(port: int) -> None:
     """
     if _psql(port, "postgres", "-c", "CREATE DATABASE main") != 0:
         raise ShimError("the database could not be created")
-    if _psql(port, "main", "-f", str(SCHEMA), is_quiet=False) != 0:
-        raise ShimError(f"{SCHEMA} has an error; see above")
+    for path in (APP, GRANTS, SCHEMA):
+        if _psql(port, "main", "-f", str(path), is_quiet=False) != 0:
+            raise ShimError(f"{path} has an error; see above")
 
 
 def _psql(port: int, database: str, *words: str, is_quiet: bool = True) -> int:

@@ -4,9 +4,9 @@ from typing import Any
 
 from aws_cdk import RemovalPolicy, Stack
 from aws_cdk import aws_ec2 as ec2
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_rds as rds
+from aws_cdk import aws_secretsmanager as secretsmanager
 
 from infra.deployment import NOTHING, Deployment, acknowledge_rule, add_output
 
@@ -36,15 +36,14 @@ ENGINES: dict[str, dict[str, Any]] = {
 
 
 def add_resources(stack: Stack, deployment: Deployment) -> None:
-    """Add the cluster, its instances, and the permission to read its password."""
+    """Add the cluster, its instances, and the secret of the functions' user."""
     cluster = add_cluster(stack, deployment)
     add_logs(stack, deployment, cluster)
     add_instances(stack, deployment, cluster)
     secret = cluster.attr_master_user_secret_secret_arn
-    allow_reading(stack, deployment, secret)
+    add_secret(stack, deployment)
     host = cluster.attr_endpoint_address
     deployment.publish(stack, "database-host", host)
-    deployment.publish(stack, "database-secret", secret)
     add_output(
         stack,
         "Cluster",
@@ -177,26 +176,20 @@ def add_instances(
         )
 
 
-def allow_reading(stack: Stack, deployment: Deployment, secret: str) -> None:
-    """Let the roles of functions that use the database read its password.
+def add_secret(stack: Stack, deployment: Deployment) -> None:
+    """Add the secret of the functions' user, without a value.
 
-    The stack `role` creates them.
+    `make deploy` creates the user and puts its password there, so that no template ever
+    holds it. The functions' roles, of the stack `role`, may read it.
     """
-    names = [name for name, each in deployment.functions.items() if each["database"]]
-    for name in names:
-        for kind in ("execution", "task"):
-            iam.CfnRolePolicy(
-                stack,
-                f"{name}-{kind}",
-                role_name=f"{deployment.prefix}-{name}-{kind}",
-                policy_name="secret",
-                policy_document=iam.PolicyDocument(
-                    statements=[
-                        iam.PolicyStatement(
-                            sid="ReadPassword",
-                            actions=["secretsmanager:GetSecretValue"],
-                            resources=[secret],
-                        )
-                    ]
-                ),
-            )
+    secret = secretsmanager.CfnSecret(
+        stack,
+        "app",
+        name=deployment.spec["database"]["DB_SECRET"],
+        description="User and password of the functions",
+    )
+    acknowledge_rule(
+        secret,
+        "AwsSolutions-SMG4",
+        "Each deployment and make rotate change the password",
+    )

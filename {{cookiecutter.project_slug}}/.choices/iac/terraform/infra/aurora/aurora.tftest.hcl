@@ -29,10 +29,8 @@ run "postgres" {
     error_message = "The logs must expire."
   }
   assert {
-    condition = toset(keys(aws_iam_role_policy.secret)) == toset(flatten([
-      for name in ["worker", "part", "nightly", "orders", "prices"] : ["test-small-${name}-execution", "test-small-${name}-task"]
-    ]))
-    error_message = "Functions that use the database must be able to read the password, and no others."
+    condition     = aws_secretsmanager_secret.app.name == "test-small-app" && aws_secretsmanager_secret.app.recovery_window_in_days == 0
+    error_message = "The functions' user must have a secret of its own."
   }
 }
 

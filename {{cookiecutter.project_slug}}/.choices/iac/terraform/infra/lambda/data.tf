@@ -14,7 +14,7 @@ data "aws_subnets" "private" {
 }
 
 data "aws_rds_cluster" "main" {
-  count              = local.spec.uses_database && !local.is_local && length(local.spec.database) == 0 ? 1 : 0
+  count              = local.spec.uses_database && !local.is_local && !can(local.spec.database.DB_HOST) ? 1 : 0
   cluster_identifier = local.prefix
 }
 
@@ -26,10 +26,8 @@ locals {
   ) if !local.is_local }
   database = merge(local.is_local ? var.shim_database : { DB_CA = "/opt/rds-ca.pem" }, local.spec.database, [
     for cluster in data.aws_rds_cluster.main : {
-      DB_HOST   = cluster.endpoint
-      DB_PORT   = tostring(cluster.port)
-      DB_NAME   = cluster.database_name
-      DB_SECRET = cluster.master_user_secret[0].secret_arn
+      DB_HOST = cluster.endpoint
+      DB_PORT = tostring(cluster.port)
     }
   ]...)
 }
