@@ -132,12 +132,12 @@ def test_schema_validates_in_editor(tmp_path: Path) -> None:
 def test_schema_explains_each_key() -> None:
     schema = setting_layers.read_schema()
     own = schema["$defs"]["environment"]["properties"]
-    parts: list[dict[str, Any]] = [schema, own["database"]]
+    parts: list[dict[str, Any]] = [schema, own["database"], own["network"]]
     parts += [schema["$defs"]["environment"], schema["$defs"]["function"]]
     for part in parts:
         for name, key in part["properties"].items():
             assert key["description"].endswith("."), name
-    without = {"prefix", "schedule", "topic"}
+    without = {"prefix", "schedule", "topic", "provisioned_pollers"}
     function = schema["$defs"]["function"]["properties"]
     assert setting_layers.read_defaults().keys() == function.keys() - without
 
@@ -431,6 +431,15 @@ def test_wrong_setting_gets_a_remedy(right: str, wrong: str, problem: str) -> No
             "there is no placeholder partiton: the closest one is partition",
         ),
         ("database: no thanks", 'database is "no thanks": use true or false'),
+        ("provisioned_pollers: 4", "use a mapping such as {min: 2, max: 10}"),
+        ("provisioned_pollers: {min: 2}", "provisioned_pollers lacks max: add it"),
+        ("provisioned_pollers: {min: 1, max: 9}", "use a whole number from 2 to 200"),
+        ("provisioned_pollers: {min: 2, max: 9999}", "whole number from 2 to 2000"),
+        ("provisioned_pollers: {min: 9, max: 2}", "use a min that is max or less"),
+        (
+            "provisioned_pollers: {min: 2, max: 9}, max_concurrency: 5",
+            "max_concurrency does not go with provisioned_pollers (part in local): rem",
+        ),
         ("internet: 1", "internet is 1: use true or false"),
     ],
 )
@@ -444,6 +453,105 @@ def test_wrong_declaration_gets_a_remedy(
     text = with_function("part", declaration, env)
     [line] = [n for n, each in enumerate(text.splitlines(), 1) if "part: {" in each]
     assert found.startswith(f"config/deploy.yml:{line}:")
+
+
+EXISTING = """\
+    network:
+      vpc: vpc-0123456789abcdef0
+      subnets: [subnet-0123456789abcdef0, subnet-0123456789abcdef1]
+      security_group: sg-0123456789abcdef0
+    bucket: company-files
+    database: {host: db.example.internal, port: 5432, name: shop, secret: shop/db}
+"""
+
+
+def with_environment(right: str = "", wrong: str = "") -> str:
+    """Return a configuration with existing resources, with a part replaced."""
+    assert right in EXISTING
+    text = DEPLOY.read_text(encoding="utf-8") + "  test:\n"
+    return text + EXISTING.replace(right, wrong, 1)
+
+
+def test_existing_resources_are_valid() -> None:
+    check(with_environment())
+    check(with_environment("shop/db", "rds!cluster-0123"))
+    arn = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:rds!cluster-01-AbC2eF"
+    check(with_environment("shop/db}", f'"{arn}", is_protected: true}}'))
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "problem"),
+    [
+        (
+            "    network:",
+            "    zones: 2\n    network:",
+            "zones is 2: remove it, because n",
+        ),
+        ("vpc: vpc-", "vpc: v", "use the ID of a VPC, such as vpc-0123456789abcdef0"),
+        (", subnet-0123456789abcdef1", "", "use a list of 2 to 16 different subnets"),
+        ("[subnet-", "[s", "use the ID of a subnet, such as subnet-0123456789abcdef0"),
+        ("group: sg-", "group: ", "use the ID of a security group, such as sg-0123456"),
+        (
+            "      vpc: vpc-0123456789abcdef0\n",
+            "",
+            "environments.test.network lacks vpc",
+        ),
+        ("company-files", "s3://files", 'bucket is "s3://files": use the name of a b'),
+        ("host: db", "host: https://db", "use a host's name, such as db.example.inter"),
+        (
+            "port: 5432",
+            "port: 0",
+            "database.port is 0: use a whole number from 1 to 65",
+        ),
+        ("name: shop,", "name: a/b,", 'database.name is "a/b": use 1 to 64 letters'),
+        ("secret: shop/db", "secret: pass word", "use the name or the ARN of a secret"),
+        (", secret: shop/db", "", "environments.test.database lacks secret: add it"),
+        ("host: db.example.internal, ", "", "test.database lacks host: add it"),
+        (
+            "host: ",
+            "max_capacity: 2, host: ",
+            "max_capacity is 2: remove it, because h",
+        ),
+        (EXISTING[: EXISTING.index("    bucket")], "", "environments.test lacks cidr"),
+        (
+            EXISTING[: EXISTING.index("    bucket")],
+            "    cidr: 10.0.0.0/16\n    zones: 2\n",
+            "an existing database, which a new network does not reach: add network",
+        ),
+    ],
+)
+def test_wrong_existing_resource_gets_a_remedy(
+    right: str, wrong: str, problem: str
+) -> None:
+    assert problem in refuse(with_environment(right, wrong))
+
+
+def test_stacks_of_existing_resources_are_skipped(baked: Project) -> None:
+    (baked.path / "config" / "deploy.yml").write_text(with_environment(), "utf-8")
+    program = (
+        "from tools.deploy_config import choose_stacks as c; print(*c('test', ''))"
+    )
+    output = baked.run(".venv/bin/python", "-c", program).stdout
+    assert output.splitlines() == [
+        "Skipped, because config/deploy.yml names existing resources: network, aurora.",
+        "role queue bucket extra layer lambda ecr ecs",
+    ]
+    for action in ("plan", "deploy", "destroy"):
+        result = baked.make(action, "TARGET=aurora", "ENV=test", check=False)
+        assert result.returncode != 0
+        assert (
+            "test has no TARGET=aurora, because config/deploy.yml names an existing "
+            "one: choose one of role, queue, " in result.stdout.replace("Test", "test")
+        )
+
+
+@pytest.mark.parametrize(
+    "text", ["bucket: company-files", *(EXISTING[:-1].split("    bucket")[:1])]
+)
+def test_shim_has_no_existing_resources(text: str) -> None:
+    own = "local:\n" + "    " + text.strip()
+    problem = "is for environments on AWS: remove it, because the shim has its own"
+    assert problem in refuse(change("local: {}", own))
 
 
 def test_secret_is_not_in_message() -> None:

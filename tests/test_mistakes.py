@@ -19,7 +19,8 @@ SECRETS = "AWS_ACCESS_KEY_ID=x\nAWS_SECRET_ACCESS_KEY=x\nAWS_ENDPOINT_URL={}\n"
 STALE = """
 export AWS_ACCESS_KEY_ID=shim AWS_SECRET_ACCESS_KEY=shim AWS_REGION=eu-west-1
 export AWS_DEFAULT_REGION=eu-west-1 AWS_ENDPOINT_URL=http://127.0.0.1:{0} BUCKET=raw
-export DB_HOST=127.0.0.1 DB_PORT={0} DB_NAME=main DB_USER=worker DB_PASS=x DB_TLS=prefer
+export DB_HOST=127.0.0.1 DB_PORT={0} DB_NAME=main DB_USER=app DB_ADMIN=worker
+export DB_PASS=x DB_TLS=prefer
 """
 FILE = "FILE=tests/data/sanity.csv"
 ABSENT = ("docker", "terraform", "tmux")

@@ -19,7 +19,15 @@ from deploy_helpers import STACKS, with_cdk_node
 from test_choices import files
 
 # Environments of infra/tests/deploy.yml, which differ in all settings.
-ENVIRONMENTS = {"small": "postgres", "large": "mysql", "lean": "postgres"}
+ENVIRONMENTS = {
+    "small": "postgres",
+    "large": "mysql",
+    "lean": "postgres",
+    "existing": "postgres",
+    "shared": "mysql",
+}
+# Stacks that they do not have, because their resources exist.
+EXISTING = {"existing": {"network", "aurora"}, "shared": {"network"}}
 FUNCTIONS = ("worker", "fanout", "part", "enrich", "nightly", "orders", "prices")
 # All that the functions of the environment small may do, as actions and resources.
 SMALL = "arn:aws:s3:::test-small-raw-123456789012"
@@ -70,14 +78,15 @@ GIVEN = {
     "Zones": [f"eu-west-1{letter}" for letter in "abcdef"],
     "layer": "arn:aws:lambda:eu-west-1:123456789012:layer:test:1",
     "database-host": "main.example",
-    "database-secret": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:main",
     "database-group": "sg-1",
     "function-group": "sg-function",
     "internet-group": "sg-internet",
     "sql-group": "sg-sql",
     "subnets": ["subnet-1", "subnet-2"],
 }
-GIVEN["MasterUserSecret.SecretArn"] = GIVEN["database-secret"]
+GIVEN["MasterUserSecret.SecretArn"] = (
+    "arn:aws:secretsmanager:eu-west-1:123456789012:secret:main"
+)
 RUN = """\
 mock_provider "aws" {
   source = "../../../../infra/tests/%(database)s"
@@ -159,6 +168,7 @@ KINDS = [
             "SubnetIds": "subnet_ids",
             "SecurityGroupIds": "security_group_ids",
             "RouteTableIds": "route_table_ids",
+            "PolicyDocument": "policy",
         },
     ),
     Kind(
@@ -438,6 +448,12 @@ KINDS = [
         },
     ),
     Kind(
+        "SecretsManager::Secret",
+        "secretsmanager_secret",
+        ("Name", "name"),
+        {"Description": "description"},
+    ),
+    Kind(
         "Logs::LogGroup",
         "cloudwatch_log_group",
         ("LogGroupName", "name"),
@@ -481,6 +497,12 @@ KINDS = [
             "MaximumBatchingWindowInSeconds": "maximum_batching_window_in_seconds",
             "FunctionResponseTypes": "function_response_types",
             "ScalingConfig.MaximumConcurrency": "scaling_config.maximum_concurrency",
+            "ProvisionedPollerConfig.MinimumPollers": (
+                "provisioned_poller_config.minimum_pollers"
+            ),
+            "ProvisionedPollerConfig.MaximumPollers": (
+                "provisioned_poller_config.maximum_pollers"
+            ),
         },
     ),
     Kind(
@@ -793,24 +815,42 @@ class Template:
 def states(project: Project) -> dict[str, list[Resource]]:
     """Apply Terraform's stacks to a mock of AWS; return the resources by environment.
 
-    The stacks are modules of one root, which has the mocked provider.
+    The stacks are modules of one root, which has the mocked provider. Environments with
+    the same stacks share it.
     """
-    directory = ".build/terraform/.parity/all"  # as deep as that of a stack
-    root = project.path / directory
     program = (
         "import sys; from pathlib import Path; from tools import iac\n"
         "root = Path(sys.argv[1]).resolve()\n"
         "iac.link_together(root, sys.argv[2:])\n"
         "iac.write_test_specs(root.parent)"
     )
-    project.run(".venv/bin/python", "-c", program, directory, *STACKS)
+    directories: dict[str, str] = {}
     for environment, database in ENVIRONMENTS.items():
+        stacks = stacks_of(environment)
+        directory = f".build/terraform/.parity/{len(stacks)}"  # as deep as of a stack
+        if directory not in directories.values():
+            project.run(".venv/bin/python", "-c", program, directory, *stacks)
+        directories[environment] = directory
         names = {
             "environment": environment,
             "database": database,
             "overrides": "".join(overrides(environment)),
         }
-        (root / f"{environment}.tftest.hcl").write_text(RUN % names, encoding="utf-8")
+        path = project.path / directory / f"{environment}.tftest.hcl"
+        path.write_text(RUN % names, encoding="utf-8")
+    found: dict[str, list[Resource]] = {}
+    for directory in dict.fromkeys(directories.values()):
+        found |= apply(project, directory)
+    return found
+
+
+def stacks_of(environment: str) -> list[str]:
+    """Return the stacks of an environment in their order."""
+    return [each for each in STACKS if each not in EXISTING.get(environment, ())]
+
+
+def apply(project: Project, directory: str) -> dict[str, list[Resource]]:
+    """Run the tests in a directory; return the resources by environment."""
     in_directory = ("terraform", f"-chdir={directory}")
     project.run(*in_directory, "init", "-input=false", "-backend=false")
     output = project.run(*in_directory, "test", "-json", "-verbose").stdout
@@ -827,7 +867,7 @@ def states(project: Project) -> dict[str, list[Resource]]:
 
 def overrides(environment: str) -> Iterator[str]:
     """Yield the overrides that give each group an ID and each queue an ARN."""
-    for stack in ("lambda", "ecs"):
+    for stack in ("lambda", "ecs") if environment not in EXISTING else ():
         for group in ("function", "sql", "internet"):
             yield OVERRIDE_GROUP % {"stack": stack, "group": group}
     for kind, more in (
@@ -886,7 +926,8 @@ def templates(project: Project, environment: str) -> list[Resource]:
     }
     app = (".venv-infra/bin/python", "-m", "infra.app")
     project.run(*app, env=with_cdk_node(project) | variables)
-    paths = [directory / f"{stack}.template.json" for stack in STACKS]
+    paths = [directory / f"{stack}.template.json" for stack in stacks_of(environment)]
+    assert len(list(directory.glob("*.template.json"))) == len(paths)
     return [each for path in paths for each in Template(path).resources()]
 
 
@@ -942,6 +983,10 @@ def functions_may_do_what_they_declare(resources: list[Resource]) -> None:
         suffix = ".fifo" if name == "orders" else ""
         queue = f"arn:aws:{QUEUES}test-small-{name}-pending{suffix}"
         expected = declared | {RECEIVE: queue}
+        if name not in ("fanout", "enrich"):
+            expected["secretsmanager:GetSecretValue"] = (
+                "arn:aws:secretsmanager:eu-west-1:123456789012:secret:test-small-app-??????"
+            )
         assert granted[f"test-small-{name}-task"] == expected
         more = granted[f"test-small-{name}-execution"]
         assert expected.items() <= more.items()

@@ -230,6 +230,12 @@ COMMANDS = (
         "Run a function's image against the shim.",
         (FUNC, RUN_ARGS, DOCKER_ARGS),
     ),
+    Command(
+        "rotate",
+        "app_user:rotate",
+        "Change the password of the functions' user.",
+        (LOCAL,),
+    ),
     Command("bootstrap", "iac:bootstrap", "Prepare an account, once.", (LOCAL,)),
     Command(
         "plan",

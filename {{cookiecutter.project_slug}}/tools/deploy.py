@@ -4,9 +4,19 @@ import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from tools import build, deploy_config, iac, images, layers, migrate, migrations
+from tools import (
+    app_user,
+    build,
+    connections,
+    deploy_config,
+    iac,
+    images,
+    layers,
+    migrate,
+    migrations,
+)
 from tools.deployer import step, stop_at
-from tools.environment import enter
+from tools.environment import Environment, enter
 from tools.errors import UserError
 
 FUNCTIONS = ("lambda", "ecs")  # the stacks that need the database's tables
@@ -69,7 +79,8 @@ def plan(target: str, env: str, report: str) -> int:
 def deploy(target: str, env: str) -> int:
     """Deploy the stacks in order, and push images between `ecr` and `ecs`; return 0.
 
-    The database is migrated before the functions are deployed.
+    After `aurora`, the functions' user in the database gets a new password. The database
+    is migrated before the functions are deployed.
 
     A function that moves from Lambda to containers keeps its Lambda until the
     containers run: if all stacks are deployed, `lambda` is deployed again after `ecs`.
@@ -91,14 +102,20 @@ def deploy(target: str, env: str) -> int:
         with stop_at("deploy", stacks[0]):
             moving = tool.find_moving()
     first = next(filter(stacks.__contains__, FUNCTIONS), None)
-    before = stacks.index(first) if needs_migration and first else 0
-    if stacks[:before]:
-        tool.deploy(stacks[:before], moving)
+    done = 0
+    if "aurora" in stacks and tool.spec["uses_database"]:
+        done = stacks.index("aurora") + 1
+        tool.deploy(stacks[:done], moving)
+        with stop_at("deploy", "aurora"):
+            app_user.set_password(Environment(env))
     if needs_migration and first:
+        if before := stacks[done : stacks.index(first)]:
+            tool.deploy(before, moving)
         _migrate(tool, first)
+        done = stacks.index(first)
     after_images = stacks.index("ecr") + 1 if "ecr" in stacks else len(stacks)
-    if stacks[before:after_images]:
-        tool.deploy(stacks[before:after_images], moving)
+    if stacks[done:after_images]:
+        tool.deploy(stacks[done:after_images], moving)
     if "ecr" in stacks:
         _push_images(tool)
     if stacks[after_images:]:
@@ -140,6 +157,8 @@ def _prepare(target: str, env: str) -> iac.Iac:
     stacks = deploy_config.choose_stacks(env, target)
     enter(env)
     tool = iac.Iac(env, stacks)
+    if problem := connections.find_problem(tool.spec, tool.database):
+        print(problem, flush=True)
     _build(target, tool.is_local)
     return tool
 
@@ -164,9 +183,10 @@ def _push_images(tool: iac.Iac) -> None:
 
 
 def _needs_migration(tool: iac.Iac) -> bool:
-    """Return whether functions that use the database are deployed."""
+    """Return whether functions are deployed that use the project's own database."""
     uses_database = any(each["database"] for each in tool.functions.values())
-    return uses_database and not set(FUNCTIONS).isdisjoint(tool.stacks)
+    is_own = "DB_HOST" not in tool.spec["database"]
+    return uses_database and is_own and not set(FUNCTIONS).isdisjoint(tool.stacks)
 
 
 def _migrate(tool: iac.Iac, stack: str) -> None:

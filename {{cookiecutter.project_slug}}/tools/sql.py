@@ -7,6 +7,7 @@ password never reaches this machine.
 
 import base64
 import contextlib
+import os
 import sys
 from collections.abc import Callable, Iterator
 from time import sleep
@@ -69,7 +70,7 @@ def connect(environment: Environment) -> Iterator[Execute]:
     if environment.is_on_aws:
         yield connect_data_api(environment)
     else:
-        with CustomContext() as context:
+        with CustomContext(args=[f"--db_user={os.environ['DB_ADMIN']}"]) as context:
             yield connect_driver(context)
 
 
@@ -147,6 +148,11 @@ def find_database(environment: Environment) -> dict[str, str]:
     Raises:
         UserError: there is no cluster, or its Data API is off.
     """
+    if host := environment.spec["database"].get("DB_HOST"):
+        raise UserError(
+            f"the database of {environment.name} is not the project's: use a client "
+            f"of your own that reaches {host}"
+        )
     rds, name = client("rds"), environment.prefix
     try:
         [cluster] = rds.describe_db_clusters(DBClusterIdentifier=name)["DBClusters"]

@@ -18,7 +18,7 @@ def main() -> int:
     from tools import migrate, migrations
     from tools.errors import UserError
 
-    defaults = {"DB_HOST": "127.0.0.1", "DB_PORT": str(PORT), "DB_USER": "worker"}
+    defaults = {"DB_HOST": "127.0.0.1", "DB_PORT": str(PORT), "DB_ADMIN": "worker"}
     for name, value in {**defaults, "DB_PASS": "shim", "DB_NAME": "main"}.items():
         os.environ.setdefault(name, value)
     try:

@@ -71,7 +71,7 @@ def _supervise(options: Options, stop: threading.Event) -> int:
             print(
                 f"Ready after {seconds:.1f} s. Ctrl-C stops the shim.\n"
                 f"  S3 and SQS  http://127.0.0.1:{options.aws_port}  bucket {BUCKET}\n"
-                f"  database    127.0.0.1:{options.db_port}  main, user worker",
+                f"  database    127.0.0.1:{options.db_port}  main, user app",
                 flush=True,
             )
             if options.targets:

@@ -44,7 +44,7 @@ def connect(database: str) -> Any:
         host=os.environ["DB_HOST"],
         port=int(os.environ["DB_PORT"]),
         database=database,
-        user=os.environ["DB_USER"],
+        user=os.environ["DB_ADMIN"],
         password=os.environ["DB_PASS"],
         autocommit=True,
         init_command=IN_SESSION,

@@ -34,7 +34,7 @@ def connect(database: str) -> Any:
         host=os.environ["DB_HOST"],
         port=int(os.environ["DB_PORT"]),
         dbname=database,
-        user=os.environ["DB_USER"],
+        user=os.environ["DB_ADMIN"],
         password=os.environ["DB_PASS"],
         autocommit=True,
     )

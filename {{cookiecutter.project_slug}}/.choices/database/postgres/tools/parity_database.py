@@ -3,6 +3,7 @@
 import io
 from contextlib import redirect_stdout
 
+from tests.shim.database import GRANTS
 from tools import migrate, migration_database, migrations
 
 # Table and name of each column, except those that the database fills in itself.
@@ -21,6 +22,7 @@ def create(name: str) -> None:
     drop(name)
     with migration_database.connect("main") as connection:
         connection.execute(f"CREATE DATABASE {name}")
+    run_script(name, GRANTS.read_text(encoding="utf-8"))
     with redirect_stdout(io.StringIO()):
         migrate.apply_to_shim(migrations.read_all(), name)
 

@@ -4,8 +4,8 @@ Context, all of it optional, as in `cdk synth -c environment=dev queue`:
 
 - `environment`: an environment of `config/deploy.yml`, by default `local`; or several,
   separated by spaces, whose stacks are then named `<environment>-<stack>`.
-- `stacks`: the stacks to synthesise, separated by spaces; by default all, and
-  for `local` those that the shim emulates.
+- `stacks`: the stacks to synthesise, separated by spaces; by default all that the
+  environment has.
 - `still_mapped`: containers whose queue still feeds their Lambda.
 - `project`: the first part of all names; by default the project's.
 - `config`: another file of the form of `config/deploy.yml`, for tests, which need
@@ -23,7 +23,7 @@ from cdk_nag import AwsSolutionsChecks
 
 from infra.deployment import Deployment, acknowledge_rule
 from tools import project
-from tools.deploy_config import CONFIG, EMULATED, STACKS
+from tools.deploy_config import CONFIG, list_stacks
 from tools.errors import UserError
 
 NO_RESOURCES = "CloudFormation-Validate::F0001"
@@ -87,8 +87,7 @@ def synthesise() -> None:
             alarm_topic=os.environ.get("ALARM_TOPIC", ""),
             is_checked=bool(context("is_checked")) or config != CONFIG,
         )
-        known = EMULATED if deployment.is_local else STACKS
-        names = context("stacks").split() or known
+        names = context("stacks").split() or list_stacks(env, config)
         prefix = f"{env}-" if len(environments) > 1 else ""
         make_stacks(app, deployment, names, prefix)
     app.synth()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from aws_cdk import Acknowledgment, Aws, CfnOutput, Stack, Validations
+from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
@@ -28,6 +29,14 @@ PSEUDO_PARAMETERS = {
     "Region": Aws.REGION,
     "AccountId": Aws.ACCOUNT_ID,
 }
+# Without an egress rule, CloudFormation would add one that allows everything.
+NOTHING = ec2.CfnSecurityGroup.EgressProperty(
+    description="Nothing",
+    ip_protocol="icmp",
+    from_port=252,
+    to_port=86,
+    cidr_ip="255.255.255.255/32",
+)
 PORTS = {"mysql": 3306, "postgres": 5432}
 
 
@@ -62,6 +71,7 @@ class Deployment:
         self.project = project
         self.env = env
         self.settings: dict[str, Any] = self.spec["settings"]
+        self.network: dict[str, Any] | None = self.spec["network"]  # an existing one
         self.database = database
         self.still_mapped = still_mapped
         self.alarm_topic = alarm_topic
@@ -134,18 +144,24 @@ class Deployment:
         if self.is_local:
             names = deploy_config.DATABASE_VARIABLES
             return variables | {name: os.environ.get(name, "") for name in names}
-        return variables | {
-            "DB_HOST": self.published(stack, "database-host"),
-            "DB_PORT": str(self.database_port),
-            "DB_NAME": "main",
-            "DB_SECRET": self.published(stack, "database-secret"),
-            "DB_CA": ca_bundle,
-        }
+        database: dict[str, str] = self.spec["database"] | {"DB_CA": ca_bundle}
+        if "DB_HOST" not in database:
+            database["DB_HOST"] = self.published(stack, "database-host")
+            database["DB_PORT"] = str(self.database_port)
+        return variables | database
 
     def security_groups(self, stack: Stack, function: str) -> list[str]:
         """Return the IDs of a function's security groups."""
+        if self.network:
+            return [self.network["security_group"]]
         names = self.functions[function]["security_groups"]
         return [self.published(stack, f"{name}-group") for name in names]
+
+    def subnets(self, stack: Stack) -> Any:
+        """Return the IDs of the private subnets."""
+        if self.network:
+            return self.network["subnets"]
+        return self.published_list(stack, "subnets")
 
     def publish(self, stack: Stack, name: str, value: str) -> None:
         """Publish a value to other stacks."""

@@ -10,7 +10,6 @@ import re
 import shutil
 import subprocess
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +60,6 @@ class Iac(deployer.Deployer):
         app = self._synthesise(still_mapped)
         if still_mapped:
             self._synthesise()  # so that later steps deploy the same code as this one
-        if "role" in stacks:
-            self._remove_policies_of_deleted_functions()
         options = ["--require-approval=never", "--progress=events"]
         if "network" in stacks:
             name = f"{self.project}-{self.env}-network"
@@ -112,20 +109,6 @@ class Iac(deployer.Deployer):
             order = stacks if action == "deploy" else [*reversed(stacks)]
             failed = next((each for each in order if each not in done), order[-1])
             raise UserError(f"{action} stopped at {failed}") from error
-
-    def _remove_policies_of_deleted_functions(self) -> None:
-        """Make the roles of deleted functions deletable.
-
-        IAM deletes no role with a policy, and the stack `aurora`, which has given them
-        one, is deployed after `role`.
-        """
-        iam = client("iam")
-        deployed = self.read_output("role", "execution") or {}
-        for name in deployed.keys() - self.functions:
-            for kind in ("execution", "task"):
-                role = f"{self.project}-{self.env}-{name}-{kind}"
-                with suppress(iam.exceptions.NoSuchEntityException):
-                    iam.delete_role_policy(RoleName=role, PolicyName="secret")
 
     def _synthesise(self, still_mapped: Sequence[str] = ()) -> Path:
         """Synthesise the stacks, once; return the directory.

@@ -44,6 +44,7 @@ locals {
     "{partition}", local.partition), "{region}", local.region), "{account}", local.account)
   )
   settings   = local.spec.settings
+  network    = local.spec.network # an existing one, or null
   functions  = local.spec.functions
   names      = toset(keys(local.functions))
   containers = { for name, each in local.functions : name => each if each.runtime == "container" }

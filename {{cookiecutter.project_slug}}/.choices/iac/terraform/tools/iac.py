@@ -333,14 +333,12 @@ def _validate_together() -> None:
     the provider for each root. The mock knows the data sources of the template's stacks
     only, so `extra` is not planned.
     """
-    all_stacks, planned = WORK / ".validate" / "all", WORK / ".validate" / "planned"
+    all_stacks = WORK / ".validate" / "all"
     try:
         link_together(all_stacks, deploy_config.STACKS)
         initialize(all_stacks)
         run_terraform(all_stacks, "validate", is_quiet=True)
-        stacks = [stack for stack in deploy_config.STACKS if stack != "extra"]
-        link_together(planned, stacks)
-        if _write_plans(planned):
+        for planned in _write_plans(WORK / ".validate"):
             initialize(planned)
             run_terraform(planned, "test", is_quiet=True)
     except ProviderUnavailableError:
@@ -349,20 +347,26 @@ def _validate_together() -> None:
         raise UserError("the stacks are not valid Terraform, see above") from error
 
 
-def _write_plans(root: Path) -> list[str]:
-    """Write a test that plans each environment on AWS; return the environments."""
-    environments = [
-        env for env in deploy_config.load()["environments"] if env != "local"
-    ]
-    for path in root.glob("*.tftest.hcl"):
+def _write_plans(directory: Path) -> list[Path]:
+    """Write a test that plans each environment on AWS; return their root modules.
+
+    Environments with the same stacks share a root.
+    """
+    for path in directory.glob("*/*.tftest.hcl"):
         path.unlink()
-    for env in environments:
+    roots: dict[tuple[str, ...], Path] = {}
+    for env in deploy_config.load()["environments"]:
+        if env == "local":
+            continue
+        stacks = [each for each in deploy_config.list_stacks(env) if each != "extra"]
+        root = roots.setdefault(tuple(stacks), directory / f"like-{env}")
         spec = function_specs.resolve(env)
         artifacts = deployer.write_placeholders(spec["functions"])
-        write_spec(root.parent, env, spec, artifacts)
+        write_spec(directory, env, spec, artifacts)
+        link_together(root, stacks)
         plan = PLAN % {"env": env, "database": answers().database}
         (root / f"{env}.tftest.hcl").write_text(plan, encoding="utf-8")
-    return environments
+    return list(roots.values())
 
 
 def _check(

@@ -8,9 +8,11 @@ import threading
 from pathlib import Path
 
 from tests.shim import mariadb_packages
-from tests.shim.processes import ShimError, run_logged
+from tests.shim.processes import ROOT, ShimError, run_logged
 
 PORT = 13306
+APP = Path(__file__).with_name("app.sql")
+GRANTS = ROOT / "tools" / "grants.sql"
 STOP_SIGNAL = signal.SIGTERM
 # with a binary log, MySQL would create no triggers for users without SUPER
 SPEED = ("innodb_flush_log_at_trx_commit=0", "skip_log_bin", "skip_name_resolve")
@@ -73,7 +75,8 @@ def create(directory: Path) -> None:
 def command(directory: Path, port: int) -> list[str]:
     """Return the command that serves the database in a directory."""
     start = directory / "start.sql"
-    start.write_text(SETUP.lstrip(), encoding="utf-8")
+    scripts = [path.read_text(encoding="utf-8") for path in (APP, GRANTS)]
+    start.write_text(_one_line_each("\n".join([SETUP, *scripts])), encoding="utf-8")
     settings = (
         f"datadir={directory / 'data'}",
         f"tmpdir={directory / 'temporary'}",  # in /tmp it deletes other servers' files
@@ -130,3 +133,11 @@ def _as_root() -> list[str]:
 def _installed(*names: str) -> str | None:
     path = os.pathsep.join((os.environ["PATH"], *DIRECTORIES))
     return next(filter(None, (shutil.which(name, path=path) for name in names)), None)
+
+
+def _one_line_each(script: str) -> str:
+    """Return the statements as an init file wants them: a line each, no comments."""
+    statements = re.sub(r"(?m)^\s*--.*$", "", script).split(";\n")
+    return "".join(
+        " ".join(each.split()) + ";\n" for each in statements if each.strip()
+    )

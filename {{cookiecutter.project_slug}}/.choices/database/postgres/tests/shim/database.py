@@ -10,6 +10,8 @@ from pathlib import Path
 from tests.shim.processes import ROOT, VENV, ShimError, run_logged
 
 PORT = 15432
+APP = Path(__file__).with_name("app.sql")
+GRANTS = ROOT / "tools" / "grants.sql"
 STOP_SIGNAL = signal.SIGINT  # "fast": SIGTERM would wait for clients to disconnect
 SPEED = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 MISSING = "make shim installs it"
@@ -60,17 +62,20 @@ def is_ready(port: int) -> bool:
 
 
 def create_database(port: int) -> None:
-    """Create the database.
+    """Create the database, and the user of functions.
 
     Raises:
         ShimError: it could not be created.
     """
     if _psql(port, "-c", "CREATE DATABASE main") != 0:
         raise ShimError("the database could not be created")
+    for path in (APP, GRANTS):
+        if _psql(port, "-f", str(path), database="main") != 0:
+            raise ShimError(f"{path} has an error")
 
 
-def _psql(port: int, *words: str) -> int:
-    connection = ["-h", "127.0.0.1", "-p", str(port), "-U", "worker", "-d", "postgres"]
+def _psql(port: int, *words: str, database: str = "postgres") -> int:
+    connection = ["-h", "127.0.0.1", "-p", str(port), "-U", "worker", "-d", database]
     return subprocess.run(
         [_program("psql"), "-qX", "-v", "ON_ERROR_STOP=1", *connection, *words],
         env=os.environ | {"PGPASSWORD": "shim", "PGSSLMODE": "disable"},

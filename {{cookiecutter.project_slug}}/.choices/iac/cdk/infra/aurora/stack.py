@@ -3,11 +3,12 @@
 from typing import Any
 
 from aws_cdk import RemovalPolicy, Stack
-from aws_cdk import aws_iam as iam
+from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_rds as rds
+from aws_cdk import aws_secretsmanager as secretsmanager
 
-from infra.deployment import Deployment, acknowledge_rule, add_output
+from infra.deployment import NOTHING, Deployment, acknowledge_rule, add_output
 
 # Idle sessions end after ten minutes, because Aurora pauses only when none is open.
 ENGINES: dict[str, dict[str, Any]] = {
@@ -35,15 +36,14 @@ ENGINES: dict[str, dict[str, Any]] = {
 
 
 def add_resources(stack: Stack, deployment: Deployment) -> None:
-    """Add the cluster, its instances, and the permission to read its password."""
+    """Add the cluster, its instances, and the secret of the functions' user."""
     cluster = add_cluster(stack, deployment)
     add_logs(stack, deployment, cluster)
     add_instances(stack, deployment, cluster)
     secret = cluster.attr_master_user_secret_secret_arn
-    allow_reading(stack, deployment, secret)
+    add_secret(stack, deployment)
     host = cluster.attr_endpoint_address
     deployment.publish(stack, "database-host", host)
-    deployment.publish(stack, "database-secret", secret)
     add_output(
         stack,
         "Cluster",
@@ -70,7 +70,7 @@ def add_cluster(stack: Stack, deployment: Deployment) -> rds.CfnDBCluster:
         "subnets",
         db_subnet_group_name=deployment.prefix,
         db_subnet_group_description="Private subnets",
-        subnet_ids=deployment.published_list(stack, "subnets"),
+        subnet_ids=deployment.subnets(stack),
     )
     cluster = rds.CfnDBCluster(
         stack,
@@ -84,7 +84,7 @@ def add_cluster(stack: Stack, deployment: Deployment) -> rds.CfnDBCluster:
         storage_encrypted=True,
         db_subnet_group_name=subnets.ref,
         db_cluster_parameter_group_name=group.ref,
-        vpc_security_group_ids=[deployment.published(stack, "database-group")],
+        vpc_security_group_ids=[find_group(stack, deployment)],
         enable_cloudwatch_logs_exports=engine["logs"],
         enable_http_endpoint=True,  # the Data API, for `make sql` and the query editor
         backup_retention_period=settings["backup_days"],
@@ -104,6 +104,32 @@ def add_cluster(stack: Stack, deployment: Deployment) -> rds.CfnDBCluster:
     )
     acknowledge_rules(cluster, deployment)
     return cluster
+
+
+def find_group(stack: Stack, deployment: Deployment) -> Any:
+    """Return the ID of the database's security group; add it to an existing network."""
+    if not deployment.network:
+        return deployment.published(stack, "database-group")
+    port = deployment.database_port
+    group = ec2.CfnSecurityGroup(
+        stack,
+        "database-group",
+        group_name=f"{deployment.prefix}-database",
+        group_description="Database",
+        vpc_id=deployment.network["vpc"],
+        security_group_egress=[NOTHING],
+    )
+    ec2.CfnSecurityGroupIngress(
+        stack,
+        "database-from-functions",
+        group_id=group.attr_group_id,
+        source_security_group_id=deployment.network["security_group"],
+        description="SQL from functions",
+        ip_protocol="tcp",
+        from_port=port,
+        to_port=port,
+    )
+    return group.attr_group_id
 
 
 def acknowledge_rules(cluster: rds.CfnDBCluster, deployment: Deployment) -> None:
@@ -149,26 +175,20 @@ def add_instances(
         )
 
 
-def allow_reading(stack: Stack, deployment: Deployment, secret: str) -> None:
-    """Let the roles of functions that use the database read its password.
+def add_secret(stack: Stack, deployment: Deployment) -> None:
+    """Add the secret of the functions' user, without a value.
 
-    The stack `role` creates them.
+    `make deploy` creates the user and puts its password there, so that no template ever
+    holds it. The functions' roles, of the stack `role`, may read it.
     """
-    names = [name for name, each in deployment.functions.items() if each["database"]]
-    for name in names:
-        for kind in ("execution", "task"):
-            iam.CfnRolePolicy(
-                stack,
-                f"{name}-{kind}",
-                role_name=f"{deployment.prefix}-{name}-{kind}",
-                policy_name="secret",
-                policy_document=iam.PolicyDocument(
-                    statements=[
-                        iam.PolicyStatement(
-                            sid="ReadPassword",
-                            actions=["secretsmanager:GetSecretValue"],
-                            resources=[secret],
-                        )
-                    ]
-                ),
-            )
+    secret = secretsmanager.CfnSecret(
+        stack,
+        "app",
+        name=deployment.spec["database"]["DB_SECRET"],
+        description="User and password of the functions",
+    )
+    acknowledge_rule(
+        secret,
+        "AwsSolutions-SMG4",
+        "Each deployment and make rotate change the password",
+    )

@@ -8,7 +8,15 @@ from infra.deployment import Deployment, acknowledge_rule, add_output
 
 
 def add_resources(stack: Stack, deployment: Deployment) -> None:
-    """Add the bucket and its rules."""
+    """Add the bucket, unless there is an existing one, and its rules."""
+    if "bucket" not in deployment.settings:
+        add_bucket(stack, deployment)
+    for name, function in deployment.triggered_by("bucket").items():
+        add_rule(stack, deployment, name, function["key_pattern"])
+
+
+def add_bucket(stack: Stack, deployment: Deployment) -> None:
+    """Add the bucket. `make destroy` empties the one that the output names."""
     bucket = s3.Bucket(
         stack,
         "raw",
@@ -47,8 +55,6 @@ def add_resources(stack: Stack, deployment: Deployment) -> None:
                 )
             )
         )
-    for name, function in deployment.triggered_by("bucket").items():
-        add_rule(stack, deployment, name, function["key_pattern"])
     add_output(stack, "Bucket", "Name of the bucket", bucket.bucket_name)
 
 

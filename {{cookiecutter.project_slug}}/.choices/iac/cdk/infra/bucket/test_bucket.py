@@ -71,3 +71,14 @@ def test_bucket_that_triggers_nothing_sends_no_events(synthesise: Synthesise) ->
     template.has_resource_properties(
         "AWS::S3::Bucket", {"NotificationConfiguration": Match.absent()}
     )
+
+
+def test_existing_bucket_stays_as_it_is(synthesise: Synthesise) -> None:
+    template = synthesise("existing")
+    template.resource_count_is("AWS::S3::Bucket", 0)
+    template.resource_count_is("AWS::S3::BucketPolicy", 0)
+    detail = Match.object_like({"bucket": {"name": ["company-files"]}})
+    rule = {"EventPattern": Match.object_like({"detail": detail})}
+    template.resource_properties_count_is(RULE, rule, 2)
+    # 'make destroy' empties the bucket that the output names
+    assert "Bucket" not in template.to_json().get("Outputs", {})

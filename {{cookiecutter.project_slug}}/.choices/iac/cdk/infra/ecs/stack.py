@@ -83,7 +83,7 @@ def add_service(
         ),
         network_configuration=ecs.CfnService.NetworkConfigurationProperty(
             awsvpc_configuration=ecs.CfnService.AwsVpcConfigurationProperty(
-                subnets=deployment.published_list(stack, "subnets"),
+                subnets=deployment.subnets(stack),
                 security_groups=deployment.security_groups(stack, name),
                 assign_public_ip="DISABLED",
             )

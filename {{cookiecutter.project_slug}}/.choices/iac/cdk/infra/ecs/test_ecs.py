@@ -60,3 +60,16 @@ def test_tasks_scale_with_the_backlog(synthesise: Synthesise) -> None:
         "AWS::ApplicationAutoScaling::ScalingPolicy",
         {"TargetTrackingScalingPolicyConfiguration": {"TargetValue": 100}},
     )
+
+
+def test_existing_network_and_database_are_used(synthesise: Synthesise) -> None:
+    template = synthesise("existing")
+    place = {
+        "AssignPublicIp": "DISABLED",
+        "SecurityGroups": ["sg-0123456789abcdef0"],
+        "Subnets": ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"],
+    }
+    service = {"NetworkConfiguration": {"AwsvpcConfiguration": place}}
+    template.has_resource_properties(SERVICE, service)
+    host = {"Name": "DB_HOST", "Value": "db.example.internal"}
+    assert str(host) in str(template.to_json())

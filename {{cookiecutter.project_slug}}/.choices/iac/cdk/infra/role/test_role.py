@@ -61,6 +61,10 @@ def test_function_may_do_what_it_declares(synthesise: Synthesise) -> None:
                 for each in statements(role(template, f"{name}-{kind}"))
                 if each["Sid"] not in OF_EACH_LAMBDA
             }
+            if name not in ("fanout", "enrich"):
+                expected["ReadPassword"] = arn(
+                    "secretsmanager", "secret:test-small-app-??????"
+                )
             assert found == {"ReceiveMessages": queue} | expected
 
 
@@ -87,3 +91,14 @@ def flatten(value: Any) -> str:
     """Return an ARN with the names of the parameters that it refers to."""
     parts = value["Fn::Join"][1]
     return "".join(part if isinstance(part, str) else part["Ref"] for part in parts)
+
+
+def test_functions_read_the_secret_of_existing_database(
+    synthesise: Synthesise,
+) -> None:
+    template = synthesise("existing")
+    for name in FUNCTIONS:
+        properties = {"Properties": {"RoleName": f"test-existing-{name}-task"}}
+        [found] = template.find_resources("AWS::IAM::Role", properties).values()
+        uses_database = name not in ("fanout", "enrich")
+        assert ("secret:shop/database-??????" in str(found)) == uses_database

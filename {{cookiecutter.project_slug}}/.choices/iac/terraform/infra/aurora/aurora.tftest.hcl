@@ -33,10 +33,8 @@ run "postgres" {
     error_message = "The logs must expire."
   }
   assert {
-    condition = toset(keys(aws_iam_role_policy.secret)) == toset(flatten([
-      for name in ["worker", "part", "nightly", "orders", "prices"] : ["test-small-${name}-execution", "test-small-${name}-task"]
-    ]))
-    error_message = "Functions that use the database must be able to read the password, and no others."
+    condition     = aws_secretsmanager_secret.app.name == "test-small-app" && aws_secretsmanager_secret.app.recovery_window_in_days == 0
+    error_message = "The functions' user must have a secret of its own."
   }
 }
 
@@ -61,4 +59,18 @@ run "other" {
     database = "oracle"
   }
   expect_failures = [var.database]
+}
+
+run "shared" {
+  variables {
+    environment = "shared"
+  }
+  assert {
+    condition     = aws_security_group.database[0].vpc_id == "vpc-0123456789abcdef0" && aws_vpc_security_group_ingress_rule.database_from_functions[0].referenced_security_group_id == "sg-0123456789abcdef0" && aws_vpc_security_group_ingress_rule.database_from_functions[0].to_port == 5432
+    error_message = "In an existing network, only the functions' group may reach the database."
+  }
+  assert {
+    condition     = aws_db_subnet_group.main.subnet_ids == toset(["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"])
+    error_message = "The database must be in the existing subnets."
+  }
 }

@@ -54,7 +54,7 @@ resource "aws_cloudwatch_log_group" "main" {
 
 resource "aws_db_subnet_group" "main" {
   name       = local.prefix
-  subnet_ids = data.aws_subnets.private.ids
+  subnet_ids = local.subnets
 }
 
 resource "aws_rds_cluster" "main" {
@@ -73,7 +73,7 @@ resource "aws_rds_cluster" "main" {
   storage_encrypted               = true
   db_subnet_group_name            = aws_db_subnet_group.main.name
   db_cluster_parameter_group_name = aws_rds_cluster_parameter_group.main.name
-  vpc_security_group_ids          = [data.aws_security_group.database.id]
+  vpc_security_group_ids          = [local.group]
   enabled_cloudwatch_logs_exports = local.engine.logs
   enable_http_endpoint            = true # the Data API, for `make sql` and the query editor
   backup_retention_period         = local.size.backup_days

@@ -69,3 +69,19 @@ run "no_database" {
     error_message = "Without functions that use it, the stack must not need the database."
   }
 }
+
+run "existing" {
+  variables {
+    environment = "existing"
+  }
+  assert {
+    condition = aws_ecs_service.function["nightly"].network_configuration[0].security_groups == toset(["sg-0123456789abcdef0"]) && {
+      for each in jsondecode(aws_ecs_task_definition.function["nightly"].container_definitions)[0].environment : each.name => each.value
+    }["DB_HOST"] == "db.example.internal"
+    error_message = "A service must use the existing network and database."
+  }
+  assert {
+    condition     = length(data.aws_rds_cluster.main) + length(data.aws_subnets.private) + length(data.aws_security_group.group) == 0
+    error_message = "Nothing of the skipped stacks may be looked up."
+  }
+}

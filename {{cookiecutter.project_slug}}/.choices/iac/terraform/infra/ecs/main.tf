@@ -75,8 +75,8 @@ resource "aws_ecs_service" "function" {
     rollback = true
   }
   network_configuration {
-    subnets          = data.aws_subnets.private.ids
-    security_groups  = [for name in each.value.security_groups : data.aws_security_group.group[name].id]
+    subnets          = local.subnets
+    security_groups  = local.groups[each.key]
     assign_public_ip = false
   }
   lifecycle {

@@ -35,10 +35,10 @@ resource "aws_lambda_function" "function" {
     mode = "Active"
   }
   dynamic "vpc_config" {
-    for_each = data.aws_subnets.private
+    for_each = local.is_local ? [] : [local.subnets]
     content {
-      security_group_ids = [for name in each.value.security_groups : data.aws_security_group.group[name].id]
-      subnet_ids         = vpc_config.value.ids
+      security_group_ids = local.groups[each.key]
+      subnet_ids         = vpc_config.value
     }
   }
 }
@@ -57,7 +57,17 @@ resource "aws_lambda_event_source_mapping" "pending" {
   batch_size                         = each.value.batch_size
   maximum_batching_window_in_seconds = each.value.batch_window
   function_response_types            = ["ReportBatchItemFailures"]
-  scaling_config {
-    maximum_concurrency = each.value.max_concurrency
+  dynamic "scaling_config" {
+    for_each = can(each.value.provisioned_pollers) ? [] : [each.value.max_concurrency]
+    content {
+      maximum_concurrency = scaling_config.value
+    }
+  }
+  dynamic "provisioned_poller_config" {
+    for_each = try([each.value.provisioned_pollers], [])
+    content {
+      minimum_pollers = provisioned_poller_config.value.min
+      maximum_pollers = provisioned_poller_config.value.max
+    }
   }
 }

@@ -6,11 +6,10 @@ locals {
 }
 
 resource "aws_iam_role" "execution" {
-  for_each              = local.functions
-  name                  = "${local.prefix}-${each.key}-execution"
-  description           = "Execution role of the Lambda ${each.key}"
-  assume_role_policy    = jsonencode(local.trust_lambda)
-  force_detach_policies = true # the stack aurora attaches another policy
+  for_each           = local.functions
+  name               = "${local.prefix}-${each.key}-execution"
+  description        = "Execution role of the Lambda ${each.key}"
+  assume_role_policy = jsonencode(local.trust_lambda)
 }
 
 resource "aws_iam_role_policy" "execution" {
@@ -59,11 +58,10 @@ resource "aws_iam_role_policy" "execution" {
 }
 
 resource "aws_iam_role" "task" {
-  for_each              = local.functions
-  name                  = "${local.prefix}-${each.key}-task"
-  description           = "Task role of the container ${each.key}"
-  assume_role_policy    = jsonencode(local.trust_tasks)
-  force_detach_policies = true # the stack aurora attaches another policy
+  for_each           = local.functions
+  name               = "${local.prefix}-${each.key}-task"
+  description        = "Task role of the container ${each.key}"
+  assume_role_policy = jsonencode(local.trust_tasks)
 }
 
 resource "aws_iam_role_policy" "task" {

@@ -25,6 +25,7 @@ run "policies" {
         ReceiveMessages = "arn:aws:sqs:eu-west-1:123456789012:test-small-worker-pending"
         ReadObjects     = "arn:aws:s3:::test-small-raw-123456789012/worker/*"
         ListBucket      = "arn:aws:s3:::test-small-raw-123456789012"
+        ReadPassword    = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:test-small-app-??????"
       }
       fanout = {
         ReceiveMessages = "arn:aws:sqs:eu-west-1:123456789012:test-small-fanout-pending"
@@ -32,7 +33,7 @@ run "policies" {
         ListBucket      = "arn:aws:s3:::test-small-raw-123456789012"
         SendMessages    = "arn:aws:sqs:eu-west-1:123456789012:test-small-part-pending"
       }
-      part = { ReceiveMessages = "arn:aws:sqs:eu-west-1:123456789012:test-small-part-pending" }
+      part = { ReceiveMessages = "arn:aws:sqs:eu-west-1:123456789012:test-small-part-pending", ReadPassword = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:test-small-app-??????" }
       enrich = {
         ReceiveMessages = "arn:aws:sqs:eu-west-1:123456789012:test-small-enrich-pending"
         ReadObjects     = "arn:aws:s3:::test-small-raw-123456789012/incoming/*"
@@ -41,19 +42,15 @@ run "policies" {
         ReadSecrets     = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:partner/api-key-??????"
         Allow1          = "arn:aws:dynamodb:eu-west-1:123456789012:table/test-small-seen"
       }
-      nightly = { ReceiveMessages = "arn:aws:sqs:eu-west-1:123456789012:test-small-nightly-pending" }
-      orders  = { ReceiveMessages = "arn:aws:sqs:eu-west-1:123456789012:test-small-orders-pending.fifo" }
-      prices  = { ReceiveMessages = "arn:aws:sqs:eu-west-1:123456789012:test-small-prices-pending" }
+      nightly = { ReceiveMessages = "arn:aws:sqs:eu-west-1:123456789012:test-small-nightly-pending", ReadPassword = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:test-small-app-??????" }
+      orders = { ReceiveMessages = "arn:aws:sqs:eu-west-1:123456789012:test-small-orders-pending.fifo", ReadPassword = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:test-small-app-??????" }
+      prices = { ReceiveMessages = "arn:aws:sqs:eu-west-1:123456789012:test-small-prices-pending", ReadPassword = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:test-small-app-??????" }
     }
     error_message = "A function may do what it declares, and nothing else."
   }
   assert {
     condition     = jsondecode(aws_iam_role_policy.scheduler[0].policy).Statement[0].Resource == ["arn:aws:sqs:eu-west-1:123456789012:test-small-nightly-pending"]
     error_message = "The scheduler may send to the queues of scheduled functions only."
-  }
-  assert {
-    condition     = alltrue([for role in concat(values(aws_iam_role.execution), values(aws_iam_role.task)) : role.force_detach_policies])
-    error_message = "A role must be deletable although the stack aurora attached a policy."
   }
 }
 
@@ -64,5 +61,23 @@ run "no_schedule" {
   assert {
     condition     = length(aws_iam_role.scheduler) == 0
     error_message = "Without a schedule, there must be no role for schedules."
+  }
+}
+
+run "existing_database" {
+  variables {
+    environment = "existing"
+  }
+  assert {
+    condition = {
+      for name, policy in aws_iam_role_policy.task : name => [
+        for statement in jsondecode(policy.policy).Statement : one(statement.Resource) if statement.Sid == "ReadPassword"
+      ]
+      } == {
+      for name in local.names : name => [
+        for secret in ["arn:aws:secretsmanager:eu-west-1:123456789012:secret:shop/database-??????"] : secret if !contains(["fanout", "enrich"], name)
+      ]
+    }
+    error_message = "Functions that use an existing database must be able to read its secret, and no others."
   }
 }
