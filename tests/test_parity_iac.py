@@ -295,11 +295,32 @@ KINDS = [
             "Statistic": "statistic",
             "Period": "period",
             "EvaluationPeriods": "evaluation_periods",
+            "DatapointsToAlarm": "datapoints_to_alarm",
             "ComparisonOperator": "comparison_operator",
             "Threshold": "threshold",
             "TreatMissingData": "treat_missing_data",
             "AlarmActions": "alarm_actions",
             "OKActions": "ok_actions",
+        },
+    ),
+    Kind(
+        "CloudWatch::Dashboard",
+        "cloudwatch_dashboard",
+        ("DashboardName", "dashboard_name"),
+        {"DashboardBody": "dashboard_body"},
+    ),
+    Kind(
+        "Budgets::Budget",
+        "budgets_budget",
+        None,
+        {
+            "Budget.BudgetName": "name",
+            "Budget.BudgetType": "budget_type",
+            "Budget.TimeUnit": "time_unit",
+            "Budget.BudgetLimit.Amount": "limit_amount",
+            "Budget.BudgetLimit.Unit": "limit_unit",
+            "Budget.CostFilters.TagKeyValue": "cost_filter.values",
+            "NotificationsWithSubscribers": "notification",
         },
     ),
     Kind("S3::Bucket", "s3_bucket", ("BucketName", "bucket"), {}),
@@ -535,6 +556,7 @@ KINDS = [
         {
             "LaunchType": "launch_type",
             "EnableExecuteCommand": "enable_execute_command",
+            "PropagateTags": "propagate_tags",
             "DeploymentConfiguration.DeploymentCircuitBreaker.Enable": (
                 "deployment_circuit_breaker.enable"
             ),
@@ -627,6 +649,7 @@ DEFAULTS = {
     "ContentBasedDeduplication": "false",
     "ReservedConcurrentExecutions": "-1",
     "PrivateDnsEnabled": "false",
+    "RawMessageDelivery": "false",
     "EncryptionConfiguration.EncryptionType": "AES256",
 }
 Resource = tuple[str, dict[str, Any]]
@@ -742,6 +765,16 @@ class Template:
             own = self._properties(name)
             if self._type(name) == "RDS::DBCluster":
                 own["IsSnapshotTaken"] = each["DeletionPolicy"] == "Snapshot"
+            if notified := own.get("NotificationsWithSubscribers"):
+                own["NotificationsWithSubscribers"] = [
+                    pair["Notification"]
+                    | {
+                        "SubscriberSnsTopicArns": [
+                            topic["Address"] for topic in pair["Subscribers"]
+                        ]
+                    }
+                    for pair in notified
+                ]
             yield self._type(name), plain(own)
             for policy in own.get("Policies", []):
                 yield "IAM::RolePolicy", plain(policy | {"RoleName": own["RoleName"]})

@@ -4,7 +4,16 @@ import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from tools import build, deploy_config, iac, images, layers, migrate, migrations
+from tools import (
+    build,
+    deploy_config,
+    iac,
+    images,
+    layers,
+    migrate,
+    migrations,
+    monitoring,
+)
 from tools.deployer import step, stop_at
 from tools.environment import enter
 from tools.errors import UserError
@@ -52,6 +61,7 @@ def plan(target: str, env: str, report: str) -> int:
         UserError: the request cannot be met, or the tool failed.
     """
     tool = _prepare(target, env)
+    _warn(tool)
     if not report:
         return CHANGES if tool.plan() else 0
     file = Path(report)
@@ -82,6 +92,7 @@ def deploy(target: str, env: str) -> int:
         UserError: the request cannot be met, or a stack or a migration failed.
     """
     tool = _prepare(target, env)
+    _warn(tool)
     stacks = list(tool.stacks)
     needs_migration = _needs_migration(tool)
     if needs_migration:
@@ -142,6 +153,11 @@ def _prepare(target: str, env: str) -> iac.Iac:
     tool = iac.Iac(env, stacks)
     _build(target, tool.is_local)
     return tool
+
+
+def _warn(tool: iac.Iac) -> None:
+    if "monitoring" in tool.stacks:
+        monitoring.warn_if_silent(tool.env, tool.spec["monitoring"])
 
 
 def _build(target: str, is_local: bool) -> None:

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tools import deploy_config, grants
+from tools import deploy_config, grants, monitoring
 from tools.deploy_config import CONFIG
 from tools.errors import UserError
 from tools.project import answers
@@ -84,7 +84,8 @@ def resolve(env: str, file: str = CONFIG, project: str = "") -> Config:
         `arn` and `fifo`), `endpoints` (services that the network needs an interface
         endpoint for), `gateways`, `uses_bucket`, `uses_database` and `uses_internet`
         (whether a function does), `schedule_statements` (what the scheduler may do),
-        and `functions`: the settings of each function with
+        `monitoring` (see `monitoring.describe`), and `functions`: the settings of each
+        function with
 
         - `queue` and `dead_letter`: names of its queues,
         - `key_pattern`: of its objects, for `trigger: bucket`; else empty,
@@ -124,6 +125,11 @@ def resolve(env: str, file: str = CONFIG, project: str = "") -> Config:
         if each["runtime"] == "lambda":
             _check_size(each, f"{name} in {env or 'the shim'}")
         each["queue_statements"] = grants.list_senders(each, name, prefix)
+    watched = monitoring.NOTHING
+    if env not in SHIM_ENVIRONMENTS:
+        settings = _fill_prefix(own, prefix)
+        engine = answers().database
+        watched = monitoring.describe(settings, functions, prefix, bucket, engine)
     services = {service for each in functions.values() for service in _services(each)}
     return {
         "project": project,
@@ -140,6 +146,7 @@ def resolve(env: str, file: str = CONFIG, project: str = "") -> Config:
         "uses_database": any(each["database"] for each in functions.values()),
         "uses_internet": any(each["internet"] for each in functions.values()),
         "schedule_statements": grants.list_schedule_statements(functions.values()),
+        "monitoring": watched,
         "functions": functions,
     }
 
