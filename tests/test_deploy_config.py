@@ -271,6 +271,8 @@ def test_written_defaults_are_those_of_schema() -> None:
                     "budget is 5: use {month",
                 ),
                 (2, "budget: {alert_at: 50}", "dev.budget lacks monthly_usd: add it"),
+                (2, "raw_file_days: 0", "from 1 to 36500"),
+                (2, "raw_file_days: for ever", 'raw_file_days is "for ever": use a wh'),
                 (2, "budget: {monthly_usd: 0}", "use a number of 1 or more"),
                 (2, "budget: {monthly_usd: 9, alert_at: 0}", "from 1 to 1000"),
                 (

@@ -16,6 +16,8 @@ from tools.setting_layers import Config, merge
 
 SHIM_BUCKET = "raw"
 SHIM_ENVIRONMENTS = ("", "local")  # environments in the shim
+FILES_MOVE_AFTER = 30  # days, to the storage class for infrequent access
+VERSIONS_KEPT = 90  # days, after they were replaced or deleted
 # Services with a gateway endpoint, which costs nothing; the others have interfaces.
 GATEWAYS = {"s3", "dynamodb"}
 VARIABLES_SIZE = 4096  # bytes
@@ -80,7 +82,9 @@ def resolve(env: str, file: str = CONFIG, project: str = "") -> Config:
     Returns:
         `project`, `python`, `architecture`, `settings` (the environment's own),
         `log_days` (of logs that belong to no function), `prefix` (of all names, ending
-        with a hyphen, or empty), `bucket`, `topics` (a mapping of names to `name`,
+        with a hyphen, or empty), `bucket`, `lifecycle` (days until files move to a
+        cheaper class, until they expire, and until earlier versions do; None for a
+        file that does neither), `topics` (a mapping of names to `name`,
         `arn` and `fifo`), `endpoints` (services that the network needs an interface
         endpoint for), `gateways`, `uses_bucket`, `uses_database` and `uses_internet`
         (whether a function does), `schedule_statements` (what the scheduler may do),
@@ -139,6 +143,7 @@ def resolve(env: str, file: str = CONFIG, project: str = "") -> Config:
         "log_days": {**config["defaults"], **(own.get("defaults") or {})}["log_days"],
         "prefix": prefix,
         "bucket": bucket,
+        "lifecycle": _describe_lifecycle(own.get("raw_file_days")),
         "topics": _list_topics(functions.values(), prefix),
         "endpoints": sorted(services - GATEWAYS),
         "gateways": sorted(services & GATEWAYS | {"s3"}),  # layers and images, too
@@ -251,6 +256,20 @@ def _check_size(function: Config, title: str) -> None:
             f"{most} that Lambda leaves for them: shorten environment, or put large "
             "values into an object or a secret"
         )
+
+
+def _describe_lifecycle(file_days: int | None) -> dict[str, int | None]:
+    """Return the days in a file's life, given those that it is kept.
+
+    S3 charges the class for infrequent access for 30 days, so a file that expires
+    within these costs more there.
+    """
+    moves = not file_days or file_days >= FILES_MOVE_AFTER + 30
+    return {
+        "transition": FILES_MOVE_AFTER if moves else None,
+        "expiration": file_days,
+        "noncurrent": min(file_days or VERSIONS_KEPT, VERSIONS_KEPT),
+    }
 
 
 def _list_topics(functions: Iterable[Config], prefix: str) -> dict[str, Config]:
