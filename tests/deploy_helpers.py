@@ -14,7 +14,9 @@ from data_api import serving_data_api
 from shim_helpers import client, count_loaded, queue_url
 from traffic import send_traffic_through_switch
 
-STACKS = "role network queue bucket aurora extra layer lambda ecr ecs".split()
+STACKS = (
+    "role network queue bucket aurora extra layer lambda ecr ecs monitoring".split()
+)
 FUNCTION = "click-loader-local-worker"
 BUCKET = "click-loader-local-raw-000000000000"
 PREFIX = "click-loader-local"
@@ -47,8 +49,8 @@ def with_cdk_node(project: Project) -> dict[str, str]:
 def deploy_locally(project: Project) -> None:
     """Deploy into the project's shim."""
     output = project.make("deploy", "ENV=local").stdout
-    skipped = "because the shim does not emulate them: network, aurora, ecr, ecs."
-    assert skipped in output
+    skipped = "network, aurora, ecr, ecs, monitoring."
+    assert f"because the shim does not emulate them: {skipped}" in output
     assert "== migrate before lambda\nENV=local has all 2 files" in output
 
 

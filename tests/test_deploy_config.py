@@ -245,6 +245,43 @@ def test_written_defaults_are_those_of_schema() -> None:
         ("10.0.0.0/16", "10.0.0.256/24", "use four numbers from 0 to 255"),
         ("10.0.0.0/16", "11.0.0.0/16", "use a private range: in 10.0.0.0/8"),
         ("10.0.0.0/16", "172.32.0.0/16", "use a private range"),
+        # recipients and budget
+        *(
+            (f"zones: {zones}", f"zones: {zones}\n    {wrong}", problem)
+            for zones, wrong, problem in (
+                (2, "alarms: {}", "dev.alarms is a mapping: use {email: team@examp"),
+                (2, "alarms: a@example.com", "use {email: team@example.com} or {topic"),
+                (2, "alarms: {email: me}", 'alarms.email is "me": use one e-mail add'),
+                (2, "alarms: {email: [a@b.com]}", "alarms.email is a list: use one"),
+                (2, "alarms: {topic: alarms}", 'alarms.topic is "alarms": use the AR'),
+                (
+                    2,
+                    'alarms: {topic: "arn:aws:sns:eu-west-1:123456789012:a.fifo"}',
+                    "use the ARN of a standard topic of SNS, such as",
+                ),
+                (2, "alarms: {mail: a@b.com}", "alarms.mail: the closest one is email"),
+                (
+                    2,
+                    'alarms: {email: a@b.com, topic: "arn:aws:sns:a:123456789012:a"}',
+                    "dev.alarms is a mapping: use {email: team@example.com} or {topic",
+                ),
+                (
+                    2,
+                    "alarms: {email: a@b.com}\n    budget: 5",
+                    "budget is 5: use {month",
+                ),
+                (2, "budget: {alert_at: 50}", "dev.budget lacks monthly_usd: add it"),
+                (2, "raw_file_days: 0", "from 1 to 36500"),
+                (2, "raw_file_days: for ever", 'raw_file_days is "for ever": use a wh'),
+                (2, "budget: {monthly_usd: 0}", "use a number of 1 or more"),
+                (2, "budget: {monthly_usd: 9, alert_at: 0}", "from 1 to 1000"),
+                (
+                    3,
+                    "budget: {monthly_usd: 9}",
+                    "prod.budget notifies no one: add alarms: {email: team@examp",
+                ),
+            )
+        ),
         # values that are wrong together
         ("batch_size: 1 ", "batch_size: 37 ", "use 10 or less, or a batch_window of"),
         ("memory: 512", "memory: 10241", "is 10241 (enrich in local): use 128 to"),
@@ -372,6 +409,7 @@ def test_wrong_setting_gets_a_remedy(right: str, wrong: str, problem: str) -> No
             'part.timezone is "Factory": ',
         ),
         # topics
+        ("trigger: topic, topic: alarms", "topic is alarms, which the project's alar"),
         ("trigger: topic, topic: orders.fifo", "gets its .fifo from fifo: true"),
         ('trigger: topic, topic: "a b"', "use a name of letters, digits, - and _"),
         ('trigger: topic, topic: "arn:aws:sqs:x:1:a"', "or the ARN of a topic"),
@@ -643,6 +681,7 @@ def test_topic_can_have_all_placeholders(topic: str) -> None:
     [
         *("PATH", "HOME", "USER", "LANG", "TZ", "PWD", "SHELL", "TERM"),
         *("HOSTNAME", "PYTHONPATH", "LD_LIBRARY_PATH", "CONST_PATH"),
+        "FUNCTION_NAME",
     ],
 )
 def test_variable_of_the_system_is_refused(variable: str) -> None:
@@ -655,7 +694,7 @@ def test_targets_that_read_the_file_check_it(baked: Project) -> None:
     config = baked.path / "config" / "deploy.yml"
     text = config.read_text(encoding="utf-8")
     config.write_text(text.replace("max_capacity: 16", "max_capacity: 16.2"))
-    problem = "config/deploy.yml:45: environments.prod.database.max_capacity is 16.2: "
+    problem = "config/deploy.yml:48: environments.prod.database.max_capacity is 16.2: "
     for words in ("lint-code", "new FUNC=tally", "build ENV=dev", "plan ENV=dev"):
         result = baked.make(*words.split(), check=False)
         assert result.returncode != 0

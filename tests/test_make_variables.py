@@ -40,7 +40,7 @@ REAL = (
     "sanity_check FUNC",
     *("new TABLE", "migrate ENV", "migrate STATEMENT"),
     *("queue ENV", "logs FUNC", "sql ENV", "build TARGET", "build ENV", "plan TARGET"),
-    *("plan ENV", "test TARGET", "test TEST_ARGS", "shim SHIM", "shim FOR"),
+    *("cost ENV", "plan ENV", "test TARGET", "test TEST_ARGS", "shim SHIM", "shim FOR"),
     *("shim AWS_PORT", "doctor ENV", "comment REPORT", "cockpit FUNC"),
 )
 

@@ -305,11 +305,32 @@ KINDS = [
             "Statistic": "statistic",
             "Period": "period",
             "EvaluationPeriods": "evaluation_periods",
+            "DatapointsToAlarm": "datapoints_to_alarm",
             "ComparisonOperator": "comparison_operator",
             "Threshold": "threshold",
             "TreatMissingData": "treat_missing_data",
             "AlarmActions": "alarm_actions",
             "OKActions": "ok_actions",
+        },
+    ),
+    Kind(
+        "CloudWatch::Dashboard",
+        "cloudwatch_dashboard",
+        ("DashboardName", "dashboard_name"),
+        {"DashboardBody": "dashboard_body"},
+    ),
+    Kind(
+        "Budgets::Budget",
+        "budgets_budget",
+        None,
+        {
+            "Budget.BudgetName": "name",
+            "Budget.BudgetType": "budget_type",
+            "Budget.TimeUnit": "time_unit",
+            "Budget.BudgetLimit.Amount": "limit_amount",
+            "Budget.BudgetLimit.Unit": "limit_unit",
+            "Budget.CostFilters.TagKeyValue": "cost_filter.values",
+            "NotificationsWithSubscribers": "notification",
         },
     ),
     Kind("S3::Bucket", "s3_bucket", ("BucketName", "bucket"), {}),
@@ -354,20 +375,26 @@ KINDS = [
         "s3_bucket_lifecycle_configuration",
         None,
         {
-            "LifecycleConfiguration.Rules.Id": "rule.id",
-            "LifecycleConfiguration.Rules.Status": "rule.status",
-            "LifecycleConfiguration.Rules.Transitions.StorageClass": (
-                "rule.transition.storage_class"
-            ),
-            "LifecycleConfiguration.Rules.Transitions.TransitionInDays": (
-                "rule.transition.days"
-            ),
-            "LifecycleConfiguration.Rules.NoncurrentVersionExpiration.NoncurrentDays": (
-                "rule.noncurrent_version_expiration.noncurrent_days"
-            ),
-            "LifecycleConfiguration.Rules.AbortIncompleteMultipartUpload"
-            ".DaysAfterInitiation": (
-                "rule.abort_incomplete_multipart_upload.days_after_initiation"
+            **{
+                f"LifecycleConfiguration.Rules.raw.{one}": f"rule.raw.{other}"
+                for one, other in (
+                    ("Status", "status"),
+                    ("Transitions.StorageClass", "transition.storage_class"),
+                    ("Transitions.TransitionInDays", "transition.days"),
+                    ("ExpirationInDays", "expiration.days"),
+                    (
+                        "NoncurrentVersionExpiration.NoncurrentDays",
+                        "noncurrent_version_expiration.noncurrent_days",
+                    ),
+                    (
+                        "AbortIncompleteMultipartUpload.DaysAfterInitiation",
+                        "abort_incomplete_multipart_upload.days_after_initiation",
+                    ),
+                )
+            },
+            "LifecycleConfiguration.Rules.markers.Status": "rule.markers.status",
+            "LifecycleConfiguration.Rules.markers.ExpiredObjectDeleteMarker": (
+                "rule.markers.expiration.expired_object_delete_marker"
             ),
         },
     ),
@@ -415,6 +442,7 @@ KINDS = [
             "EnableHttpEndpoint": "enable_http_endpoint",
             "BackupRetentionPeriod": "backup_retention_period",
             "CopyTagsToSnapshot": "copy_tags_to_snapshot",
+            "EngineLifecycleSupport": "engine_lifecycle_support",
             "DeletionProtection": "deletion_protection",
             "ServerlessV2ScalingConfiguration.MinCapacity": (
                 "serverlessv2_scaling_configuration.min_capacity"
@@ -434,6 +462,7 @@ KINDS = [
             "DBClusterIdentifier": "cluster_identifier",
             "DBInstanceClass": "instance_class",
             "AutoMinorVersionUpgrade": "auto_minor_version_upgrade",
+            "PromotionTier": "promotion_tier",
             "EnablePerformanceInsights": "performance_insights_enabled",
         },
     ),
@@ -557,6 +586,7 @@ KINDS = [
         {
             "LaunchType": "launch_type",
             "EnableExecuteCommand": "enable_execute_command",
+            "PropagateTags": "propagate_tags",
             "DeploymentConfiguration.DeploymentCircuitBreaker.Enable": (
                 "deployment_circuit_breaker.enable"
             ),
@@ -649,6 +679,7 @@ DEFAULTS = {
     "ContentBasedDeduplication": "false",
     "ReservedConcurrentExecutions": "-1",
     "PrivateDnsEnabled": "false",
+    "RawMessageDelivery": "false",
     "EncryptionConfiguration.EncryptionType": "AES256",
 }
 Resource = tuple[str, dict[str, Any]]
@@ -727,7 +758,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, list):
         items = [plain(each) for each in value]
         for key in ("name", "key"):
-            if items and all({key, "value"} <= set(each) for each in items):
+            if items and all(is_pair(each, key) for each in items):
                 return {camel(each[key]): each["value"] for each in items}
         return items[0] if len(items) == 1 else sorted(items, key=str)
     if isinstance(value, bool):
@@ -735,6 +766,11 @@ def plain(value: Any) -> Any:
     if isinstance(value, int | float):
         return f"{value:g}"
     return {"DISABLED": "false"}.get(value, value)
+
+
+def is_pair(item: Any, key: str) -> bool:
+    """Return whether an item is a mapping with a name, as `key`, and a value."""
+    return isinstance(item, dict) and {key, "value"} <= item.keys()
 
 
 def name_of(side: int, type_: str, properties: dict[str, Any]) -> str | None:
@@ -764,6 +800,21 @@ class Template:
             own = self._properties(name)
             if self._type(name) == "RDS::DBCluster":
                 own["IsSnapshotTaken"] = each["DeletionPolicy"] == "Snapshot"
+            if "LifecycleConfiguration" in own:
+                rules = own["LifecycleConfiguration"]["Rules"]
+                own["LifecycleConfiguration"] = {
+                    "Rules": {rule["Id"]: rule for rule in rules}
+                }
+            if notified := own.get("NotificationsWithSubscribers"):
+                own["NotificationsWithSubscribers"] = [
+                    pair["Notification"]
+                    | {
+                        "SubscriberSnsTopicArns": [
+                            topic["Address"] for topic in pair["Subscribers"]
+                        ]
+                    }
+                    for pair in notified
+                ]
             yield self._type(name), plain(own)
             for policy in own.get("Policies", []):
                 yield "IAM::RolePolicy", plain(policy | {"RoleName": own["RoleName"]})
@@ -905,6 +956,8 @@ def managed_resources(resources: list[dict[str, Any]]) -> Iterator[Resource]:
         own = with_names(values)
         if type_ == "rds_cluster":
             own["is_snapshot_taken"] = not own["skip_final_snapshot"]
+        if type_ == "s3_bucket_lifecycle_configuration":
+            own["rule"] = {rule["id"]: rule for rule in own["rule"]}
         yield type_, plain(own)
         for route in own.get("route", []):
             yield "route", {"destinationCidrBlock": route["cidr_block"]}

@@ -238,6 +238,9 @@ COMMANDS = (
     ),
     Command("bootstrap", "iac:bootstrap", "Prepare an account, once.", (LOCAL,)),
     Command(
+        "cost", "cost:show", "Estimate what an environment costs at rest.", (LOCAL,)
+    ),
+    Command(
         "plan",
         "deploy:plan",
         "Show what deploy would change.",

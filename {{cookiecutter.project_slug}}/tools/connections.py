@@ -3,15 +3,16 @@
 A function opens one connection for each message that it processes at the same time.
 """
 
+from collections.abc import Mapping
 from itertools import pairwise
+from typing import Any
 
 import yaml
 
 from tools.project import ROOT
 from tools.setting_layers import Config
 
-# Connections that Aurora Serverless v2 accepts, by `max_capacity`. Between two, it
-# accepts at least what lies between their numbers.
+# Connections that Aurora Serverless v2 accepts, by `max_capacity`.
 # https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora-serverless-v2.setting-capacity.html#aurora-serverless-v2.max-connections
 ACCEPTED = {
     "mysql": {
@@ -84,18 +85,22 @@ def count_workers(name: str, settings: Config) -> int:
     return int((own or {}).get("workers", 1))
 
 
-def count_accepted(size: Config, engine: str) -> int:
+def count_accepted(size: Mapping[str, Any], engine: str) -> int:
     """Return how many connections a cluster accepts.
 
+    Between the sizes that AWS lists, MySQL accepts what the next smaller one does.
+    PostgreSQL's limit is proportional to its memory.
+
     Args:
-        size: its settings in `config/deploy.yml`.
+        size: the cluster's settings in `config/deploy.yml`.
         engine: mysql or postgres.
     """
-    capacity = size["max_capacity"]
-    found = 0
-    for (low, least), (high, most) in pairwise(ACCEPTED[engine].items()):
-        if low <= capacity <= high:
-            found = least + int((most - least) * (capacity - low) / (high - low))
-    if engine == "postgres" and size["min_capacity"] < 1:
-        return min(found, ACCEPTED_AT_LOW_CAPACITY)
-    return found
+    most, known = size["max_capacity"], ACCEPTED[engine]
+    found = max(limit for capacity, limit in known.items() if capacity <= most)
+    if engine == "mysql":
+        return found
+    for (low, few), (high, many) in pairwise(known.items()):
+        if low <= most < high:
+            found = int(few + (many - few) * (most - low) / (high - low))
+    is_small = size["min_capacity"] < 1
+    return min(found, ACCEPTED_AT_LOW_CAPACITY) if is_small else found

@@ -14,6 +14,7 @@ from tools import (
     layers,
     migrate,
     migrations,
+    monitoring,
 )
 from tools.deployer import step, stop_at
 from tools.environment import Environment, enter
@@ -62,6 +63,7 @@ def plan(target: str, env: str, report: str) -> int:
         UserError: the request cannot be met, or the tool failed.
     """
     tool = _prepare(target, env)
+    _warn(tool)
     if not report:
         return CHANGES if tool.plan() else 0
     file = Path(report)
@@ -79,8 +81,8 @@ def plan(target: str, env: str, report: str) -> int:
 def deploy(target: str, env: str) -> int:
     """Deploy the stacks in order, and push images between `ecr` and `ecs`; return 0.
 
-    After `aurora`, the functions' user in the database gets a new password. The database
-    is migrated before the functions are deployed.
+    After `aurora`, the functions' user in the database gets a new password. Migrations
+    run before the functions are deployed.
 
     A function that moves from Lambda to containers keeps its Lambda until the
     containers run: if all stacks are deployed, `lambda` is deployed again after `ecs`.
@@ -93,6 +95,7 @@ def deploy(target: str, env: str) -> int:
         UserError: the request cannot be met, or a stack or a migration failed.
     """
     tool = _prepare(target, env)
+    _warn(tool)
     stacks = list(tool.stacks)
     needs_migration = _needs_migration(tool)
     if needs_migration:
@@ -161,6 +164,11 @@ def _prepare(target: str, env: str) -> iac.Iac:
         print(problem, flush=True)
     _build(target, tool.is_local)
     return tool
+
+
+def _warn(tool: iac.Iac) -> None:
+    if "monitoring" in tool.stacks:
+        monitoring.warn_if_silent(tool.env, tool.spec["monitoring"])
 
 
 def _build(target: str, is_local: bool) -> None:

@@ -11,7 +11,7 @@ CONFIG = "config/deploy.yml"
 # In the order of deployment. `role` is destroyed last: Lambda leaves the VPC with it.
 STACKS = (
     *("role", "network", "queue", "bucket", "aurora"),
-    *("extra", "layer", "lambda", "ecr", "ecs"),
+    *("extra", "layer", "lambda", "ecr", "ecs", "monitoring"),
 )
 EMULATED = ("role", "queue", "bucket", "extra", "layer", "lambda")  # in the shim
 # Of the shim's database. On AWS, functions read the secret of the cluster instead.

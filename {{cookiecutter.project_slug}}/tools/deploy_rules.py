@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from functools import cache
 from zoneinfo import available_timezones
 
-from tools import function_rules, schedules
+from tools import function_rules, monitoring, schedules
 from tools.errors import suggest
 from tools.setting_layers import Config, list_layers, list_places, locate, merge
 from tools.yaml_document import Document, Path, join, show
@@ -140,6 +140,12 @@ def _check_environment(path: Path, own: Config, region: str) -> Iterator[Problem
             f"{join(path)}.database.host names an existing database, which a new "
             "network does not reach: add network",
         )
+    if "budget" in own and "alarms" not in own:
+        yield (
+            (*path, "budget"),
+            f"{join(path)}.budget notifies no one: add {monitoring.RECIPIENT} to "
+            f"{join(path)}",
+        )
     if size.get("min_capacity", 0) > size.get("max_capacity", 256):
         yield (
             (*path, "database", "min_capacity"),
@@ -191,7 +197,14 @@ def _check_entry(
     for key in ("prefix", "suffix", "reads", "writes", "allow"):
         yield from _check_characters((*path, key), settings.get(key))
     yield from _check_variables(document, path, settings.get("environment", {}))
-    yield from _check_placeholders((*path, "topic"), settings.get("topic", ""))
+    topic = settings.get("topic", "")
+    yield from _check_placeholders((*path, "topic"), topic)
+    if topic == monitoring.TOPIC:
+        yield (
+            (*path, "topic"),
+            f"{join(path)}.topic is {topic}, which the project's alarms are sent to: "
+            "use another name",
+        )
     for index, each in enumerate(settings.get("allow", [])):
         for number, resource in enumerate(each["resources"]):
             place = (*path, "allow", index, "resources", number)

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tools import deploy_config, grants
+from tools import deploy_config, grants, monitoring
 from tools.deploy_config import CONFIG
 from tools.errors import UserError
 from tools.project import answers
@@ -18,6 +18,8 @@ SHIM_BUCKET = "raw"
 SHIM_ENVIRONMENTS = ("", "local")  # environments in the shim
 # What names an existing database in `config/deploy.yml`.
 EXISTING_DATABASE = ("host", "port", "name", "secret")
+FILES_MOVE_AFTER = 30  # days, to the storage class for infrequent access
+VERSIONS_KEPT = 90  # days, after they were replaced or deleted
 # Services with a gateway endpoint, which costs nothing; the others have interfaces.
 GATEWAYS = {"s3", "dynamodb"}
 VARIABLES_SIZE = 4096  # bytes
@@ -82,15 +84,16 @@ def resolve(env: str, file: str = CONFIG, project: str = "") -> Config:
     Returns:
         `project`, `python`, `architecture`, `settings` (the environment's own),
         `log_days` (of logs that belong to no function), `prefix` (of all names, ending
-        with a hyphen, or empty), `bucket`, `network` (an existing one, or None),
+        with a hyphen, or empty), `bucket`, `lifecycle` (days until files move to a
+        cheaper class, until they expire, and until earlier versions do; None for a
+        file that does neither), `network` (an existing one, or None),
         `database` (variables of functions that use it on AWS, with `DB_HOST` and
-        `DB_PORT` of an existing one), `topics`
-        (a mapping of names to `name`, `arn` and `fifo`), `endpoints` (services that the
-        network needs an interface endpoint for), `gateways`, `endpoint_statements` (the
-        policy of each endpoint; none for AWS's own), `uses_bucket`,
-        `uses_database` and `uses_internet` (whether a function does),
-        `schedule_statements` (what the scheduler may do), and `functions`: the settings
-        of each function with
+        `DB_PORT` of an existing one), `topics` (a mapping of names to `name`, `arn` and
+        `fifo`), `endpoints` (services that the network needs an interface endpoint
+        for), `gateways`, `endpoint_statements` (the policy of each endpoint; none for
+        AWS's own), `uses_bucket`, `uses_database` and `uses_internet` (whether a
+        function does), `schedule_statements` (what the scheduler may do), `monitoring`
+        (see `monitoring.describe`), and `functions`: the settings of each function with
 
         - `queue` and `dead_letter`: names of its queues,
         - `key_pattern`: of its objects, for `trigger: bucket`; else empty,
@@ -136,6 +139,11 @@ def resolve(env: str, file: str = CONFIG, project: str = "") -> Config:
         if each["runtime"] == "lambda":
             _check_size(each, f"{name} in {env or 'the shim'}")
         each["queue_statements"] = grants.list_senders(each, name, prefix)
+    watched = monitoring.NOTHING
+    if not is_shim:
+        settings = _fill_prefix(own, prefix)
+        engine = answers().database
+        watched = monitoring.describe(settings, functions, prefix, bucket, engine)
     services = {service for each in functions.values() for service in _services(each)}
     gateways = services & GATEWAYS | {"s3"}  # for images, too
     return {
@@ -148,6 +156,7 @@ def resolve(env: str, file: str = CONFIG, project: str = "") -> Config:
         "bucket": bucket,
         "network": own.get("network"),
         "database": variables,
+        "lifecycle": _describe_lifecycle(own.get("raw_file_days")),
         "topics": _list_topics(functions.values(), prefix),
         "endpoints": sorted(services - GATEWAYS),
         "gateways": sorted(gateways),
@@ -161,6 +170,7 @@ def resolve(env: str, file: str = CONFIG, project: str = "") -> Config:
         "uses_database": any(each["database"] for each in functions.values()),
         "uses_internet": any(each["internet"] for each in functions.values()),
         "schedule_statements": grants.list_schedule_statements(functions.values()),
+        "monitoring": watched,
         "functions": functions,
     }
 
@@ -275,6 +285,20 @@ def _list_database_variables(database: Config, prefix: str) -> dict[str, str]:
     if "host" not in database:
         return {"DB_NAME": "main", "DB_SECRET": f"{prefix}app"}
     return {f"DB_{key.upper()}": str(database[key]) for key in EXISTING_DATABASE}
+
+
+def _describe_lifecycle(file_days: int | None) -> dict[str, int | None]:
+    """Return the days in a file's life, given those that it is kept.
+
+    S3 charges the class for infrequent access for 30 days, so a file that expires
+    within these costs more there.
+    """
+    moves = not file_days or file_days >= FILES_MOVE_AFTER + 30
+    return {
+        "transition": FILES_MOVE_AFTER if moves else None,
+        "expiration": file_days,
+        "noncurrent": min(file_days or VERSIONS_KEPT, VERSIONS_KEPT),
+    }
 
 
 def _list_topics(functions: Iterable[Config], prefix: str) -> dict[str, Config]:

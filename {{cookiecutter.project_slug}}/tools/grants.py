@@ -173,6 +173,33 @@ def list_senders(
     return [statement]
 
 
+def list_notifiers(topic: str, prefix: str) -> list[Statement]:
+    """Return who may publish to the topic for alarms, and how: its policy.
+
+    These are the environment's alarms, and the account's budgets. See
+    https://docs.aws.amazon.com/cost-management/latest/userguide/budgets-sns-policy.html
+
+    Args:
+        topic: ARN of the topic.
+        prefix: first part of the alarms' names.
+    """
+    alarms = make_arn("cloudwatch", f"alarm:{prefix}*")
+    budgets = f"arn:{PARTITION}:budgets::{ACCOUNT}:*"
+    found = []
+    for service, source in (("cloudwatch", alarms), ("budgets", budgets)):
+        statement = _allow(f"Let{service.title()}Notify", ["sns:Publish"], [topic])
+        statement["Principal"] = {"Service": f"{service}.amazonaws.com"}
+        statement["Condition"] = {
+            "ArnLike": {"aws:SourceArn": source},
+            "StringEquals": {"aws:SourceAccount": ACCOUNT},
+        }
+        found.append(statement)
+    require_tls = _allow("RequireTls", ["sns:Publish"], [topic])
+    require_tls |= {"Effect": "Deny", "Principal": "*"}
+    require_tls["Condition"] = {"Bool": {"aws:SecureTransport": "false"}}
+    return [*found, require_tls]
+
+
 def list_schedule_statements(functions: Iterable[Mapping[str, Any]]) -> list[Statement]:
     """Return what EventBridge Scheduler may do: send to the functions with a schedule.
 

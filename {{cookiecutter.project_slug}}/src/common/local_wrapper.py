@@ -120,7 +120,7 @@ def _log_outcome(
     error: BaseException | None = None,
 ) -> None:
     """Log the outcome, which a report that cannot be logged does not change."""
-    function = run.__module__.rpartition(".")[2]
+    function = log.name_function(run.__module__.rpartition(".")[2])
     try:
         log.outcome(message.id, function, __version__, started, report, error)
     except Exception:

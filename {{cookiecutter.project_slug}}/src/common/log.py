@@ -217,6 +217,16 @@ def about_message(
         _message_fields.reset(token)
 
 
+def name_function(own: str) -> str:
+    """Return the dimension of a function's metrics, given its own name.
+
+    Where it is deployed, that is its full name, so that the metrics of environments in
+    one account are apart.
+    """
+    names = ("AWS_LAMBDA_FUNCTION_NAME", "FUNCTION_NAME")
+    return next((os.environ[each] for each in names if os.environ.get(each)), own)
+
+
 def outcome(
     message_id: str,
     function: str,

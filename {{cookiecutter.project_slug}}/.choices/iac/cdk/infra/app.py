@@ -13,7 +13,6 @@ Context, all of it optional, as in `cdk synth -c environment=dev queue`:
 - `is_checked`: apply the rules of cdk-nag. Nothing has to be built.
 """
 
-import os
 import sys
 from collections.abc import Iterable
 from importlib import import_module
@@ -22,7 +21,7 @@ from aws_cdk import App, DefaultStackSynthesizer, Stack, Tags, Validations
 from cdk_nag import AwsSolutionsChecks
 
 from infra.deployment import Deployment, acknowledge_rule
-from tools import project
+from tools import monitoring, project
 from tools.deploy_config import CONFIG, list_stacks
 from tools.errors import UserError
 
@@ -57,6 +56,7 @@ def make_stacks(
         acknowledge_rule(stack, NO_RESOURCES, "CDK skips a stack without resources")
         Tags.of(stack).add("project", deployment.project)
         Tags.of(stack).add("environment", deployment.env)
+        Tags.of(stack).add(monitoring.COST_TAG, deployment.prefix)
         stacks[name] = stack
     return stacks
 
@@ -84,7 +84,6 @@ def synthesise() -> None:
             database=context("database", project.answers().database),
             still_mapped=context("still_mapped").split(),
             config=config,
-            alarm_topic=os.environ.get("ALARM_TOPIC", ""),
             is_checked=bool(context("is_checked")) or config != CONFIG,
         )
         names = context("stacks").split() or list_stacks(env, config)

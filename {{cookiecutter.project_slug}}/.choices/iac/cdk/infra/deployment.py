@@ -49,7 +49,6 @@ class Deployment:
         database: mysql or postgres.
         config: path of the configuration, below the project's root.
         still_mapped: containers whose queue still feeds their Lambda.
-        alarm_topic: ARN of the SNS topic for alarms, or empty.
         is_checked: whether the stacks are only checked or tested, so that nothing has
             to be built.
 
@@ -64,7 +63,6 @@ class Deployment:
         database: str,
         config: str = deploy_config.CONFIG,
         still_mapped: Collection[str] = (),
-        alarm_topic: str = "",
         is_checked: bool = False,
     ) -> None:
         self.spec = fill_placeholders(function_specs.resolve(env, config, project))
@@ -74,7 +72,6 @@ class Deployment:
         self.network: dict[str, Any] | None = self.spec["network"]  # an existing one
         self.database = database
         self.still_mapped = still_mapped
-        self.alarm_topic = alarm_topic
         self.is_local = env == "local"
         self.python: str = self.spec["python"]
         self.architecture: str = self.spec["architecture"]

@@ -5,7 +5,6 @@ command, and CDK's command line works on that directory.
 """
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -31,21 +30,11 @@ FULL_ZONE = "use1-az3"  # Lambda has no capacity left in it
 
 
 class Iac(deployer.Deployer):
-    """CDK in one environment; see `deployer.Deployer`.
-
-    Raises:
-        UserError: `ALARM_TOPIC` is no ARN of an SNS topic, or see `Deployer`.
-    """
+    """CDK in one environment; see `deployer.Deployer`."""
 
     def __init__(self, env: str, stacks: Sequence[str]) -> None:
         super().__init__(env, stacks)
         self._synthesised: set[Path] = set()
-        topic = os.environ.get("ALARM_TOPIC", "")
-        if topic and not re.match("arn:[^:]+:sns:", topic):
-            raise UserError(
-                f"ALARM_TOPIC={topic} is not the ARN of an SNS topic, such as "
-                "arn:aws:sns:eu-west-1:123456789012:alarms"
-            )
 
     def plan(self) -> bool:
         """Print the differences of all stacks; return whether there are any."""

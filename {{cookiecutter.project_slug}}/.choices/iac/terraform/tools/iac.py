@@ -61,7 +61,6 @@ class Iac(deployer.Deployer):
         self._variables = {
             "TF_VAR_environment": env,
             "TF_VAR_database": self.database,
-            "TF_VAR_alarm_topic": os.environ.get("ALARM_TOPIC", ""),
         }
         if self.is_local:
             names = deploy_config.DATABASE_VARIABLES

@@ -1,6 +1,7 @@
 """MySQL or MariaDB as a local process: an installed server, or a downloaded one."""
 
 import os
+import re
 import shutil
 import signal
 import socket

@@ -89,6 +89,8 @@ def add_cluster(stack: Stack, deployment: Deployment) -> rds.CfnDBCluster:
         enable_http_endpoint=True,  # the Data API, for `make sql` and the query editor
         backup_retention_period=settings["backup_days"],
         copy_tags_to_snapshot=True,
+        # extended support is charged by vCPU
+        engine_lifecycle_support="open-source-rds-extended-support-disabled",
         deletion_protection=settings["is_protected"],
         serverless_v2_scaling_configuration=(
             rds.CfnDBCluster.ServerlessV2ScalingConfigurationProperty(
@@ -171,6 +173,8 @@ def add_instances(
             db_instance_class="db.serverless",
             # the next deploy would try to go back to the version above
             auto_minor_version_upgrade=False,
+            # in tiers 0 and 1, an idle reader grows and costs as much as the writer
+            promotion_tier=2,
             enable_performance_insights=True,
         )
 

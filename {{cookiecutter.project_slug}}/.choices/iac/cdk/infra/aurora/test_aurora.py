@@ -84,6 +84,13 @@ def test_parameter_group_can_be_replaced(synthesise: Synthesise) -> None:
     )
 
 
+def test_idle_reader_and_old_engine_cost_nothing_more(synthesise: Synthesise) -> None:
+    template = synthesise("large")
+    template.all_resources_properties("AWS::RDS::DBInstance", {"PromotionTier": 2})
+    disabled = "open-source-rds-extended-support-disabled"
+    template.has_resource_properties(CLUSTER, {"EngineLifecycleSupport": disabled})
+
+
 def test_logs_expire(synthesise: Synthesise) -> None:
     name = "/aws/rds/cluster/test-small/postgresql"
     synthesise().has_resource_properties(

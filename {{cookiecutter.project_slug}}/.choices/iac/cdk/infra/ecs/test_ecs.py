@@ -36,7 +36,8 @@ def test_task_has_its_own_variables_only(synthesise: Synthesise) -> None:
     [container] = task["Properties"]["ContainerDefinitions"]
     variables = {each["Name"]: each["Value"] for each in container["Environment"]}
     assert set(variables) == {
-        *("API_KEY_SECRET", "API_URL", "AWS_REGION", "BUCKET", "GRACE", "READ_QUEUE")
+        *("API_KEY_SECRET", "API_URL", "AWS_REGION", "BUCKET", "FUNCTION_NAME"),
+        *("GRACE", "READ_QUEUE"),
     }
     assert variables["API_KEY_SECRET"] == "partner/api-key"
     assert variables["API_URL"] == "https://large.example.com"

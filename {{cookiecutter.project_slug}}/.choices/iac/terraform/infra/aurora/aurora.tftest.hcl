@@ -29,6 +29,10 @@ run "postgres" {
     error_message = "Only a deploy may change the version."
   }
   assert {
+    condition     = aws_rds_cluster.main.engine_lifecycle_support == "open-source-rds-extended-support-disabled" && alltrue([for instance in aws_rds_cluster_instance.main : instance.promotion_tier == 2])
+    error_message = "There must be no charge for extended support, and none for a reader that grows with the writer."
+  }
+  assert {
     condition     = alltrue([for group in aws_cloudwatch_log_group.main : group.name == "/aws/rds/cluster/test-small/postgresql" && group.retention_in_days == 30])
     error_message = "The logs must expire."
   }

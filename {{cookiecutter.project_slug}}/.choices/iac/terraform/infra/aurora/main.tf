@@ -78,6 +78,7 @@ resource "aws_rds_cluster" "main" {
   enable_http_endpoint            = true # the Data API, for `make sql` and the query editor
   backup_retention_period         = local.size.backup_days
   copy_tags_to_snapshot           = true
+  engine_lifecycle_support        = "open-source-rds-extended-support-disabled" # it is charged by vCPU
   deletion_protection             = local.size.is_protected
   skip_final_snapshot             = local.size.backup_days == 1 # one day of backups needs no final snapshot either
   final_snapshot_identifier       = "${local.prefix}-${formatdate("YYYYMMDDhhmmss", plantimestamp())}"
@@ -103,5 +104,6 @@ resource "aws_rds_cluster_instance" "main" {
   engine_version               = aws_rds_cluster.main.engine_version
   instance_class               = "db.serverless"
   auto_minor_version_upgrade   = false
+  promotion_tier               = 2 # in tiers 0 and 1, an idle reader grows and costs as much as the writer
   performance_insights_enabled = true
 }

@@ -48,6 +48,10 @@ run "private" {
     condition     = aws_s3_bucket.raw[0].force_destroy
     error_message = "A small environment must be destroyable."
   }
+  assert {
+    condition     = jsonencode([for rule in aws_s3_bucket_lifecycle_configuration.raw.rule : [rule.id, rule.transition[*].days, rule.expiration[*].days, rule.noncurrent_version_expiration[*].noncurrent_days]]) == jsonencode([["raw", [30], [], [90]]])
+    error_message = "Files must be kept for ever."
+  }
 }
 
 run "protected" {
@@ -57,6 +61,10 @@ run "protected" {
   assert {
     condition     = !aws_s3_bucket.raw[0].force_destroy
     error_message = "A protected environment must keep its files."
+  }
+  assert {
+    condition     = jsonencode([for rule in aws_s3_bucket_lifecycle_configuration.raw.rule : [rule.id, length(rule.transition), rule.expiration[0].days == 45, rule.expiration[0].expired_object_delete_marker == true]]) == jsonencode([["raw", 0, true, false], ["markers", 0, false, true]])
+    error_message = "Files must expire after raw_file_days."
   }
 }
 

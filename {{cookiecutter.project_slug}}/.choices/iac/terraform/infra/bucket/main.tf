@@ -55,15 +55,36 @@ resource "aws_s3_bucket_lifecycle_configuration" "raw" {
     id     = "raw"
     status = "Enabled"
     filter {}
-    transition {
-      days          = 30
-      storage_class = "STANDARD_IA"
+    dynamic "transition" {
+      for_each = compact([local.spec.lifecycle.transition])
+      content {
+        days          = transition.value
+        storage_class = "STANDARD_IA"
+      }
+    }
+    dynamic "expiration" {
+      for_each = compact([local.spec.lifecycle.expiration])
+      content {
+        days = expiration.value
+      }
     }
     noncurrent_version_expiration {
-      noncurrent_days = 90
+      noncurrent_days = local.spec.lifecycle.noncurrent
     }
     abort_incomplete_multipart_upload {
       days_after_initiation = 7
+    }
+  }
+  # What remains of a file that has expired, once its versions have; S3 wants a rule of its own.
+  dynamic "rule" {
+    for_each = compact([local.spec.lifecycle.expiration])
+    content {
+      id     = "markers"
+      status = "Enabled"
+      filter {}
+      expiration {
+        expired_object_delete_marker = true
+      }
     }
   }
 }

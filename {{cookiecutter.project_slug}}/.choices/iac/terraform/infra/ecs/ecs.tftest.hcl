@@ -34,6 +34,7 @@ run "containers" {
       API_URL        = "https://large.example.com"
       AWS_REGION     = "eu-west-1"
       BUCKET         = "test-large-raw-123456789012"
+      FUNCTION_NAME  = "test-large-enrich"
       GRACE          = "110"
       READ_QUEUE     = "test-large-enrich-pending"
     }

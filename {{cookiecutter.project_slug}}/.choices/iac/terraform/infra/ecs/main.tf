@@ -37,9 +37,10 @@ resource "aws_ecs_task_definition" "function" {
     stopTimeout            = 120 # seconds; the maximum on Fargate
     environment = [
       for name, value in merge(each.value.variables, each.value.database ? local.database : {}, {
-        READ_QUEUE = each.value.queue
-        AWS_REGION = local.region
-        GRACE      = "110" # seconds; leaves time for a last request before stopTimeout
+        READ_QUEUE    = each.value.queue
+        FUNCTION_NAME = "${local.prefix}-${each.key}" # in metrics
+        AWS_REGION    = local.region
+        GRACE         = "110" # seconds; leaves time for a last request before stopTimeout
       }) : { name = name, value = value }
     ]
     healthCheck = { # ECS ignores the image's own
@@ -69,6 +70,7 @@ resource "aws_ecs_service" "function" {
   launch_type            = "FARGATE"
   desired_count          = each.value.min_tasks
   enable_execute_command = false
+  propagate_tags         = "SERVICE" # tasks cost money, and a budget counts by tag
   wait_for_steady_state  = true # so that deploy fails if the tasks do not run
   deployment_circuit_breaker {
     enable   = true
