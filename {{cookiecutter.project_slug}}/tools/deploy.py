@@ -67,7 +67,7 @@ def plan(target: str, env: str, report: str) -> int:
 
 
 def deploy(target: str, env: str) -> int:
-    """Deploy the stacks in order, and push images between `ecr` and `ecs`; return 0.
+    """Deploy the stacks, and push images between `ecr` and `ecs`; return 0.
 
     The database is migrated before the functions are deployed.
 
@@ -113,7 +113,7 @@ def deploy(target: str, env: str) -> int:
 
 
 def destroy(target: str, env: str) -> int:
-    """Destroy the stacks, the last one first; return 0.
+    """Destroy the stacks, each after those that need it; return 0.
 
     Args:
         target: one stack of `infra/`, or empty for all.
