@@ -9,8 +9,23 @@ from pathlib import Path
 from tools import build, shim_resources
 from tools.environment import enter
 from tools.errors import UserError
-from tools.project import ROOT, require_file, require_function, split_arguments
+from tools.project import BUILD, ROOT, require_file, require_function, split_arguments
 
+SOURCES = ROOT / "src"
+PACKAGE = """\
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+
+__version__ = "source"
+
+_spec = spec_from_file_location("func.{func}", {path!r})
+_module = sys.modules["func.{func}"] = module_from_spec(_spec)
+_spec.loader.exec_module(_module)
+
+run = _module.run
+NEEDS = getattr(_module, "NEEDS", ())
+SETTINGS = getattr(_module, "SETTINGS", [])
+"""
 EXAMPLE = ROOT / "tests" / "data" / "event.json"
 COCKPIT = ROOT / "tools" / "cockpit.yml"
 PANE_VARIABLES = ("AWS_PORT", "DB_PORT", "SHIM")
@@ -61,12 +76,29 @@ def invoke(func: str, event: Path, run_args: str) -> int:
 
 
 def start_wrapper(func: str, settings: list[str]) -> int:
-    """Replace this process by a function's local wrapper."""
-    wrapper = build.build_local(func) / "local_wrapper.py"
-    # your own file rather than its copy in the build, so that errors name it
-    const_path = f"--const_path={ROOT / 'config' / func}.yml"
+    """Replace this process by a function's local wrapper.
+
+    Everything runs from `src/` and `config/`, so tracebacks, breakpoints and errors in
+    settings name your files.
+    """
+    const_path = f"--const_path={build.require_settings(func)}"
+    wrapper = SOURCES / "common" / "local_wrapper.py"
+    os.environ["PYTHONPATH"] = f"{write_package(func)}{os.pathsep}{SOURCES}"
     command = [sys.executable, str(wrapper), const_path, *settings]
     os.execv(sys.executable, command)  # noqa: S606 - no shell
+
+
+def write_package(func: str) -> Path:
+    """Write the package `func` of one function; return its parent directory.
+
+    It has no other function's module, as in a build.
+    """
+    directory = BUILD / "run" / func
+    module = SOURCES / "func" / f"{func}.py"
+    (directory / "func").mkdir(parents=True, exist_ok=True)
+    code = PACKAGE.format(func=func, path=str(module))
+    (directory / "func" / "__init__.py").write_text(code, encoding="utf-8")
+    return directory
 
 
 def cockpit(func: str) -> int:
