@@ -4,10 +4,20 @@ import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from tools import build, deploy_config, iac, images, layers, migrate, migrations
+from tools import (
+    build,
+    deploy_config,
+    iac,
+    images,
+    lambda_code,
+    layers,
+    migrate,
+    migrations,
+)
 from tools.deployer import step, stop_at
 from tools.environment import enter
 from tools.errors import UserError
+from tools.project import BUILD
 
 FUNCTIONS = ("lambda", "ecs")  # the stacks that need the database's tables
 CHANGES = 2  # exit code of a plan that would change something
@@ -103,6 +113,8 @@ def deploy(target: str, env: str) -> int:
         _push_images(tool)
     if stacks[after_images:]:
         tool.deploy(stacks[after_images:])
+    if "lambda" in stacks:
+        _replace_synced_code(tool)
     if moving:
         names = ", ".join(moving)
         print(f"The containers run: disconnecting the Lambda of {names}.", flush=True)
@@ -148,6 +160,19 @@ def _build(target: str, is_local: bool) -> None:
     """Build what a stack deploys, or everything, and print each zip."""
     for artifact in build.build_for(target, "local" if is_local else "aws"):
         print(artifact.describe(), flush=True)
+
+
+def _replace_synced_code(tool: iac.Iac) -> None:
+    """Let Lambdas run what was built.
+
+    The IaC tool does not notice that `make sync` has changed their code, if it is now
+    the same as at the last deployment.
+    """
+    for name in tool.functions:
+        full_name = f"{tool.project}-{tool.env}-{name}"
+        code = (BUILD / "lambda" / f"{name}.zip").read_bytes()
+        if lambda_code.read_hash(full_name) and lambda_code.update(full_name, code):
+            print(f"{full_name} runs the code that was built again", flush=True)
 
 
 def _push_images(tool: iac.Iac) -> None:

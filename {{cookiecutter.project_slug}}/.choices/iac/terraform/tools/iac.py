@@ -20,6 +20,7 @@ from tools import (
     deployer,
     function_specs,
     install,
+    lambda_code,
     stack_order,
     state_bucket,
 )
@@ -141,12 +142,28 @@ class Iac(deployer.Deployer):
 
     def _run(self, stack: str, *arguments: str, **variables: str) -> None:
         directory = self._initialize(stack)
+        if stack == "lambda" and arguments[0] != "destroy":
+            variables["TF_VAR_synced"] = json.dumps(self._find_synced())
         run_terraform(
             directory,
             *arguments,
             variables=self._variables | variables,
             prefix=f"{stack:7} | " if len(self.stacks) > 1 else "",
         )
+
+    def _find_synced(self) -> dict[str, str]:
+        """Return the hashes in Terraform's state of Lambdas that run what was built.
+
+        After `make sync` they are those of earlier code, and would be a change.
+        """
+        prefix = f"{self.project}-{self.env}"
+        current = []
+        for name in self.functions:
+            code = (BUILD / "lambda" / f"{name}.zip").read_bytes()
+            if lambda_code.read_hash(f"{prefix}-{name}") == lambda_code.hash_zip(code):
+                current.append(name)
+        known = (current and self.read_output("lambda", "code")) or {}
+        return {name: known[name] for name in current if name in known}
 
     def _initialize(self, stack: str) -> Path:
         """Initialize Terraform for a stack, once; return the directory to run it in."""
