@@ -9,8 +9,9 @@ from typing import Any
 
 import yaml
 
-from baking import ROOT, Project, bake, wait_until
+from baking import ROOT, Project, bake, free_port, wait_until
 from data_api import serving_data_api
+from debug_client import drop_sample, stopped_at
 from shim_helpers import client, count_loaded, queue_url
 from traffic import send_traffic_through_switch
 
@@ -82,6 +83,7 @@ def use_deployment(project: Project, unmapped: str) -> None:
         unmapped: text of a plan that disconnects a queue from its Lambda.
     """
     second_function_has_its_own_queue(project)
+    breakpoint_stops_the_lambda(project)
     poison_becomes_a_dead_letter(project)
     triggers_reach_their_functions(project)
     undeclared_action_is_denied(project)
@@ -172,6 +174,21 @@ def second_function_has_its_own_queue(project: Project) -> None:
         "the end of the second function's message",
     )
     assert project.query("SELECT count(*) FROM clicks") == [[1000]]
+
+
+def breakpoint_stops_the_lambda(project: Project) -> None:
+    """Let the Lambda run `src/` in a debugger, and then what was built again."""
+    port = free_port()
+    words, synced = ("sync", "FUNC=worker", "ENV=local"), "now runs the new code"
+    assert synced in project.make(*words, f"DEBUG={port}").stdout
+    key = drop_sample(project, "debugged.csv", env="local")
+    with stopped_at(project, port, key):
+        pass
+    assert synced in project.make(*words).stdout
+    assert "worker runs this code already" in project.make(*words).stdout
+    refused = project.make("sync", "ENV=prod", check=False)
+    assert refused.returncode != 0
+    assert "ENV=prod is protected" in refused.stdout
 
 
 def poison_becomes_a_dead_letter(project: Project) -> None:

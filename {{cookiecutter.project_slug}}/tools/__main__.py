@@ -21,6 +21,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
+from tools import debugging
 from tools.errors import UserError
 
 # A file that is not writable, or a full disk.
@@ -81,6 +82,7 @@ ENV = Option("env", "environment of config/deploy.yml; without it, the shim")
 LOCAL = Option("env", "environment of config/deploy.yml", default="local")
 TARGET = Option("target", "one stack of infra/; without it, all of them")
 RUN_ARGS = Option("run-args", "settings of the function, as in '--poll_interval=10'")
+DEBUG = Option("debug", "wait for a debugger: 1 or a port", debugging.parse_port)
 DOCKER_ARGS = Option("docker-args", "more arguments of Docker's command")
 
 # No command imports a package before it runs: the first two work without any.
@@ -111,7 +113,7 @@ COMMANDS = (
         "test",
         "testing:test",
         "Run all unit tests, or those of a stack.",
-        (TARGET, Option("test-args", "arguments of pytest")),
+        (TARGET, Option("test-args", "arguments of pytest"), DEBUG),
     ),
     Command("watch", "testing:watch", "Run the unit tests whenever you save a file."),
     Command(
@@ -127,7 +129,12 @@ COMMANDS = (
         "run",
         "run:poll",
         "Poll a function's queue in the shim.",
-        (FUNC, RUN_ARGS),
+        (
+            FUNC,
+            RUN_ARGS,
+            Option("reload", "restart the poller when you save", is_flag=True),
+            DEBUG,
+        ),
     ),
     Command(
         "invoke",
@@ -137,6 +144,7 @@ COMMANDS = (
             FUNC,
             Option("event", "file with a message; default: its own", Path, Path()),
             RUN_ARGS,
+            DEBUG,
         ),
     ),
     Command(
@@ -228,7 +236,7 @@ COMMANDS = (
         "container",
         "images:container",
         "Run a function's image against the shim.",
-        (FUNC, RUN_ARGS, DOCKER_ARGS),
+        (FUNC, RUN_ARGS, DOCKER_ARGS, DEBUG),
     ),
     Command(
         "rotate",
@@ -247,6 +255,17 @@ COMMANDS = (
         (TARGET, LOCAL, Option("report", "file to write the plan to")),
     ),
     Command("deploy", "deploy:deploy", "Deploy all stacks or one.", (TARGET, LOCAL)),
+    Command(
+        "sync",
+        "sync:sync",
+        "Update the code of deployed functions.",
+        (
+            FUNC,
+            LOCAL,
+            Option("watch", "go on at each save, and print the logs", is_flag=True),
+            DEBUG,
+        ),
+    ),
     Command("destroy", "deploy:destroy", "Destroy what was deployed.", (TARGET, LOCAL)),
     Command("whoami", "environment:print_identity", "Print the AWS identity.", (ENV,)),
     Command(

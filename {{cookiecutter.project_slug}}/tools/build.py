@@ -167,13 +167,7 @@ def assemble(wrapper: str, func: str, directory: Path) -> Path:
     Raises:
         UserError: the function's name is not allowed, or it has no settings file.
     """
-    check_name(func)
-    settings = ROOT / "config" / f"{func}.yml"
-    if not settings.is_file():
-        raise UserError(
-            f"config/{func}.yml is missing: write the function's settings there, or "
-            "{} for none"
-        )
+    settings = require_settings(func)
     directory.mkdir(parents=True)
     others = {name for names in WRAPPERS.values() for name in names}
     for path in (SOURCES / "common").glob("*.py"):
@@ -197,6 +191,22 @@ def assemble(wrapper: str, func: str, directory: Path) -> Path:
         f'SETTINGS = getattr({func}, "SETTINGS", [])\n'
     )
     return directory
+
+
+def require_settings(func: str) -> Path:
+    """Return the file of a function's settings.
+
+    Raises:
+        UserError: the function's name is not allowed, or there is no such file.
+    """
+    check_name(func)
+    settings = ROOT / "config" / f"{func}.yml"
+    if not settings.is_file():
+        raise UserError(
+            f"config/{func}.yml is missing: write the function's settings there, or "
+            "{} for none"
+        )
+    return settings
 
 
 def check_name(func: str) -> None:

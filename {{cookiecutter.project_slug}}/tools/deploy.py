@@ -11,6 +11,7 @@ from tools import (
     deploy_config,
     iac,
     images,
+    lambda_code,
     layers,
     migrate,
     migrations,
@@ -19,6 +20,7 @@ from tools import (
 from tools.deployer import step, stop_at
 from tools.environment import Environment, enter
 from tools.errors import UserError
+from tools.project import BUILD
 
 FUNCTIONS = ("lambda", "ecs")  # the stacks that need the database's tables
 CHANGES = 2  # exit code of a plan that would change something
@@ -79,7 +81,7 @@ def plan(target: str, env: str, report: str) -> int:
 
 
 def deploy(target: str, env: str) -> int:
-    """Deploy the stacks in order, and push images between `ecr` and `ecs`; return 0.
+    """Deploy the stacks, and push images between `ecr` and `ecs`; return 0.
 
     After `aurora`, the functions' user in the database gets a new password. Migrations
     run before the functions are deployed.
@@ -123,6 +125,8 @@ def deploy(target: str, env: str) -> int:
         _push_images(tool)
     if stacks[after_images:]:
         tool.deploy(stacks[after_images:])
+    if "lambda" in stacks:
+        _replace_synced_code(tool)
     if moving:
         names = ", ".join(moving)
         print(f"The containers run: disconnecting the Lambda of {names}.", flush=True)
@@ -133,7 +137,7 @@ def deploy(target: str, env: str) -> int:
 
 
 def destroy(target: str, env: str) -> int:
-    """Destroy the stacks, the last one first; return 0.
+    """Destroy the stacks, each after those that need it; return 0.
 
     Args:
         target: one stack of `infra/`, or empty for all.
@@ -175,6 +179,19 @@ def _build(target: str, is_local: bool) -> None:
     """Build what a stack deploys, or everything, and print each zip."""
     for artifact in build.build_for(target, "local" if is_local else "aws"):
         print(artifact.describe(), flush=True)
+
+
+def _replace_synced_code(tool: iac.Iac) -> None:
+    """Let Lambdas run what was built.
+
+    The IaC tool does not notice that `make sync` has changed their code, if it is now
+    the same as at the last deployment.
+    """
+    for name in tool.functions:
+        full_name = f"{tool.project}-{tool.env}-{name}"
+        code = (BUILD / "lambda" / f"{name}.zip").read_bytes()
+        if lambda_code.read_hash(full_name) and lambda_code.update(full_name, code):
+            print(f"{full_name} runs the code that was built again", flush=True)
 
 
 def _push_images(tool: iac.Iac) -> None:

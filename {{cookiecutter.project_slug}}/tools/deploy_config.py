@@ -13,6 +13,16 @@ STACKS = (
     *("role", "network", "queue", "bucket", "aurora"),
     *("extra", "layer", "lambda", "ecr", "ecs", "monitoring"),
 )
+# The stacks that must be deployed before a stack, and destroyed after it: those that it
+# looks up or grants to, and the queues, files and tables of functions before functions.
+NEEDS = {
+    "network": ("role",),
+    "queue": ("role",),
+    "aurora": ("network",),
+    "extra": ("queue", "bucket", "aurora"),
+    "lambda": ("extra", "layer"),
+    "ecs": ("extra", "ecr"),
+}
 EMULATED = ("role", "queue", "bucket", "extra", "layer", "lambda")  # in the shim
 # Of the shim's database. On AWS, functions read the secret of the cluster instead.
 DATABASE_VARIABLES = (

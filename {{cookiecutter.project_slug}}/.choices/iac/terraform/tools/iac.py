@@ -11,7 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from tools import (
     deployer,
     function_specs,
     install,
+    lambda_code,
+    stack_order,
     state_bucket,
 )
 from tools.environment import enter
@@ -53,7 +55,11 @@ class ProviderUnavailableError(UserError):
 
 
 class Iac(deployer.Deployer):
-    """Terraform in one environment; see `deployer.Deployer`."""
+    """Terraform in one environment; see `deployer.Deployer`.
+
+    Stacks that do not need each other are deployed and destroyed at the same time,
+    since most of that time is waiting: for AWS, or for the provider to believe it.
+    """
 
     def __init__(self, env: str, stacks: Sequence[str]) -> None:
         super().__init__(env, stacks)
@@ -77,17 +83,22 @@ class Iac(deployer.Deployer):
         return bool(changed)
 
     def deploy(self, stacks: Sequence[str], still_mapped: Sequence[str] = ()) -> None:
-        """Apply stacks one by one; see `Deployer.deploy`."""
-        for stack in stacks:
+        """Apply stacks; see `Deployer.deploy`."""
+
+        def apply(stack: str) -> None:
             kept = json.dumps(still_mapped if stack == "lambda" else [])
-            with deployer.step("deploy", stack):
-                self._run(stack, "apply", *NOT_INTERACTIVE, TF_VAR_still_mapped=kept)
+            self._run(stack, "apply", *NOT_INTERACTIVE, TF_VAR_still_mapped=kept)
+
+        self._work_on("deploy", stacks, deploy_config.NEEDS, apply)
 
     def destroy(self) -> None:
-        """Destroy the stacks one by one, the last one first."""
-        for stack in reversed(self.stacks):
-            with deployer.step("destroy", stack):
-                self._run(stack, "destroy", *NOT_INTERACTIVE)
+        """Destroy the stacks; see `Deployer.destroy`."""
+
+        def destroy(stack: str) -> None:
+            self._run(stack, "destroy", *NOT_INTERACTIVE)
+
+        needed_by = stack_order.invert(deploy_config.NEEDS)
+        self._work_on("destroy", [*reversed(self.stacks)], needed_by, destroy)
 
     def read_output(self, stack: str, name: str) -> Any:
         """Return an output of a stack, or None before the stack is deployed."""
@@ -112,9 +123,46 @@ class Iac(deployer.Deployer):
                 return True
         return False
 
+    def _work_on(
+        self,
+        action: str,
+        stacks: Sequence[str],
+        needs: Mapping[str, Sequence[str]],
+        act: Callable[[str], None],
+    ) -> None:
+        """Act on several stacks at a time, and report at which ones that stops."""
+
+        def announce_and_act(stack: str) -> None:
+            print(f"== {action} {stack}", flush=True)
+            act(stack)
+
+        failed = stack_order.work_on(stacks, needs, self._initialize, announce_and_act)
+        stack_order.require_all(action, failed)
+
     def _run(self, stack: str, *arguments: str, **variables: str) -> None:
         directory = self._initialize(stack)
-        run_terraform(directory, *arguments, variables=self._variables | variables)
+        if stack == "lambda" and arguments[0] != "destroy":
+            variables["TF_VAR_synced"] = json.dumps(self._find_synced())
+        run_terraform(
+            directory,
+            *arguments,
+            variables=self._variables | variables,
+            prefix=f"{stack:7} | " if len(self.stacks) > 1 else "",
+        )
+
+    def _find_synced(self) -> dict[str, str]:
+        """Return the hashes in Terraform's state of Lambdas that run what was built.
+
+        After `make sync` they are those of earlier code, and would be a change.
+        """
+        prefix = f"{self.project}-{self.env}"
+        current = []
+        for name in self.functions:
+            code = (BUILD / "lambda" / f"{name}.zip").read_bytes()
+            if lambda_code.read_hash(f"{prefix}-{name}") == lambda_code.hash_zip(code):
+                current.append(name)
+        known = (current and self.read_output("lambda", "code")) or {}
+        return {name: known[name] for name in current if name in known}
 
     def _initialize(self, stack: str) -> Path:
         """Initialize Terraform for a stack, once; return the directory to run it in."""
@@ -291,6 +339,7 @@ def run_terraform(
     *arguments: str,
     is_quiet: bool = False,
     variables: Mapping[str, str] | None = None,
+    prefix: str = "",
 ) -> None:
     """Run Terraform in a directory.
 
@@ -299,6 +348,7 @@ def run_terraform(
         arguments: of the command line.
         is_quiet: print the output only if Terraform fails.
         variables: environment variables that override this process's.
+        prefix: what each line of its output begins with.
 
     Raises:
         ProviderUnavailableError: Terraform cannot install its provider.
@@ -314,6 +364,7 @@ def run_terraform(
             ["terraform", f"-chdir={directory}", *arguments, *color],
             variables={**shared, **os.environ, **(variables or {})},
             is_quiet=is_quiet,
+            prefix=prefix,
         )
     except subprocess.CalledProcessError as error:
         if any(message in error.output for message in UNAVAILABLE):

@@ -21,7 +21,7 @@ resource "aws_lambda_function" "function" {
   architectures                  = [local.spec.architecture]
   handler                        = "lambda_wrapper.handler"
   filename                       = "${local.build}/lambda/${each.key}.zip"
-  source_code_hash               = filebase64sha256("${local.build}/lambda/${each.key}.zip")
+  source_code_hash               = lookup(var.synced, each.key, filebase64sha256("${local.build}/lambda/${each.key}.zip"))
   layers                         = [data.aws_lambda_layer_version.packages.arn]
   memory_size                    = each.value.memory
   timeout                        = each.value.timeout
