@@ -75,8 +75,7 @@ def update(environment: Environment, name: str, function: Config, debug: int) ->
     if debug:
         code = make_debug_zip(name, debug)
     else:
-        platform: build.Platform = "aws" if environment.is_on_aws else "local"
-        code = build.build_lambda(name, platform).path.read_bytes()
+        code = build.build_lambda(name).path.read_bytes()
     full_name = environment.resource_name(name)
     if not lambda_code.read_hash(full_name):
         raise environment.explain_missing(f"Lambda {full_name}")
