@@ -104,6 +104,9 @@ def make_project(shimmed: Project, folder: Path, env: str) -> Migrating:
     path = bake(folder, database=shimmed.database).share_installs().path
     variables = shimmed.shim_environment() | {"DB_NAME": name}
     project = Migrating(path, env, DataApi(shimmed.database, variables))
+    if is_postgres(project):  # MySQL grants rights for all databases of this name
+        grants = (path / "tools" / "grants.sql").read_text(encoding="utf-8")
+        sql_client.query(project.database, variables, grants)
     text = (shimmed.path / ".shim" / "shim.env").read_text(encoding="utf-8")
     (path / ".shim").mkdir()
     text = text.replace("DB_NAME=main", f"DB_NAME={name}")

