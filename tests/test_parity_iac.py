@@ -650,6 +650,7 @@ ONLY_TERRAFORM = {
 # Properties of CloudFormation that are not compared, and why.
 NOT_COMPARED = {
     "Tags": "project and environment, which Terraform's provider sets on all resources",
+    "ResourceTags": "the tags of a budget",
     "VpcId": "there is one VPC",
     "RouteTableId": "there is one for each subnet",
     "GatewayId": "part of Terraform's route table",
