@@ -22,6 +22,7 @@ NEEDS = {
     "extra": ("queue", "bucket", "aurora"),
     "lambda": ("extra", "layer"),
     "ecs": ("extra", "ecr"),
+    "monitoring": ("lambda", "ecs"),  # a service that is not there yet raises an alarm
 }
 EMULATED = ("role", "queue", "bucket", "extra", "layer", "lambda")  # in the shim
 # Of the shim's database. On AWS, functions read the secret of the cluster instead.
