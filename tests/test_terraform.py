@@ -80,6 +80,7 @@ BEFORE = {
     "extra": {"queue", "bucket", "aurora"},
     "lambda": {"role", "network", "queue", "bucket", "aurora", "extra", "layer"},
     "ecs": {"role", "network", "queue", "bucket", "aurora", "extra", "ecr"},
+    "monitoring": {"lambda", "ecs"},
 }
 
 
@@ -104,6 +105,7 @@ def test_deploy_runs_independent_stacks_together(aws: Project, tmp_path: Path) -
 
     output, applied = deploy(fails="aurora apply")
     assert "Deploy stopped at aurora.\n" in output
+    assert "No one gets the alarms of dev: add alarms: {email: team@exam" in output
     before = set(STACKS[: STACKS.index("lambda")])
     assert {stack for stack, _ in applied} == before - {"extra"}
     with failing_migration(aws) as sentence:
