@@ -19,7 +19,7 @@ sys.path.insert(0, str(TEMPLATE))
 from tools import audit
 from tools.errors import UserError
 from tools.lock import LOCKS, check_locks, read_input, read_lock
-from tools.packages import GLIBC, UV_GLIBC
+from tools.packages import GLIBC, UV_GLIBC, select_packages
 
 PYTHON = os.environ.get("PYTHON", "python3")
 PATHS = [lock.path for lock in LOCKS]
@@ -490,6 +490,16 @@ def test_pip_accepts_all_wheels_of_lambdas_glibc(
         *(f"manylinux_2_{minor}_aarch64" for minor in range(newest, 16, -1)),
         "manylinux2014_aarch64",
     ]
+
+
+def test_pip_gets_the_packages_of_lambdas_python() -> None:
+    lock = (TEMPLATE / ".choices/database/postgres" / LAYER_LOCK).read_text("utf-8")
+    for python, is_needed in {"3.12": True, "3.13": False}.items():
+        text = select_packages(lock, python)
+        assert ("\ntyping-extensions==" in text) is is_needed
+        assert "\npsycopg-binary==" in text
+        assert "\ntzdata" not in text
+        assert " ; " not in text
 
 
 def test_layer_knows_each_python_of_lambda() -> None:

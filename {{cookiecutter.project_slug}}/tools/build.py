@@ -43,7 +43,7 @@ FUNCTION_NAME = "(?!.{21})[a-z][a-z0-9]*(_[a-z0-9]+)*"
 # Scripts contain paths of this machine, and records the name of the installer. What
 # python-box compiles is 18 of the layer's 23 MB, and loads no faster than its modules.
 LEFT_OUT = (
-    *("bin", "box/*.so", "*.dist-info/RECORD", "*.dist-info/INSTALLER"),
+    *("bin", ".lock", "box/*.so", "*.dist-info/RECORD", "*.dist-info/INSTALLER"),
     *("*.dist-info/REQUESTED", "*.dist-info/direct_url.json"),
 )
 

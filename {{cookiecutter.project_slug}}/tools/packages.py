@@ -13,6 +13,7 @@ import sysconfig
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from zipfile import ZipFile
 
 from tools.errors import UserError
@@ -95,13 +96,46 @@ def install_packages(
             platform = f"{MACHINES[machine]}-{UV_GLIBC[GLIBC[python]]}"
             command += [f"--python-platform={platform}"]
     else:
-        command = [*pip(), "install", "--no-compile", "--target", target, *locked(lock)]
-        if machine:
-            tags = list_platforms(python, machine)
-            command += [f"--platform={tag}" for tag in tags]
+        command = [*pip(), "install", "--no-compile", "--target", target]
     if machine:
         command += ["--only-binary=:all:", f"--python-version={python}"]
-    run("The installation", command, variables())
+    with TemporaryDirectory() as scratch:
+        if not uv:
+            if machine:
+                tags = list_platforms(python, machine)
+                command += ["--no-deps", *(f"--platform={tag}" for tag in tags)]
+                # pip itself would take the packages of the Python that it runs on
+                text = select_packages(lock.read_text(encoding="utf-8"), python)
+                lock = Path(scratch) / lock.name
+                lock.write_text(text, encoding="utf-8")
+            command += locked(lock)
+        run("The installation", command, variables())
+
+
+def select_packages(lock: str, python: str) -> str:
+    """Return the part of a lock that Lambda's Python needs, without markers.
+
+    Args:
+        lock: a requirements file with hashes and environment markers.
+        python: version of Lambda's Python, such as "3.13".
+    """
+    from packaging.markers import Marker  # only needed once .venv is there
+
+    linux = {"sys_platform": "linux", "os_name": "posix", "platform_system": "Linux"}
+    environment = linux | {
+        "implementation_name": "cpython",
+        "platform_python_implementation": "CPython",
+        "python_version": python,
+        "python_full_version": f"{python}.0",
+    }
+    kept = []
+    for entry in re.split(r"\n(?=\S)", lock):
+        marked = re.fullmatch(r"(\S+) ; (.+?) (\\\n.*)", entry, re.DOTALL)
+        if not marked:
+            kept.append(entry)
+        elif Marker(marked[2]).evaluate(environment):
+            kept.append(f"{marked[1]} {marked[3]}")
+    return "\n".join(kept)
 
 
 def list_platforms(python: str, machine: str) -> list[str]:
