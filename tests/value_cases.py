@@ -264,12 +264,13 @@ MariaDB and `CONVERT_TZ` on both: make such a column `NOT NULL`.
 # Loads each case in a file of its own: a server may treat a value otherwise if another
 # one in the same file has an error.
 ALONE = r"""
-import csv, io, json, sys
+import csv, io, json, os, sys
 sys.path[:0] = ["src/common", "src"]
 from context import CustomContext
 from lib.rows import Format, read_chunks
 
-words = ["--max_reject_share=1", "--table=alone", "--columns", "k", "v"]
+owner = f"--db_user={os.environ['DB_ADMIN']}"
+words = [owner, "--max_reject_share=1", "--table=alone", "--columns", "k", "v"]
 with CustomContext(args=words) as context:
     rds = context.rds
     for number, (type_, shown, value, expected) in enumerate(json.load(sys.stdin)):
