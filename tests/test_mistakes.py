@@ -199,7 +199,7 @@ MISTAKES: dict[Callable[[Project, ExitStack], Situation], dict[str, str]] = {
         ),
         "trace MESSAGE=absent": "No function has logged absent in the last 60 minutes",
         "invoke FUNC=worker MESSAGE=absent": "MESSAGE=absent is not in worker-dead-let",
-        "sync FUNC=worker": "There is no Lambda click-loader-local-worker: create it wi",
+        "sync FUNC=worker": "There is no Lambda click-loader-local-worker: create",
         "logs FUNC=worker SINCE=x": "'x' is not a number of minutes, such as 60",
         "redrive FUNC=worker ENV=local": "create it with 'make deploy ENV=local'",
         "purge FUNC=worker": "Without a terminal, confirm with CONFIRM=worker.",

@@ -100,7 +100,8 @@ def print_newest(url: str) -> None:
     sent = datetime.fromtimestamp(int(attributes["SentTimestamp"]) / 1000).astimezone()
     print(
         f"  the newest of {len(messages)}: sent {sent:%Y-%m-%d %H:%M:%S}, receive "
-        f"count {attributes['ApproximateReceiveCount']}, this one included\n"
+        f"count {attributes['ApproximateReceiveCount']}, this one included, "
+        f"ID {newest['MessageId']}\n"
         f"  {body[:BODY_LIMIT]}{'…' if len(body) > BODY_LIMIT else ''}"
     )
 
