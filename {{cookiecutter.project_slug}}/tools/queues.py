@@ -99,9 +99,9 @@ def print_newest(url: str) -> None:
     attributes, body = newest["Attributes"], newest["Body"]
     sent = datetime.fromtimestamp(int(attributes["SentTimestamp"]) / 1000).astimezone()
     print(
-        f"  the newest of {len(messages)}: sent {sent:%Y-%m-%d %H:%M:%S}, receive "
-        f"count {attributes['ApproximateReceiveCount']}, this one included, "
-        f"ID {newest['MessageId']}\n"
+        f"  the newest of {len(messages)}: sent {sent:%Y-%m-%d %H:%M:%S}, "
+        f"ID {newest['MessageId']}, receive "
+        f"count {attributes['ApproximateReceiveCount']}, this one included\n"
         f"  {body[:BODY_LIMIT]}{'…' if len(body) > BODY_LIMIT else ''}"
     )
 
