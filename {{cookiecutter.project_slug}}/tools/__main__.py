@@ -143,6 +143,8 @@ COMMANDS = (
         (
             FUNC,
             Option("event", "file with a message; default: its own", Path, Path()),
+            Option("message", "ID of a dead letter to run it on instead"),
+            ENV,
             RUN_ARGS,
             DEBUG,
         ),
@@ -204,6 +206,16 @@ COMMANDS = (
             ENV,
             Option("since", "how many minutes to go back", parse_minutes, 60),
             Option("follow", "go on until Ctrl-C", is_flag=True),
+        ),
+    ),
+    Command(
+        "trace",
+        "trace:show",
+        "Print what all functions have logged about a message.",
+        (
+            Option("message", "the message's ID"),
+            ENV,
+            Option("since", "how many minutes to go back", parse_minutes, 60),
         ),
     ),
     Command(

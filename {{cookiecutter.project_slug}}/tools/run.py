@@ -6,10 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tools import build, debugging, shim_resources, source_package
-from tools.environment import enter
+from tools import build, debugging, queues, shim_resources, source_package
+from tools.environment import client, enter
 from tools.errors import UserError
-from tools.project import ROOT, require_file, require_function, split_arguments
+from tools.project import BUILD, ROOT, require_file, require_function, split_arguments
 
 # A request waits no longer than this, since the old poller may still receive a message
 # while it does; and messages in flight always have the time to finish.
@@ -60,13 +60,17 @@ def poll(func: str, run_args: str, reload: bool, debug: int) -> int:
     return reloading.poll(prepare, func)
 
 
-def invoke(func: str, event: Path, run_args: str, debug: int) -> int:
+def invoke(
+    func: str, event: Path, message: str, env: str, run_args: str, debug: int
+) -> int:
     """Run a function once on an event, against the shim.
 
     Args:
         func: the function.
         event: a file with the body of a message; by default the function's own in
             `tests/data/`, or the example's.
+        message: instead, the ID of a message in the dead-letter queue.
+        env: the environment of that queue; empty for the shim.
         run_args: the function's settings.
         debug: port for the debugger, or 0.
 
@@ -74,6 +78,8 @@ def invoke(func: str, event: Path, run_args: str, debug: int) -> int:
         UserError: there is no such function or file, or the shim is not running.
     """
     require_function(func)
+    if message:
+        event = save_dead_letter(func, env, message)
     if event == Path():
         own = ROOT / "tests" / "data" / f"event-{func}.json"
         event = own if own.is_file() else EXAMPLE
@@ -83,6 +89,24 @@ def invoke(func: str, event: Path, run_args: str, debug: int) -> int:
     shim_resources.enter_function(func)
     command = wrapper_command(func, [f"--event={event}", *settings])
     return replace_process(debugging.wrap(command, debug))
+
+
+def save_dead_letter(func: str, env: str, message: str) -> Path:
+    """Write the body of a dead letter to a file; return that.
+
+    Raises:
+        UserError: there is no such message.
+    """
+    shell = dict(os.environ)
+    body = queues.read_dead_letter(enter(env), func, message)
+    os.environ.clear()
+    os.environ.update(shell)
+    client.cache_clear()  # the function runs against the shim
+    file = BUILD / "run" / func / "dead-letter.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(body, encoding="utf-8")
+    file.chmod(0o600)
+    return file
 
 
 def replace_process(command: list[str]) -> int:
