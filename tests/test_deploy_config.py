@@ -572,7 +572,7 @@ def test_stacks_of_existing_resources_are_skipped(baked: Project) -> None:
     output = baked.run(".venv/bin/python", "-c", program).stdout
     assert output.splitlines() == [
         "Skipped, because config/deploy.yml names existing resources: network, aurora.",
-        "role queue bucket extra layer lambda ecr ecs",
+        "role queue bucket extra layer lambda ecr ecs monitoring",
     ]
     for action in ("plan", "deploy", "destroy"):
         result = baked.make(action, "TARGET=aurora", "ENV=test", check=False)
