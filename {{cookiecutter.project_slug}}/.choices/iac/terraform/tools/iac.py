@@ -143,11 +143,13 @@ class Iac(deployer.Deployer):
         directory = self._initialize(stack)
         if stack == "lambda" and arguments[0] != "destroy":
             variables["TF_VAR_synced"] = json.dumps(self._find_synced())
+        # plans come one after the other
+        is_mixed = len(self.stacks) > 1 and arguments[0] != "plan"
         run_terraform(
             directory,
             *arguments,
             variables=self._variables | variables,
-            prefix=f"{stack:7} | " if len(self.stacks) > 1 else "",
+            prefix=f"{stack:7} | " if is_mixed else "",
         )
 
     def _find_synced(self) -> dict[str, str]:
