@@ -81,3 +81,13 @@ run "existing_database" {
     error_message = "Functions that use an existing database must be able to read its secret, and no others."
   }
 }
+
+run "proxy" {
+  variables {
+    environment = "large"
+  }
+  assert {
+    condition     = jsondecode(aws_iam_role_policy.proxy[0].policy).Statement[0].Resource == ["arn:aws:secretsmanager:eu-west-1:123456789012:secret:test-large-app-??????"]
+    error_message = "The proxy may only read the secret of the functions' user."
+  }
+}
