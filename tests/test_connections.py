@@ -37,7 +37,7 @@ POLLERS = {"provisioned_pollers": {"min": 2, "max": 30}}
         ("postgres", 0.5, 16, 2000),
         ("postgres", 1, 256, 5000),
         ("mysql", 0, 1, 90),
-        ("mysql", 0.5, 2.5, 112),
+        ("mysql", 0.5, 2.5, 90),
         ("mysql", 1, 8, 1000),
         ("mysql", 1, 256, 6000),
     ],

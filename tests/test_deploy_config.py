@@ -238,6 +238,12 @@ def test_written_defaults_are_those_of_schema() -> None:
         ("max_capacity: 2\n", "max_capacity: 0.5\n", "from 1 to 256 in steps of 0.5"),
         ("min_capacity: 0\n", "min_capacity: 3\n", "use max_capacity, which is 2, or"),
         ("backup_days: 14", "backup_days: 36", "from 1 to 35"),
+        ("backup_days: 14", "backup_days: 14\n      proxy: 1", "use true or false"),
+        (
+            "backup_days: 1\n",
+            "backup_days: 1\n      proxy: true\n",
+            "a min_capacity of",
+        ),
         ("10.0.0.0/16", "10.0.0.0/15", "use a network from /16 to /24"),
         ("10.0.0.0/16", "10.0.0.0/25", "use a network from /16 to /24"),
         ("10.0.0.0/16", "10.0.0.0", "use a network from /16 to /24"),
@@ -545,6 +551,11 @@ def test_existing_resources_are_valid() -> None:
         ("secret: shop/db", "secret: pass word", "use the name or the ARN of a secret"),
         (", secret: shop/db", "", "environments.test.database lacks secret: add it"),
         ("host: db.example.internal, ", "", "test.database lacks host: add it"),
+        (
+            "host: ",
+            "proxy: true, host: ",
+            "database.proxy is true: remove it, because h",
+        ),
         (
             "host: ",
             "max_capacity: 2, host: ",

@@ -146,6 +146,12 @@ def _check_environment(path: Path, own: Config, region: str) -> Iterator[Problem
             f"{join(path)}.budget notifies no one: add {monitoring.RECIPIENT} to "
             f"{join(path)}",
         )
+    if size.get("proxy") and not size.get("min_capacity"):
+        yield (
+            (*path, "database", "proxy"),
+            f"{join(path)}.database.proxy is true: use a min_capacity of 0.5 or more, "
+            "because a proxy keeps connections open and the database never pauses",
+        )
     if size.get("min_capacity", 0) > size.get("max_capacity", 256):
         yield (
             (*path, "database", "min_capacity"),

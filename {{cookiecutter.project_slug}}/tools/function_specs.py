@@ -88,7 +88,8 @@ def resolve(env: str, file: str = CONFIG, project: str = "") -> Config:
         cheaper class, until they expire, and until earlier versions do; None for a
         file that does neither), `network` (an existing one, or None),
         `database` (variables of functions that use it on AWS, with `DB_HOST` and
-        `DB_PORT` of an existing one), `topics` (a mapping of names to `name`, `arn` and
+        `DB_PORT` of an existing one), `has_proxy` (in front of it), `proxy_statement`
+        (what that may do), `topics` (a mapping of names to `name`, `arn` and
         `fifo`), `endpoints` (services that the network needs an interface endpoint
         for), `gateways`, `endpoint_statements` (the policy of each endpoint; none for
         AWS's own), `uses_bucket`, `uses_database` and `uses_internet` (whether a
@@ -156,6 +157,8 @@ def resolve(env: str, file: str = CONFIG, project: str = "") -> Config:
         "bucket": bucket,
         "network": own.get("network"),
         "database": variables,
+        "has_proxy": bool((own.get("database") or {}).get("proxy")),
+        "proxy_statement": grants.allow_password(f"{prefix}app"),
         "lifecycle": _describe_lifecycle(own.get("raw_file_days")),
         "topics": _list_topics(functions.values(), prefix),
         "endpoints": sorted(services - GATEWAYS),

@@ -37,6 +37,11 @@ NOTHING = ec2.CfnSecurityGroup.EgressProperty(
     to_port=86,
     cidr_ip="255.255.255.255/32",
 )
+# The CA bundle of the system, by that of RDS: in a Lambda and in a container.
+PUBLIC_CA = {
+    "/opt/rds-ca.pem": "/etc/pki/tls/certs/ca-bundle.crt",
+    "/app/rds-ca.pem": "/etc/ssl/certs/ca-certificates.crt",
+}
 PORTS = {"mysql": 3306, "postgres": 5432}
 
 
@@ -141,6 +146,8 @@ class Deployment:
         if self.is_local:
             names = deploy_config.DATABASE_VARIABLES
             return variables | {name: os.environ.get(name, "") for name in names}
+        if self.spec["has_proxy"]:  # its certificate is of a public CA
+            ca_bundle = PUBLIC_CA[ca_bundle]
         database: dict[str, str] = self.spec["database"] | {"DB_CA": ca_bundle}
         if "DB_HOST" not in database:
             database["DB_HOST"] = self.published(stack, "database-host")
@@ -159,6 +166,28 @@ class Deployment:
         if self.network:
             return self.network["subnets"]
         return self.published_list(stack, "subnets")
+
+    def connect_proxy(self, stack: Stack, group: str) -> None:
+        """Let the database's proxy, which is in its group, reach the database."""
+        port = {"from_port": self.database_port, "to_port": self.database_port}
+        ec2.CfnSecurityGroupEgress(
+            stack,
+            "proxy-to-database",
+            group_id=group,
+            destination_security_group_id=group,
+            description="SQL from the proxy to the database",
+            ip_protocol="tcp",
+            **port,
+        )
+        ec2.CfnSecurityGroupIngress(
+            stack,
+            "database-from-proxy",
+            group_id=group,
+            source_security_group_id=group,
+            description="SQL from the proxy",
+            ip_protocol="tcp",
+            **port,
+        )
 
     def publish(self, stack: Stack, name: str, value: str) -> None:
         """Publish a value to other stacks."""

@@ -41,8 +41,10 @@ def add_resources(stack: Stack, deployment: Deployment) -> None:
     add_logs(stack, deployment, cluster)
     add_instances(stack, deployment, cluster)
     secret = cluster.attr_master_user_secret_secret_arn
-    add_secret(stack, deployment)
+    app = add_secret(stack, deployment)
     host = cluster.attr_endpoint_address
+    if deployment.spec["has_proxy"]:
+        host = add_proxy(stack, deployment, cluster, app)
     deployment.publish(stack, "database-host", host)
     add_output(
         stack,
@@ -131,6 +133,8 @@ def find_group(stack: Stack, deployment: Deployment) -> Any:
         from_port=port,
         to_port=port,
     )
+    if deployment.spec["has_proxy"]:
+        deployment.connect_proxy(stack, group.attr_group_id)
     return group.attr_group_id
 
 
@@ -179,7 +183,7 @@ def add_instances(
         )
 
 
-def add_secret(stack: Stack, deployment: Deployment) -> None:
+def add_secret(stack: Stack, deployment: Deployment) -> secretsmanager.CfnSecret:
     """Add the secret of the functions' user, without a value.
 
     `make deploy` creates the user and puts its password there, so that no template ever
@@ -196,3 +200,47 @@ def add_secret(stack: Stack, deployment: Deployment) -> None:
         "AwsSolutions-SMG4",
         "Each deployment and make rotate change the password",
     )
+    return secret
+
+
+def add_proxy(
+    stack: Stack,
+    deployment: Deployment,
+    cluster: rds.CfnDBCluster,
+    secret: secretsmanager.CfnSecret,
+) -> str:
+    """Add RDS Proxy in front of the cluster; return its host.
+
+    It logs in as the functions do.
+    """
+    families = {"mysql": "MYSQL", "postgres": "POSTGRESQL"}
+    proxy = rds.CfnDBProxy(
+        stack,
+        "proxy",
+        db_proxy_name=deployment.prefix,
+        engine_family=families[deployment.database],
+        role_arn=deployment.role_arn("proxy"),
+        require_tls=True,
+        idle_client_timeout=600,  # seconds, as long as the database keeps idle sessions
+        vpc_subnet_ids=deployment.subnets(stack),
+        vpc_security_group_ids=list(cluster.vpc_security_group_ids or []),
+        auth=[
+            rds.CfnDBProxy.AuthFormatProperty(
+                auth_scheme="SECRETS", iam_auth="DISABLED", secret_arn=secret.ref
+            )
+        ],
+    )
+    pool = rds.CfnDBProxyTargetGroup.ConnectionPoolConfigurationInfoFormatProperty(
+        max_connections_percent=90,
+        connection_borrow_timeout=60,  # seconds
+    )
+    target = rds.CfnDBProxyTargetGroup(
+        stack,
+        "proxy-target",
+        db_proxy_name=proxy.ref,
+        target_group_name="default",
+        db_cluster_identifiers=[cluster.ref],
+        connection_pool_configuration_info=pool,
+    )
+    target.add_resource_dependency(stack.node.find_child("instance0"))
+    return str(proxy.attr_endpoint)

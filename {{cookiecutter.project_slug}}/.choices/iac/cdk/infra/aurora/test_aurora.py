@@ -105,10 +105,23 @@ def test_existing_network_gets_a_group_for_the_database(
     template.has_resource_properties(
         "AWS::EC2::SecurityGroup", {"VpcId": "vpc-0123456789abcdef0"}
     )
-    template.resource_count_is("AWS::EC2::SecurityGroupIngress", 1)
+    # from the functions, and from the proxy
+    template.resource_count_is("AWS::EC2::SecurityGroupIngress", 2)
     template.has_resource_properties(
         "AWS::EC2::SecurityGroupIngress",
         {"SourceSecurityGroupId": "sg-0123456789abcdef0", "FromPort": 5432},
     )
     subnets = ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"]
     template.has_resource_properties("AWS::RDS::DBSubnetGroup", {"SubnetIds": subnets})
+
+
+def test_proxy_requires_tls_and_logs_in_as_functions(synthesise: Synthesise) -> None:
+    synthesise("small").resource_count_is("AWS::RDS::DBProxy", 0)
+    template = synthesise("large")
+    auth = {"AuthScheme": "SECRETS", "IAMAuth": "DISABLED", "SecretArn": {"Ref": "app"}}
+    proxy = {"EngineFamily": "POSTGRESQL", "RequireTLS": True, "Auth": [auth]}
+    template.has_resource_properties("AWS::RDS::DBProxy", proxy)
+    template.resource_count_is("AWS::RDS::DBProxyTargetGroup", 1)
+    host = {"Name": "/test-large/database-host"}
+    endpoint = {"Value": {"Fn::GetAtt": ["proxy", "Endpoint"]}}
+    template.has_resource_properties("AWS::SSM::Parameter", host | endpoint)

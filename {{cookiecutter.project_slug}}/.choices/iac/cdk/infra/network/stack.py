@@ -108,6 +108,8 @@ def add_security_groups(
         return ec2.CfnSecurityGroup.EgressProperty(description=description, **rule)
 
     database = group("database", "Database", [NOTHING])
+    if deployment.spec["has_proxy"]:
+        deployment.connect_proxy(stack, database.ref)
     endpoint = group("endpoint", "Endpoints of AWS", [NOTHING])
     egress = [to("HTTPS to AWS", destination_security_group_id=endpoint.ref, **HTTPS)]
     for service in deployment.spec["gateways"]:

@@ -40,6 +40,10 @@ run "postgres" {
     condition     = aws_secretsmanager_secret.app.name == "test-small-app" && aws_secretsmanager_secret.app.recovery_window_in_days == 0
     error_message = "The functions' user must have a secret of its own."
   }
+  assert {
+    condition     = length(aws_db_proxy.main) + length(aws_db_proxy_target.main) == 0
+    error_message = "Without proxy: true, there must be no proxy."
+  }
 }
 
 run "mysql" {
@@ -54,6 +58,10 @@ run "mysql" {
   assert {
     condition     = aws_rds_cluster.main.deletion_protection && !aws_rds_cluster.main.skip_final_snapshot && aws_rds_cluster.main.backup_retention_period == 14
     error_message = "A large environment must be protected."
+  }
+  assert {
+    condition     = aws_db_proxy.main[0].engine_family == "MYSQL" && aws_db_proxy.main[0].require_tls && one(aws_db_proxy.main[0].auth).iam_auth == "DISABLED" && aws_db_proxy_default_target_group.main[0].connection_pool_config[0].max_connections_percent == 90
+    error_message = "A proxy must require TLS and leave some connections to others."
   }
 }
 

@@ -31,3 +31,23 @@ resource "aws_vpc_security_group_ingress_rule" "database_from_functions" {
   from_port                    = local.port
   to_port                      = local.port
 }
+
+resource "aws_vpc_security_group_egress_rule" "proxy_to_database" {
+  count                        = local.network == null ? 0 : local.proxies
+  security_group_id            = aws_security_group.database[0].id
+  referenced_security_group_id = aws_security_group.database[0].id
+  description                  = "SQL from the proxy to the database"
+  ip_protocol                  = "tcp"
+  from_port                    = local.port
+  to_port                      = local.port
+}
+
+resource "aws_vpc_security_group_ingress_rule" "database_from_proxy" {
+  count                        = local.network == null ? 0 : local.proxies
+  security_group_id            = aws_security_group.database[0].id
+  referenced_security_group_id = aws_security_group.database[0].id
+  description                  = "SQL from the proxy"
+  ip_protocol                  = "tcp"
+  from_port                    = local.port
+  to_port                      = local.port
+}

@@ -14,14 +14,21 @@ data "aws_rds_cluster" "main" {
   cluster_identifier = local.prefix
 }
 
+data "aws_db_proxy" "main" {
+  count = local.spec.uses_database && local.spec.has_proxy ? 1 : 0
+  name  = local.prefix
+}
+
 locals {
-  subnets = local.network == null ? data.aws_subnets.private[0].ids : local.network.subnets
+  # the proxy's certificate is of a public CA
+  ca_bundle = local.spec.has_proxy ? "/etc/ssl/certs/ca-certificates.crt" : "/app/rds-ca.pem"
+  subnets   = local.network == null ? data.aws_subnets.private[0].ids : local.network.subnets
   groups = { for name, each in local.functions : name => (
     local.network == null ? [for group in each.security_groups : data.aws_security_group.group[group].id] : [local.network.security_group]
   ) }
-  database = merge({ DB_CA = "/app/rds-ca.pem" }, local.spec.database, [
+  database = merge({ DB_CA = local.ca_bundle }, local.spec.database, [
     for cluster in data.aws_rds_cluster.main : {
-      DB_HOST = cluster.endpoint
+      DB_HOST = local.spec.has_proxy ? data.aws_db_proxy.main[0].endpoint : cluster.endpoint
       DB_PORT = tostring(cluster.port)
     }
   ]...)

@@ -71,7 +71,7 @@ resource "aws_ecs_service" "function" {
   desired_count          = each.value.min_tasks
   enable_execute_command = false
   propagate_tags         = "SERVICE" # tasks cost money, and a budget counts by tag
-  wait_for_steady_state  = true # so that deploy fails if the tasks do not run
+  wait_for_steady_state  = true      # so that deploy fails if the tasks do not run
   deployment_circuit_breaker {
     enable   = true
     rollback = true

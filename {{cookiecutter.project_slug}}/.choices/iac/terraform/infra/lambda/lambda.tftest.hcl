@@ -120,3 +120,13 @@ run "existing" {
     error_message = "Nothing of the skipped stacks may be looked up."
   }
 }
+
+run "proxy" {
+  variables {
+    environment = "large"
+  }
+  assert {
+    condition     = aws_lambda_function.function["worker"].environment[0].variables["DB_HOST"] == "proxy.example" && aws_lambda_function.function["worker"].environment[0].variables["DB_CA"] == "/etc/pki/tls/certs/ca-bundle.crt"
+    error_message = "Functions must connect to the proxy, whose certificate is of a public CA."
+  }
+}

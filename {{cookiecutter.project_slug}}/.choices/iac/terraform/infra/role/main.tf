@@ -125,3 +125,17 @@ resource "aws_iam_role_policy" "scheduler" {
   role   = aws_iam_role.scheduler[0].id
   policy = jsonencode({ Version = "2012-10-17", Statement = local.spec.schedule_statements })
 }
+
+resource "aws_iam_role" "proxy" {
+  count              = local.spec.has_proxy ? 1 : 0
+  name               = "${local.prefix}-proxy"
+  description        = "Role of the database's proxy"
+  assume_role_policy = jsonencode(local.trust_proxy)
+}
+
+resource "aws_iam_role_policy" "proxy" {
+  count  = local.spec.has_proxy ? 1 : 0
+  name   = "read"
+  role   = aws_iam_role.proxy[0].id
+  policy = jsonencode({ Version = "2012-10-17", Statement = [local.spec.proxy_statement] })
+}

@@ -43,8 +43,8 @@ run "policies" {
         Allow1          = "arn:aws:dynamodb:eu-west-1:123456789012:table/test-small-seen"
       }
       nightly = { ReceiveMessages = "arn:aws:sqs:eu-west-1:123456789012:test-small-nightly-pending", ReadPassword = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:test-small-app-??????" }
-      orders = { ReceiveMessages = "arn:aws:sqs:eu-west-1:123456789012:test-small-orders-pending.fifo", ReadPassword = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:test-small-app-??????" }
-      prices = { ReceiveMessages = "arn:aws:sqs:eu-west-1:123456789012:test-small-prices-pending", ReadPassword = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:test-small-app-??????" }
+      orders  = { ReceiveMessages = "arn:aws:sqs:eu-west-1:123456789012:test-small-orders-pending.fifo", ReadPassword = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:test-small-app-??????" }
+      prices  = { ReceiveMessages = "arn:aws:sqs:eu-west-1:123456789012:test-small-prices-pending", ReadPassword = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:test-small-app-??????" }
     }
     error_message = "A function may do what it declares, and nothing else."
   }
@@ -79,5 +79,15 @@ run "existing_database" {
       ]
     }
     error_message = "Functions that use an existing database must be able to read its secret, and no others."
+  }
+}
+
+run "proxy" {
+  variables {
+    environment = "large"
+  }
+  assert {
+    condition     = jsondecode(aws_iam_role_policy.proxy[0].policy).Statement[0].Resource == ["arn:aws:secretsmanager:eu-west-1:123456789012:secret:test-large-app-??????"]
+    error_message = "The proxy may only read the secret of the functions' user."
   }
 }

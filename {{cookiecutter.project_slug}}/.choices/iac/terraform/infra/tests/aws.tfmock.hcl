@@ -31,6 +31,12 @@ mock_data "aws_rds_cluster" {
     master_user_secret = [{ secret_arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:main" }]
   }
 }
+mock_data "aws_db_proxy" {
+  defaults = { endpoint = "proxy.example" }
+}
+mock_resource "aws_secretsmanager_secret" {
+  defaults = { arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:app" }
+}
 mock_resource "aws_rds_cluster" {
   defaults = {
     arn                = "arn:aws:rds:eu-west-1:123456789012:cluster:main"
