@@ -65,6 +65,7 @@ RECEIVE = (
 DIFFERENT = {
     *(".portable.json", "docs/infrastructure.md", "docs/roles.md"),
     *("tools/iac.py", "tools/state_bucket.py", "tools/cdk_cli.py"),
+    "tools/qualifier.py",
 }
 QUEUES = "sqs:eu-west-1:123456789012:"
 # The values of infra/tests/aws.tfmock.hcl.
@@ -211,6 +212,7 @@ KINDS = [
         {
             "Description": "description",
             "AssumeRolePolicyDocument": "assume_role_policy",
+            "PermissionsBoundary": "permissions_boundary",
         },
     ),
     Kind(
@@ -644,9 +646,6 @@ ONLY_CDK = {
     "SSM::Parameter": "Terraform's data sources find what CDK's stacks publish so",
     "EC2::VPCGatewayAttachment": "a property of Terraform's internet gateway",
 }
-ONLY_TERRAFORM = {
-    "default_security_group": "CloudFormation cannot empty it, but nothing uses it",
-}
 # Properties of CloudFormation that are not compared, and why.
 NOT_COMPARED = {
     "Tags": "project and environment, which Terraform's provider sets on all resources",
@@ -848,6 +847,8 @@ class Template:
                 return f"arn:aws:{service}{self._referred(name)}"
             case {"Fn::GetAtt": [name, attribute]}:
                 return GIVEN.get(attribute, self._referred(name))
+            case {"Fn::Sub": str(text)}:
+                return re.sub(r"\$\{(.+?)\}", lambda found: str(GIVEN[found[1]]), text)
             case {"Fn::Join": [glue, parts]}:
                 return glue.join(map(str, self._resolve(parts)))
             case {"Fn::Select": [number, several]}:
@@ -1067,7 +1068,7 @@ def not_compared(terraform: list[Resource], cdk: list[Resource]) -> set[str]:
         for name in set(each) - compared - compared_properties(type_)
     }
     types = {type_ for type_, _ in terraform} - {kind.terraform for kind in KINDS}
-    return properties | types - set(ONLY_TERRAFORM)
+    return properties | types
 
 
 def compared_properties(type_: str) -> set[str]:
