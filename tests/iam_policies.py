@@ -38,6 +38,7 @@ ROLES: dict[str, tuple[str, tuple[str, ...]]] = {
     "cdk-deploy": ("cdk", ("plan", "deploy", "deploy-cdk")),
     "cloudformation": ("cdk", ("cloudformation", *CHANGES)),
     "operate": ("terraform", ("operate",)),
+    "sync": ("terraform", ("deploy", "sync")),
     "function": ("terraform", ("boundary",)),
 }
 
@@ -150,6 +151,7 @@ def read_calls(role: str) -> Iterator[Call]:
         "terraform-deploy": ("reads", "terraform-plan", "terraform", "deploy"),
         "cdk-deploy": ("cdk-plan", "cdk-deploy", "deploy"),
         "cloudformation": ("reads", "cloudformation"),
+        "sync": ("deploy", "sync"),
     }.get(role, (role,))
     for entry in read_entries():
         for action in {word for key in keys for word in entry.get(key, "").split()}:

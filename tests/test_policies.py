@@ -87,7 +87,7 @@ def test_policies_keep_to_the_limits(tool: str) -> None:
     assert all(len(f"{prefix}-{name}") <= 128 for name in documents)
     assert max(len(names) for _, names in ROLES.values()) <= 10
     used = {name for of, names in ROLES.values() if of == tool for name in names}
-    not_attached = {"boundary", "bootstrap-boundary", "operate"}
+    not_attached = {"boundary", "bootstrap-boundary", "operate", "sync"}
     assert documents.keys() - not_attached == used - not_attached
 
 
@@ -367,7 +367,8 @@ def test_boundary_allows_what_functions_declare(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     answers = project.Answers("shop", REGION, "terraform", "postgres")
-    monkeypatch.setattr(project, "answers", lambda: answers)
+    for module in (project, function_specs):
+        monkeypatch.setattr(module, "answers", lambda: answers)
     spec = function_specs.resolve("small", "infra/tests/deploy.yml", "shop")
     values = {
         "partition": "aws",
