@@ -133,6 +133,40 @@ def failing_migration(project: Project) -> Iterator[str]:
     path.unlink()
 
 
+def boundary_is_required(project: Project) -> None:
+    """Refuse to create roles in dev, which is not bootstrapped."""
+    refused = project.make("plan", "TARGET=role", "ENV=dev", check=False)
+    assert refused.returncode != 0
+    expected = (
+        "There is no permissions boundary click-loader-dev-boundary: let an "
+        "administrator run 'make bootstrap ENV=dev'.\n"
+    )
+    assert expected in refused.stdout
+
+
+def declaration_needs_bootstrap(project: Project) -> None:
+    """Declare a secret in dev, for which the boundary has to change."""
+    secret = {"secrets": {"API_KEY": "partner/api-key"}}
+    change_config(project, lambda config: config["functions"].update(worker=secret))
+    warning = "The permissions boundary click-loader-dev-boundary is not what "
+    arguments = ("plan", "TARGET=role", "ENV=dev")
+    assert warning in project.make(*arguments, check=False).stdout
+    fill_versions(project, "click-loader-dev-boundary")
+    output = project.make("bootstrap", "ENV=dev").stdout
+    assert "click-loader-dev-boundary: updated\n" in output
+    assert "click-loader-dev-operate: unchanged\n" in output
+    assert warning not in project.make(*arguments, check=False).stdout
+
+
+def fill_versions(project: Project, name: str) -> None:
+    """Add versions to a policy until it has five, as many as IAM keeps."""
+    iam = client(project, "iam")
+    arn = f"arn:aws:iam::000000000000:policy/{name}"
+    for _ in range(5 - len(iam.list_policy_versions(PolicyArn=arn)["Versions"])):
+        document = json.dumps({"Version": "2012-10-17", "Statement": []})
+        iam.create_policy_version(PolicyArn=arn, PolicyDocument=document)
+
+
 def make_containers(project: Project) -> None:
     """Set the default runtime to container."""
     change_config(

@@ -5,6 +5,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ import pytest
 from baking import Project, bake
 from deploy_helpers import (
     STACKS,
+    boundary_is_required,
+    declaration_needs_bootstrap,
     declare_functions,
     deploy_locally,
     destroy_locally,
@@ -23,9 +26,12 @@ from deploy_helpers import (
     use_deployment,
     with_cdk_node,
 )
+from iam_policies import ROLES, read_calls
+from recorder import record
 from shim_helpers import DATABASES, client, require_server
 from test_bakes import OFFLINE, is_offline_possible
 
+QUALIFIER = sha256(b"click-loader-dev").hexdigest()[:10]
 NETWORK_PARAMETERS = ("S3PrefixList", "Zones")
 UNCHANGED = "There were no differences"
 
@@ -78,23 +84,49 @@ def aws(tmp_path: Path) -> Iterator[Project]:
 
 
 def test_bootstrap_creates_a_private_asset_bucket(aws: Project) -> None:
-    refused = aws.make("plan", "TARGET=role", "ENV=dev", check=False)
+    refused = aws.make("plan", "TARGET=queue", "ENV=dev", check=False)
     assert refused.returncode != 0
-    expected = "not prepared for CDK: run 'make bootstrap ENV=dev'"
+    expected = "not prepared for CDK: let an administrator run 'make bootstrap ENV=dev'"
     assert expected in refused.stdout
-    for _ in ("creates it", "changes nothing"):
+    boundary_is_required(aws)
+    for done in ("created", "unchanged"):
         output = aws.make("bootstrap", "ENV=dev").stdout
-    assert "CDK can deploy to aws://000000000000/eu-west-1." in output
+        assert f"click-loader-dev-boundary: {done}\n" in output
+    assert "CDK can deploy dev to aws://000000000000/eu-west-1." in output
+    bootstrap_roles_are_limited(aws)
     s3 = client(aws, "s3")
-    bucket = "cdk-hnb659fds-assets-000000000000-eu-west-1"
+    bucket = f"cdk-{QUALIFIER}-assets-000000000000-eu-west-1"
     assert "SecureTransport" in s3.get_bucket_policy(Bucket=bucket)["Policy"]
     s3.delete_bucket_policy(Bucket=bucket)  # the shim has no TLS
-    assert aws.make("plan", "TARGET=role", "ENV=dev", check=False).returncode != 0
+    with record(aws, Path("config/secrets-dev.env")) as recorder:
+        planned = aws.make("plan", "TARGET=role", "ENV=dev", check=False)
+        assert planned.returncode != 0
+    # CDK tries its own roles, and continues without them
+    allowed = {call.action for call in read_calls("cdk-plan")} | {"sts:AssumeRole"}
+    assert {"iam:GetPolicyVersion", "ssm:GetParameter"} <= recorder.actions() <= allowed
     aws.make("deploy", "TARGET=role", "ENV=dev")
     output = aws.make("plan", "TARGET=role", "ENV=dev").stdout
     assert UNCHANGED in output
     names = [each["RoleName"] for each in client(aws, "iam").list_roles()["Roles"]]
     assert "click-loader-dev-worker-execution" in names
+    declaration_needs_bootstrap(aws)
+
+
+def bootstrap_roles_are_limited(project: Project) -> None:
+    """CloudFormation's role has policies of the project, not an administrator's."""
+    cloudformation = client(project, "cloudformation")
+    name = "CDKToolkit-click-loader-dev"
+    [stack] = cloudformation.describe_stacks(StackName=name)["Stacks"]
+    parameters = {
+        each["ParameterKey"]: each["ParameterValue"] for each in stack["Parameters"]
+    }
+    boundary = "click-loader-dev-bootstrap-boundary"
+    assert parameters["InputPermissionsBoundary"] == boundary
+    assert parameters["ApplyPermissionsBoundaryToAllRoles"] == "true"
+    arns = parameters["CloudFormationExecutionPolicies"].split(",")
+    assert {arn.rpartition("/")[2] for arn in arns} == {
+        f"click-loader-dev-{name}" for name in ROLES["cloudformation"][1]
+    }
 
 
 FAKE_CDK = """\

@@ -65,6 +65,7 @@ RECEIVE = (
 DIFFERENT = {
     *(".portable.json", "docs/infrastructure.md", "docs/roles.md"),
     *("tools/iac.py", "tools/state_bucket.py", "tools/cdk_cli.py"),
+    "tools/qualifier.py",
 }
 QUEUES = "sqs:eu-west-1:123456789012:"
 # The values of infra/tests/aws.tfmock.hcl.
@@ -211,6 +212,7 @@ KINDS = [
         {
             "Description": "description",
             "AssumeRolePolicyDocument": "assume_role_policy",
+            "PermissionsBoundary": "permissions_boundary",
         },
     ),
     Kind(
@@ -672,10 +674,7 @@ ONLY_CDK = {
     "SSM::Parameter": "Terraform's data sources find what CDK's stacks publish so",
     "EC2::VPCGatewayAttachment": "a property of Terraform's internet gateway",
 }
-ONLY_TERRAFORM = {
-    "db_proxy_target": "a property of CloudFormation's target group",
-    "default_security_group": "CloudFormation cannot empty it, but nothing uses it",
-}
+ONLY_TERRAFORM = {"db_proxy_target": "a property of CloudFormation's target group"}
 # Properties of CloudFormation that are not compared, and why.
 NOT_COMPARED = {
     "Tags": "project and environment, which Terraform's provider sets on all resources",
@@ -882,6 +881,8 @@ class Template:
                 return f"arn:aws:{service}{self._referred(name)}"
             case {"Fn::GetAtt": [name, attribute]}:
                 return GIVEN.get(attribute, self._referred(name))
+            case {"Fn::Sub": str(text)}:
+                return re.sub(r"\$\{(.+?)\}", lambda found: str(GIVEN[found[1]]), text)
             case {"Fn::Join": [glue, parts]}:
                 return glue.join(map(str, self._resolve(parts)))
             case {"Fn::Select": [number, several]}:

@@ -11,6 +11,8 @@ import pytest
 from baking import Project, bake
 from deploy_helpers import (
     STACKS,
+    boundary_is_required,
+    declaration_needs_bootstrap,
     declare_functions,
     deploy_locally,
     destroy_locally,
@@ -22,6 +24,8 @@ from deploy_helpers import (
     switch_under_traffic,
     use_deployment,
 )
+from iam_policies import read_calls
+from recorder import record
 from shim_helpers import DATABASES, client, require_server
 
 
@@ -40,13 +44,18 @@ def test_deployment_loads_files_and_is_destroyed(
     with project.shim():
         before = list_resources(project)
         project.make("deploy", "TARGET=role", "ENV=local")
-        deploy_locally(project)
+        with record(project, Path(".shim/shim.env")) as recorder:
+            deploy_locally(project)
         file_is_loaded(project)
         if database == "postgres":  # the database makes no difference; CDK has MySQL
             use_deployment(project, "0 to add, 0 to change, 1 to destroy")
             switch_under_traffic(project)
         assert project.make("plan", "ENV=local").stdout.count("No changes.") == 6
-        destroy_locally(project, before)
+        with record(project, Path(".shim/shim.env")) as destroying:
+            destroy_locally(project, before)
+    actions = recorder.actions("Terraform") | destroying.actions("Terraform")
+    assert len(actions) > 50
+    assert actions <= {call.action for call in read_calls("terraform-deploy")}
 
 
 @pytest.fixture
@@ -125,12 +134,16 @@ def test_deploy_runs_independent_stacks_together(aws: Project, tmp_path: Path) -
 
 @pytest.mark.usefixtures("providers")
 def test_bootstrap_creates_a_private_state_bucket(aws: Project) -> None:
-    refused = aws.make("plan", "TARGET=role", "ENV=dev", check=False)
+    refused = aws.make("plan", "TARGET=queue", "ENV=dev", check=False)
     assert refused.returncode != 0
-    expected = "no bucket for the state of dev: run 'make bootstrap ENV=dev'"
+    expected = (
+        "no bucket for the state of dev: let an administrator run 'make bootstrap"
+    )
     assert expected in refused.stdout
-    for _ in ("creates it", "changes nothing"):
+    boundary_is_required(aws)
+    for done in ("created", "unchanged"):
         output = aws.make("bootstrap", "ENV=dev").stdout
+        assert f"click-loader-dev-boundary: {done}\n" in output
     bucket = output.strip().rpartition("//")[2].rstrip(".")
     s3 = client(aws, "s3")
     blocked = s3.get_public_access_block(Bucket=bucket)
@@ -139,13 +152,19 @@ def test_bootstrap_creates_a_private_state_bucket(aws: Project) -> None:
     assert s3.get_bucket_encryption(Bucket=bucket)
     found = s3.get_bucket_location(Bucket=bucket)
     assert found["LocationConstraint"] == "eu-west-1"
-    assert aws.make("plan", "TARGET=role", "ENV=dev", check=False).returncode != 0
+    with record(aws, Path("config/secrets-dev.env")) as recorder:
+        planned = aws.make("plan", "TARGET=role", "ENV=dev", check=False)
+        assert planned.returncode != 0
+    allowed = {call.action for call in read_calls("terraform-plan")}
+    assert {"iam:GetPolicyVersion", "s3:ListBucket"} <= recorder.actions() <= allowed
     aws.make("deploy", "TARGET=role", "ENV=dev")
     [state] = s3.list_objects_v2(Bucket=bucket)["Contents"]
     assert state["Key"] == "role.tfstate"
     assert "No changes." in aws.make("plan", "TARGET=role", "ENV=dev").stdout
-    names = [each["RoleName"] for each in client(aws, "iam").list_roles()["Roles"]]
-    assert "click-loader-dev-worker-execution" in names
+    role = client(aws, "iam").get_role(RoleName="click-loader-dev-worker-execution")
+    boundary = role["Role"]["PermissionsBoundary"]["PermissionsBoundaryArn"]
+    assert boundary.endswith(":policy/click-loader-dev-boundary")
+    declaration_needs_bootstrap(aws)
 
 
 @pytest.mark.long(2)

@@ -13,6 +13,7 @@ from tools import (
     images,
     lambda_code,
     layers,
+    managed_policies,
     migrate,
     migrations,
     monitoring,
@@ -65,6 +66,7 @@ def plan(target: str, env: str, report: str) -> int:
         UserError: the request cannot be met, or the tool failed.
     """
     tool = _prepare(target, env)
+    _check_boundary(tool)
     _warn(tool)
     if not report:
         return CHANGES if tool.plan() else 0
@@ -97,6 +99,7 @@ def deploy(target: str, env: str) -> int:
         UserError: the request cannot be met, or a stack or a migration failed.
     """
     tool = _prepare(target, env)
+    _check_boundary(tool)
     _warn(tool)
     stacks = list(tool.stacks)
     needs_migration = _needs_migration(tool)
@@ -168,6 +171,12 @@ def _prepare(target: str, env: str) -> iac.Iac:
         print(problem, flush=True)
     _build(target, tool.is_local)
     return tool
+
+
+def _check_boundary(tool: iac.Iac) -> None:
+    """Check the permissions boundary of the roles that a deployment creates."""
+    if "role" in tool.stacks and not tool.is_local:
+        managed_policies.check_boundary(tool.env)
 
 
 def _warn(tool: iac.Iac) -> None:

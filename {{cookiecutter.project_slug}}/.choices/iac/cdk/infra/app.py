@@ -24,6 +24,7 @@ from infra.deployment import Deployment, acknowledge_rule
 from tools import monitoring, project
 from tools.deploy_config import CONFIG, list_stacks
 from tools.errors import UserError
+from tools.qualifier import make_qualifier
 
 NO_RESOURCES = "CloudFormation-Validate::F0001"
 
@@ -45,10 +46,20 @@ def make_stacks(
     stacks: dict[str, Stack] = {}
     for name in names:
         full_name = f"{deployment.prefix}-{name}"
-        # CDK checks the version of the bootstrap, too. A rule for it in the template
-        # would be a difference in a stack without resources, such as a fresh `extra`.
-        synthesizer = DefaultStackSynthesizer(generate_bootstrap_version_rule=False)
-        stack = Stack(app, prefix + name, stack_name=full_name, synthesizer=synthesizer)
+        synthesizer = DefaultStackSynthesizer(
+            qualifier=make_qualifier(deployment.project, deployment.env),
+            # CDK checks the version of the bootstrap, too. A rule for it in the
+            # template would be a difference in a stack without resources, such as a
+            # fresh `extra`.
+            generate_bootstrap_version_rule=False,
+        )
+        stack = Stack(
+            app,
+            prefix + name,
+            stack_name=full_name,
+            synthesizer=synthesizer,
+            permissions_boundary=deployment.boundary,
+        )
         if stacks:
             stack.add_stack_dependency([*stacks.values()][-1])
         # by name: `import infra.lambda` is a syntax error

@@ -10,7 +10,14 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from aws_cdk import Acknowledgment, Aws, CfnOutput, Stack, Validations
+from aws_cdk import (
+    Acknowledgment,
+    Aws,
+    CfnOutput,
+    PermissionsBoundary,
+    Stack,
+    Validations,
+)
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
@@ -91,6 +98,13 @@ class Deployment:
             self.artifacts = deployer.write_placeholders(self.functions)
         self.prefix = f"{project}-{env}"
         self.database_port = PORTS[database]
+
+    @property
+    def boundary(self) -> PermissionsBoundary | None:
+        """The permissions boundary of all roles; the emulator has none."""
+        if self.is_local:
+            return None
+        return PermissionsBoundary.from_name(f"{self.prefix}-boundary")
 
     def triggered_by(self, trigger: str) -> dict[str, Any]:
         """Return the functions with a trigger."""

@@ -15,10 +15,11 @@ from typing import Any
 import boto3
 from botocore.exceptions import ClientError
 
-from tools import cdk_cli, deploy_config, deployer, testing
+from tools import cdk_cli, deploy_config, deployer, managed_policies, testing
 from tools.environment import CLIENT_CONFIG, client, enter
 from tools.errors import UserError
 from tools.project import BUILD, ROOT, answers
+from tools.qualifier import make_qualifier
 
 WORK = BUILD / "cdk"
 LONGEST_TEST = 300  # seconds, of a machine that synthesises slowly
@@ -118,25 +119,29 @@ class Iac(deployer.Deployer):
         return directory
 
     def _require_bootstrap(self) -> None:
-        if cdk_cli.is_bootstrapped():
+        if cdk_cli.is_bootstrapped(self.env):
             return
         if not self.is_local:
             raise UserError(
                 f"the account and region of {self.env} are not prepared for "
-                f"CDK: run 'make bootstrap ENV={self.env}'"
+                f"CDK: let an administrator run 'make bootstrap ENV={self.env}'"
             )
-        cdk_cli.bootstrap(is_local=True)
+        cdk_cli.bootstrap(self.env)
 
 
 def bootstrap(env: str) -> int:
-    """Create CDK's bucket and roles in an account and region; return 0.
+    """Create an environment's policies, and CDK's bucket and roles; return 0.
 
     Raises:
-        UserError: there is no such environment, or CDK failed.
+        UserError: there is no such environment, a policy is too long, or CDK failed.
     """
     enter(env)
-    destination = cdk_cli.bootstrap(is_local=env == "local")
-    print(f"CDK can deploy to {destination}.")
+    if env != "local":
+        managed_policies.create(
+            env, qualifier=make_qualifier(answers().project_slug, env)
+        )
+    destination = cdk_cli.bootstrap(env)
+    print(f"CDK can deploy {env} to {destination}.")
     return 0
 
 

@@ -61,4 +61,7 @@ locals {
   roles_arn  = "arn:${local.partition}:iam::${local.account}:role"
   registry   = "${local.account}.dkr.ecr.${local.region}.${data.aws_partition.current.dns_suffix}"
   logs_arn   = "arn:${local.partition}:logs:${local.region}:${local.account}:log-group"
+
+  # The permissions boundary of all roles, which `make bootstrap` creates; the emulator has none.
+  boundary_arn = local.is_local ? null : "arn:${local.partition}:iam::${local.account}:policy/${local.prefix}-boundary"
 }

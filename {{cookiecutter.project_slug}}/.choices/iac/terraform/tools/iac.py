@@ -21,6 +21,7 @@ from tools import (
     function_specs,
     install,
     lambda_code,
+    managed_policies,
     stack_order,
     state_bucket,
 )
@@ -181,8 +182,8 @@ class Iac(deployer.Deployer):
         bucket = state_bucket.find(self.env)
         if not bucket:
             raise UserError(
-                f"there is no bucket for the state of {self.env}: run "
-                f"'make bootstrap ENV={self.env}'"
+                f"there is no bucket for the state of {self.env}: let an "
+                f"administrator run 'make bootstrap ENV={self.env}'"
             )
         return [
             "-reconfigure",
@@ -192,15 +193,16 @@ class Iac(deployer.Deployer):
 
 
 def bootstrap(env: str) -> int:
-    """Create the bucket for an environment's state; return 0.
+    """Create an environment's policies, and the bucket for its state; return 0.
 
     Raises:
-        UserError: there is no such environment.
+        UserError: there is no such environment, or a policy is too long.
     """
     if env == "local":
         print("Nothing to prepare: the state of ENV=local is kept below .build/.")
         return 0
     enter(env)
+    managed_policies.create(env)
     bucket = state_bucket.create(env)
     print(f"The state of {env} is kept in s3://{bucket}.")
     return 0

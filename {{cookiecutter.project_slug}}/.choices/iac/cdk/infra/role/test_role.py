@@ -25,6 +25,14 @@ def test_allowed_actions_have_no_wildcard(synthesise: Synthesise) -> None:
                 assert "*" not in json.dumps(statement["Action"])
 
 
+def test_roles_have_the_permissions_boundary(synthesise: Synthesise) -> None:
+    for role in synthesise().find_resources("AWS::IAM::Role").values():
+        boundary = role["Properties"]["PermissionsBoundary"]
+        assert flatten(boundary).endswith(":policy/test-small-boundary")
+    for role in synthesise("local").find_resources("AWS::IAM::Role").values():
+        assert "PermissionsBoundary" not in role["Properties"]  # the emulator has none
+
+
 def test_function_may_do_what_it_declares(synthesise: Synthesise) -> None:
     template = synthesise()
     here = "AWS::Region:AWS::AccountId"
@@ -89,6 +97,8 @@ def role(template: Any, name: str) -> dict[str, Any]:
 
 def flatten(value: Any) -> str:
     """Return an ARN with the names of the parameters that it refers to."""
+    if "Fn::Sub" in value:
+        return str(value["Fn::Sub"])
     parts = value["Fn::Join"][1]
     return "".join(part if isinstance(part, str) else part["Ref"] for part in parts)
 

@@ -52,6 +52,13 @@ run "policies" {
     condition     = jsondecode(aws_iam_role_policy.scheduler[0].policy).Statement[0].Resource == ["arn:aws:sqs:eu-west-1:123456789012:test-small-nightly-pending"]
     error_message = "The scheduler may send to the queues of scheduled functions only."
   }
+  assert {
+    condition = alltrue([
+      for role in concat(values(aws_iam_role.execution), values(aws_iam_role.task), values(aws_iam_role.start), aws_iam_role.scheduler) :
+      role.permissions_boundary == "arn:aws:iam::123456789012:policy/test-small-boundary"
+    ])
+    error_message = "Each role must have the environment's permissions boundary."
+  }
 }
 
 run "no_schedule" {
@@ -89,5 +96,15 @@ run "proxy" {
   assert {
     condition     = jsondecode(aws_iam_role_policy.proxy[0].policy).Statement[0].Resource == ["arn:aws:secretsmanager:eu-west-1:123456789012:secret:test-large-app-??????"]
     error_message = "The proxy may only read the secret of the functions' user."
+  }
+}
+
+run "local" {
+  variables {
+    environment = "local"
+  }
+  assert {
+    condition     = alltrue([for role in aws_iam_role.execution : role.permissions_boundary == null])
+    error_message = "The emulator has no permissions boundary."
   }
 }
