@@ -79,7 +79,8 @@ class DataApi:
         connection = self._transactions.get(name) if name else self._connect()
         if connection is None:
             return refuse("BadRequestException", f"Transaction {name} is not found")
-        assert parameters["continueAfterTimeout"] is (name is None)
+        # migrations say so; statements of make sql and of the functions' user do not
+        assert parameters.get("continueAfterTimeout", not name) is (name is None)
         cursor = connection.cursor()
         # the extended protocol accepts one statement only, as the Data API does
         options = {"prepare": True} if self._database == "postgres" else {}

@@ -120,6 +120,9 @@ def shim_as_dev(directory: Path, iac: str, **settings: str) -> Iterator[Project]
         ]
         secrets = project.path / "config" / "secrets-dev.env"
         secrets.write_text("".join(lines), encoding="utf-8")
+        # as the stack aurora, which the shim does not emulate, would create it
+        app = f"{project.path.name}-dev-app"
+        client(project, "secretsmanager").create_secret(Name=app)
         yield project
 
 

@@ -110,17 +110,17 @@ def deploy(target: str, env: str) -> int:
         with stop_at("deploy", stacks[0]):
             moving = tool.find_moving()
     first = next(filter(stacks.__contains__, FUNCTIONS), None)
+    sets_password = "aurora" in stacks and tool.spec["uses_database"]
     done = 0
-    if "aurora" in stacks and tool.spec["uses_database"]:
-        done = stacks.index("aurora") + 1
+    if sets_password or needs_migration:
+        done = stacks.index(first) if first else len(stacks)
+    if stacks[:done]:
         tool.deploy(stacks[:done], moving)
+    if sets_password:
         with stop_at("deploy", "aurora"):
             app_user.set_password(Environment(env))
     if needs_migration and first:
-        if before := stacks[done : stacks.index(first)]:
-            tool.deploy(before, moving)
         _migrate(tool, first)
-        done = stacks.index(first)
     after_images = stacks.index("ecr") + 1 if "ecr" in stacks else len(stacks)
     if stacks[done:after_images]:
         tool.deploy(stacks[done:after_images], moving)
