@@ -42,6 +42,8 @@ class Database(ABC):
 
     # A transaction of this process has failed because the database is read-only.
     _needs_writes: ClassVar[bool] = False
+    # The shortest and the longest pause before another attempt, in seconds.
+    _pauses: ClassVar[tuple[float, float]] = (0.1, 0.5)
 
     def __init__(
         self,
@@ -159,7 +161,7 @@ class Database(ABC):
                 logger.warning("retrying: %s", error)
                 if reason in (RetryReason.CONNECTION_LOST, RetryReason.READ_ONLY):
                     self.close()
-                time.sleep(random.uniform(0.1, 0.5))  # noqa: S311 - jitter
+                time.sleep(random.uniform(*self._pauses))  # noqa: S311 - jitter
 
     def query(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
         """Run a statement in its own transaction and return its rows as tuples.

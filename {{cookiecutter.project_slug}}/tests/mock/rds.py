@@ -74,6 +74,7 @@ class MockRds(Database):
     """
 
     read_only_query: ClassVar[str] = "SELECT false"
+    _pauses: ClassVar[tuple[float, float]] = (0, 0)
 
     def __init__(self) -> None:
         super().__init__(None, MockDriver)
