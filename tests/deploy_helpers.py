@@ -216,7 +216,7 @@ def second_function_has_its_own_queue(project: Project) -> None:
 def breakpoint_stops_the_lambda(project: Project) -> None:
     """Let the Lambda run `src/` in a debugger, and then what was built again."""
     port = free_port()
-    words, synced = ("sync", "FUNC=worker", "ENV=local"), "now runs the new code"
+    words, synced = ("sync", "FUNC=worker", "ENV=local"), "worker runs the new code"
     assert synced in project.make(*words, f"DEBUG={port}").stdout
     key = drop_sample(project, "debugged.csv", env="local")
     with stopped_at(project, port, key):

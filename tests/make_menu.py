@@ -23,3 +23,11 @@ def read_variables(project: Path) -> list[str]:
     text = (project / "Makefile").read_text(encoding="utf-8").replace("\\\n", " ")
     [names] = re.findall(r"^TYPED := (.+)$", text, re.MULTILINE)
     return str(names).split()
+
+
+def read_recipes(project: Path) -> list[str]:
+    """Return a target for each recipe: all commands of the tools have the same one."""
+    text = (project / "Makefile").read_text(encoding="utf-8").replace("\\\n", " ")
+    [commands] = re.findall(r"^COMMANDS := (.+)$", text, re.MULTILINE)
+    others = [name for name in read_targets(project) if name not in commands.split()]
+    return [*others, commands.split()[0]]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from baking import TEMPLATE, Project, bake
-from make_menu import read_targets, read_variables
+from make_menu import read_recipes, read_variables
 
 # Each creates the file `x` if make or a shell takes it for code.
 HOSTILE = (
@@ -24,7 +24,7 @@ HOSTILE = (
     "$$(touch x)",
     '"$(touch x)"',
 )
-TARGETS = [name for name in read_targets(TEMPLATE) if name != "help"]
+TARGETS = [name for name in read_recipes(TEMPLATE) if name != "help"]
 # Stands for all programs that recipes run: it records its arguments and variables.
 STUB = """\
 #!{python}

@@ -16,6 +16,7 @@ data "aws_subnets" "private" {
 }
 
 resource "aws_security_group" "database" {
+  #checkov:skip=CKV2_AWS_5:the cluster has it, see local.group
   count       = local.network == null ? 0 : 1
   name        = "${local.prefix}-database"
   description = "Database"
