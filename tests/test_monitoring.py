@@ -232,7 +232,7 @@ def test_metrics_are_those_of_the_wrappers() -> None:
         ("mysql", 0, 1, 90),
         ("mysql", 0, 6, 135),
         ("mysql", 0.5, 16, 2000),
-        ("mysql", 8, 256, 5000),
+        ("mysql", 8, 256, 6000),
     ],
 )
 def test_connections_follow_the_capacity(
