@@ -28,7 +28,7 @@ from deploy_helpers import (
 )
 from iam_policies import ROLES, read_calls
 from recorder import record
-from shim_helpers import DATABASES, client, require_server
+from shim_helpers import client, require_server
 from test_bakes import OFFLINE, is_offline_possible
 
 QUALIFIER = sha256(b"click-loader-dev").hexdigest()[:10]
@@ -37,28 +37,24 @@ UNCHANGED = "There were no differences"
 
 
 @pytest.mark.long(2)
-@pytest.mark.parametrize("database", DATABASES)
 def test_deployment_loads_files_and_is_destroyed(
-    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    require_server(database)
+    """With MySQL. `test_any_function` deploys into a shim with PostgreSQL."""
+    require_server("mysql")
     monkeypatch.setenv("AUTH", "true")
-    project = bake(tmp_path, iac="cdk", database=database).share_installs()
+    project = bake(tmp_path, iac="cdk", database="mysql").share_installs()
     project.share_layer()
     project.make("new", "FUNC=tally")
     declare_functions(project)
     with project.shim():
         project.make("bootstrap", "ENV=local")  # its resources are never destroyed
         before = list_resources(project)
-        if database == "postgres":
-            deploy_stops_at_lambda(project)
+        deploy_stops_at_lambda(project)
         deploy_locally(project)
         file_is_loaded(project)
-        if (
-            database == "mysql"
-        ):  # the database makes no difference; Terraform has PostgreSQL
-            use_deployment(project, "[-] AWS::Lambda::EventSourceMapping")
-            assert project.make("plan", "ENV=local").stdout.count(UNCHANGED) == 6
+        use_deployment(project, "[-] AWS::Lambda::EventSourceMapping")
+        assert project.make("plan", "ENV=local").stdout.count(UNCHANGED) == 6
         shutil.rmtree(project.path / ".build")  # the same code gives the same assets
         assert project.make("plan", "ENV=local").stdout.count(UNCHANGED) == 6
         destroy_locally(project, before)
