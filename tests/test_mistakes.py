@@ -168,6 +168,7 @@ MISTAKES: dict[Callable[[Project, ExitStack], Situation], dict[str, str]] = {
         "destroy ENV=local": STOPPED,
         "bootstrap ENV=moon": UNKNOWN_ENVIRONMENT,
         "cost ENV=moon": UNKNOWN_ENVIRONMENT,
+        "rotate ENV=moon": UNKNOWN_ENVIRONMENT,
         "shim SHIM=docker": "no Docker engine with Compose answers: see 'make doctor'",
         "shim SHIM=moon": "SHIM=moon is unknown: choose docker or process",
         "shim AWS_PORT=1 DB_PORT=1": "AWS_PORT and DB_PORT are both 1: change one",

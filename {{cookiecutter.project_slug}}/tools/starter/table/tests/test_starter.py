@@ -22,7 +22,7 @@ def test_rows_are_loaded_once() -> None:
 
 def test_bad_line_becomes_reject() -> None:
     [s3_object] = objects(EVENT)
+    body = (DATA / "sanity.csv").read_bytes() + b"oops\n"
     with void_context(function="starter") as context:
-        key = s3_object.key
-        context.s3.put_object(Bucket=s3_object.bucket, Key=key, Body=b"oops\n")
+        context.s3.put_object(Bucket=s3_object.bucket, Key=s3_object.key, Body=body)
         assert run(EVENT, context)[0]["rejected"] == 1
