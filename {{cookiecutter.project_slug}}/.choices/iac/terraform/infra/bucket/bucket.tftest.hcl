@@ -49,7 +49,7 @@ run "private" {
     error_message = "A small environment must be destroyable."
   }
   assert {
-    condition     = jsonencode([for rule in aws_s3_bucket_lifecycle_configuration.raw.rule : [rule.id, rule.transition[*].days, rule.expiration[*].days, rule.noncurrent_version_expiration[*].noncurrent_days]]) == jsonencode([["raw", [30], [], [90]]])
+    condition     = jsonencode([for rule in aws_s3_bucket_lifecycle_configuration.raw[0].rule : [rule.id, rule.transition[*].days, rule.expiration[*].days, rule.noncurrent_version_expiration[*].noncurrent_days]]) == jsonencode([["raw", [30], [], [90]]])
     error_message = "Files must be kept for ever."
   }
 }
@@ -63,7 +63,7 @@ run "protected" {
     error_message = "A protected environment must keep its files."
   }
   assert {
-    condition     = jsonencode([for rule in aws_s3_bucket_lifecycle_configuration.raw.rule : [rule.id, length(rule.transition), rule.expiration[0].days == 45, rule.expiration[0].expired_object_delete_marker == true]]) == jsonencode([["raw", 0, true, false], ["markers", 0, false, true]])
+    condition     = jsonencode([for rule in aws_s3_bucket_lifecycle_configuration.raw[0].rule : [rule.id, length(rule.transition), rule.expiration[0].days == 45, rule.expiration[0].expired_object_delete_marker == true]]) == jsonencode([["raw", 0, true, false], ["markers", 0, false, true]])
     error_message = "Files must expire after raw_file_days."
   }
 }
