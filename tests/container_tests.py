@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from baking import Project, bake, free_port, wait_until
-from debug_client import drop_sample, stopped_at
 from proxy import Proxy, hold
 from shim_helpers import (
     clicks,
@@ -217,18 +216,3 @@ def test_stuck_container_is_unhealthy(
                 assert "stuck: message" in docker("logs", stuck)
                 assert health(busy) == "healthy"
                 docker("kill", stuck, busy, halted)
-
-
-@on_postgres
-def test_breakpoint_stops_the_container(imaged: Project) -> None:
-    """The image's Python runs the files in `src/`."""
-    port = free_port()
-    name = f"container-{port}"
-    options = f"DOCKER_ARGS=--detach --rm=false --name={name}"
-    imaged.make("container", "FUNC=worker", options, f"DEBUG={port}")
-    try:
-        with stopped_at(imaged, port, "worker/contained.csv"):
-            drop_sample(imaged, "contained.csv")
-    finally:
-        print(docker("logs", name))
-        docker("rm", "--force", name)

@@ -248,7 +248,7 @@ COMMANDS = (
         "container",
         "images:container",
         "Run a function's image against the shim.",
-        (FUNC, RUN_ARGS, DOCKER_ARGS, DEBUG),
+        (FUNC, RUN_ARGS, DOCKER_ARGS),
     ),
     Command(
         "rotate",

@@ -6,12 +6,11 @@ import os
 import shutil
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 from botocore.exceptions import ClientError
 
-from tools import build, debugging, deploy_config, shim_resources, source_package
+from tools import build, deploy_config, shim_resources
 from tools.environment import client, enter
 from tools.errors import UserError
 from tools.project import ROOT, answers, require_function, split_arguments
@@ -55,7 +54,7 @@ def image(func: str, arch: str, docker_args: str) -> int:
     return 0
 
 
-def container(func: str, run_args: str, docker_args: str, debug: int) -> int:
+def container(func: str, run_args: str, docker_args: str) -> int:
     """Run the image of this checkout's current code against the shim.
 
     It is built first, if it has not been. Returns only if Docker cannot be started.
@@ -64,7 +63,6 @@ def container(func: str, run_args: str, docker_args: str, debug: int) -> int:
         func: the function.
         run_args: the function's settings, as in `--poll_interval=10`.
         docker_args: more arguments of `docker run`.
-        debug: port for the debugger, or 0. The image's Python then runs your files.
 
     Raises:
         UserError: there is no such function, no Docker engine, or no shim.
@@ -83,40 +81,8 @@ def container(func: str, run_args: str, docker_args: str, debug: int) -> int:
     names = (*SHIM_VARIABLES, *function["variables"])
     variables = [f"--env={each}" for each in names]
     command = ["docker", "run", f"--platform=linux/{arch}", *HARDENING, *variables]
-    if debug:
-        shim_resources.set_visibility(function["queue"], is_debugged=True)
-        command += [*debug_options(func), *arguments, name]
-        command += debugging.wrap(["python", *debug_wrapper(func)], debug)[1:]
-        command += settings
-    else:
-        command += [*arguments, name, *settings]
+    command += [*arguments, name, *settings]
     os.execvp("docker", command)  # noqa: S606 - no shell
-
-
-def debug_options(func: str) -> list[str]:
-    """Return options of `docker run` that mount your files where they are here."""
-    debugger = find_spec("debugpy")
-    if not debugger or not debugger.submodule_search_locations:
-        raise UserError(".venv is damaged, debugpy is gone: run 'make install'")
-    [directory] = debugger.submodule_search_locations
-    paths = source_package.write(func)
-    mounted = {
-        str(path): str(path)
-        for path in (source_package.SOURCES, ROOT / "config", paths[0])
-    }
-    mounted[directory] = "/debugger/debugpy"
-    return [
-        *(f"--volume={here}:{there}:ro" for here, there in mounted.items()),
-        f"--env=PYTHONPATH={':'.join([*paths, '/packages', '/debugger'])}",
-        f"--user={os.getuid()}:{os.getgid()}",  # who may read your files
-        "--entrypoint=python",
-    ]
-
-
-def debug_wrapper(func: str) -> list[str]:
-    """Return the arguments of Python that run a function from `src/`."""
-    const_path = f"--const_path={build.require_settings(func)}"
-    return [str(source_package.WRAPPER), const_path]
 
 
 def build_image(func: str, arch: str, arguments: list[str]) -> str:

@@ -22,7 +22,7 @@ from tools.parity_shim import ParityShim
 from tools.project import BUILD, ROOT
 
 PAGE = BUILD / "parity.md"
-DEADLINE_SECONDS = 60
+DEADLINE_SECONDS = 180
 
 
 def compare(func: str) -> int:

@@ -26,7 +26,7 @@ from tools.outcomes import Outcome
 from tools.saved_events import SavedEvent
 
 # Longer than a batch takes: behind a Lambda, no heartbeat extends it.
-VISIBILITY_SECONDS = 10
+VISIBILITY_SECONDS = 15
 QUEUED = (
     "ApproximateNumberOfMessages",
     "ApproximateNumberOfMessagesNotVisible",

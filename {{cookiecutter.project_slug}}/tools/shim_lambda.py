@@ -11,7 +11,7 @@ from tools import deploy_config
 from tools.deploy_config import Config
 from tools.environment import client
 
-TIMEOUT_SECONDS = 30
+TIMEOUT_SECONDS = 60
 POLICY = "function"
 LAMBDA_MAY_ASSUME = {
     "Version": "2012-10-17",
@@ -69,7 +69,7 @@ def deployed(
     lambdas.create_event_source_mapping(
         FunctionName=name,
         EventSourceArn=queue_arn,
-        BatchSize=10,
+        BatchSize=2,
         FunctionResponseTypes=["ReportBatchItemFailures"],
     )
     try:
