@@ -37,7 +37,7 @@ make run FUNC=worker RUN_ARGS=--drain
 kill $shim
 wait $shim || true
 echo left by make:
-find .shim -type f
+find .shim -type f -not -name '*.log'
 docker ps --all --quiet --filter name=shim-
 docker volume ls --quiet
 """

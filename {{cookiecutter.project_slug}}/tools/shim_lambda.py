@@ -66,10 +66,12 @@ def deployed(
         Timeout=TIMEOUT_SECONDS,
         Environment={"Variables": dict(variables)},
     )
+    # its first start takes long, and messages must not become visible again meanwhile
+    lambdas.invoke(FunctionName=name, Payload=b'{"Records": []}')
     lambdas.create_event_source_mapping(
         FunctionName=name,
         EventSourceArn=queue_arn,
-        BatchSize=2,
+        BatchSize=10,
         FunctionResponseTypes=["ReportBatchItemFailures"],
     )
     try:

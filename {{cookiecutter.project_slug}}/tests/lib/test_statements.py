@@ -10,7 +10,7 @@ INTO = "INSERT INTO {table} ({columns}) VALUES"
 @pytest.mark.parametrize(
     ("statement", "expected"),
     [
-        (f"{INTO} ({{values}})", "abc"),
+        (INTO + " ({values})", "abc"),
         ("insert into x ( {columns} )\nvalues (%s, %s ,%s) AS new (a)", "abc"),
         (f"{INTO} (upper(%s), f(1, g(%s)), %s)", "c"),
         (f"{INTO} (%s, concat(%s, '),('), %s::int)", "a"),
@@ -25,6 +25,6 @@ def test_plain_columns_are_found(statement: str, expected: str) -> None:
 
 
 def test_placeholders_are_filled_in() -> None:
-    statement = f"{INTO} ({{values}})"
+    statement = INTO + " ({values})"
     found = fill_in(statement, '"a%"', ['"x"', '"50%"'])
     assert found == 'INSERT INTO "a%%" ("x", "50%%") VALUES (%s, %s)'
