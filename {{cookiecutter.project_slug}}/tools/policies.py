@@ -55,7 +55,7 @@ def fill(
             ]
         text = json.dumps(document)
         for placeholder, value in values.items():
-            text = text.replace(f"{{{placeholder}}}", value)
+            text = text.replace("{" + placeholder + "}", value)
         name = f"{values['prefix']}-{file.stem}"
         length = len(re.sub(r"\s", "", text))
         if length > LIMIT:
