@@ -26,9 +26,7 @@ MISSING = (
 SETUP = """
 CREATE DATABASE main CHARACTER SET utf8mb4;
 CREATE USER worker@'127.0.0.1' IDENTIFIED BY 'shim';
-GRANT ALL ON main.* TO worker@'127.0.0.1';
-GRANT ALL ON `parity%`.* TO worker@'127.0.0.1';
-GRANT PROCESS ON *.* TO worker@'127.0.0.1';
+GRANT ALL ON *.* TO worker@'127.0.0.1';
 """
 
 

@@ -1,4 +1,2 @@
--- For `make parity`, whose environments each have a database.
-GRANT ALL ON `parity%`.* TO worker;
--- To see what the functions' user does.
-GRANT PROCESS ON *.* TO worker;
+-- The owner of the tables. `make parity` creates databases for its environments.
+GRANT ALL ON *.* TO worker;
