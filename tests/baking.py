@@ -99,14 +99,15 @@ class Project:
         The build recognises the layer by the comment in its zip.
         """
         key = self.digest("src/common/requirements-layer.txt", "tools/build.py")
-        shared = SHARED / f"layer-{key}"
-        layer = self.path / ".build" / "layer"
+        shared = SHARED / f"layer-{key}.zip"
+        layer = self.path / ".build" / "layer" / "local.zip"
         with FileLock(f"{shared}.lock"):
             if shared.exists():
-                shutil.copytree(shared, layer, dirs_exist_ok=True)
+                layer.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(shared, layer)
             else:
                 self.make("build", "TARGET=layer")
-                shutil.copytree(layer, shared)
+                shutil.copyfile(layer, shared)
         return self
 
     def digest(self, *globs: str) -> str:

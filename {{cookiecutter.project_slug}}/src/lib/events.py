@@ -15,8 +15,6 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 from urllib.parse import unquote_plus
 
-from errors import BadInputError
-
 NULL_VERSION = "null"
 CREATED = "ObjectCreated:"
 # Events of S3 that bring no new content. A restored object is not new either: the event
@@ -54,7 +52,7 @@ TYPE_NAMES = {
 SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-class EventError(BadInputError):
+class EventError(ValueError):
     """A message names no object in any known form. The text is safe to log."""
 
     def __str__(self) -> str:

@@ -1,7 +1,6 @@
 # New objects become messages of the functions whose prefix and suffix they match.
 resource "aws_s3_bucket_notification" "raw" {
-  count       = local.count
-  bucket      = aws_s3_bucket.raw[0].id
+  bucket      = aws_s3_bucket.raw.id
   eventbridge = local.spec.uses_bucket
 }
 
@@ -13,7 +12,7 @@ resource "aws_cloudwatch_event_rule" "created" {
     source      = ["aws.s3"]
     detail-type = ["Object Created"]
     detail = {
-      bucket = { name = [local.spec.bucket] }
+      bucket = { name = [aws_s3_bucket.raw.bucket] }
       object = { key = [{ wildcard = each.value.key_pattern }] }
     }
   })

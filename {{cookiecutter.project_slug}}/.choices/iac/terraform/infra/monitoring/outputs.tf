@@ -1,4 +1,0 @@
-output "alarms" {
-  description = "Names of the alarms."
-  value       = keys(aws_cloudwatch_metric_alarm.all)
-}
