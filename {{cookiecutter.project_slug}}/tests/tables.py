@@ -48,6 +48,7 @@ def for_each(
         others = [
             each for each in signature.parameters.values() if each.name not in names
         ]
+        # mypy does not know that a function can have a signature of its own
         run_all.__signature__ = signature.replace(parameters=others)  # type: ignore[attr-defined]
         return run_all
 

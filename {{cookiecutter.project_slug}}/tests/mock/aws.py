@@ -4,6 +4,9 @@ They accept the calls that AWS accepts: botocore's models of the services give t
 and types of arguments and responses.
 """
 
+# The arguments have the names that boto3 gives them.
+# ruff: noqa: N803
+
 import hashlib
 import io
 import threading
@@ -91,9 +94,9 @@ class MockS3:
     @operation
     def put_object(
         self,
-        Bucket: str,  # noqa: N803
-        Key: str,  # noqa: N803
-        Body: Any = b"",  # noqa: N803
+        Bucket: str,
+        Key: str,
+        Body: Any = b"",
         **options: Any,
     ) -> dict[str, str]:
         """Add a version of an object; with `IfNoneMatch="*"` only if there is none."""
@@ -114,10 +117,10 @@ class MockS3:
     @operation
     def get_object(
         self,
-        Bucket: str,  # noqa: N803
-        Key: str,  # noqa: N803
-        VersionId: str = "",  # noqa: N803
-        IfMatch: str = "",  # noqa: N803
+        Bucket: str,
+        Key: str,
+        VersionId: str = "",
+        IfMatch: str = "",
     ) -> dict[str, Any]:
         """Return a version of an object as a stream."""
         body, head = self._find(Bucket, Key, VersionId, "NoSuchKey")
@@ -128,15 +131,15 @@ class MockS3:
     @operation
     def head_object(
         self,
-        Bucket: str,  # noqa: N803
-        Key: str,  # noqa: N803
-        VersionId: str = "",  # noqa: N803
+        Bucket: str,
+        Key: str,
+        VersionId: str = "",
     ) -> dict[str, Any]:
         """Return the ID of a version, and what was put with it."""
         return self._find(Bucket, Key, VersionId, "404")[1]
 
     @operation
-    def delete_object(self, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
+    def delete_object(self, Bucket: str, Key: str) -> dict[str, Any]:
         """Delete an object, if there is one. Its versions remain."""
         versions = self.versions[Bucket, Key]
         if not self.is_versioned:
@@ -148,11 +151,11 @@ class MockS3:
     @operation
     def list_objects_v2(
         self,
-        Bucket: str,  # noqa: N803
-        Prefix: str = "",  # noqa: N803
-        StartAfter: str = "",  # noqa: N803
-        ContinuationToken: str = "",  # noqa: N803
-        MaxKeys: int = 1000,  # noqa: N803
+        Bucket: str,
+        Prefix: str = "",
+        StartAfter: str = "",
+        ContinuationToken: str = "",
+        MaxKeys: int = 1000,
     ) -> dict[str, Any]:
         """Return a page of the objects. Like S3, omit `Contents` if there are none."""
         start = ContinuationToken or StartAfter
@@ -174,7 +177,7 @@ class MockS3:
         return response
 
     @operation
-    def list_buckets(self, MaxBuckets: int) -> dict[str, Any]:  # noqa: N803
+    def list_buckets(self, MaxBuckets: int) -> dict[str, Any]:
         """Return no buckets."""
         return {"Buckets": []}
 
@@ -269,7 +272,7 @@ class MockSecrets:
         self.secrets: dict[str, str] = {}
 
     @operation
-    def get_secret_value(self, SecretId: str) -> dict[str, str]:  # noqa: N803
+    def get_secret_value(self, SecretId: str) -> dict[str, str]:
         """Return a secret."""
         if SecretId not in self.secrets:
             raise NotFoundError("ResourceNotFoundException", SecretId)
@@ -332,7 +335,7 @@ class MockSqs:
             self.visible.append({**message, "Attributes": attributes})
 
     @operation
-    def send_message(self, QueueUrl: str, **entry: Any) -> dict[str, str]:  # noqa: N803
+    def send_message(self, QueueUrl: str, **entry: Any) -> dict[str, str]:
         """Send a message to a queue."""
         response = self._send(QueueUrl, [{"Id": "0", **entry}])
         for failed in response.get("Failed", []):
@@ -343,8 +346,8 @@ class MockSqs:
     @operation
     def send_message_batch(
         self,
-        QueueUrl: str,  # noqa: N803
-        Entries: list[dict[str, Any]],  # noqa: N803
+        QueueUrl: str,
+        Entries: list[dict[str, Any]],
     ) -> dict[str, Any]:
         """Send messages to a queue. A FIFO queue drops those it has, as SQS does."""
         self.requests["send_message_batch"] += 1
@@ -411,7 +414,7 @@ class MockSqs:
             self.visible.sort(key=lambda each: int(each["MessageId"].split("-")[1]))
 
     @operation
-    def get_queue_url(self, QueueName: str) -> dict[str, str]:  # noqa: N803
+    def get_queue_url(self, QueueName: str) -> dict[str, str]:
         """Return a URL for any name."""
         if self.failures:
             raise self.failures.pop(0)
@@ -420,8 +423,8 @@ class MockSqs:
     @operation
     def get_queue_attributes(
         self,
-        QueueUrl: str,  # noqa: N803
-        AttributeNames: list[str],  # noqa: N803
+        QueueUrl: str,
+        AttributeNames: list[str],
     ) -> dict[str, dict[str, str]]:
         """Return the attributes that are asked for. Those without a value are left out.
 
@@ -443,11 +446,11 @@ class MockSqs:
     @operation
     def receive_message(
         self,
-        QueueUrl: str,  # noqa: N803
-        MaxNumberOfMessages: int = 1,  # noqa: N803
-        WaitTimeSeconds: int = 0,  # noqa: N803
-        MessageSystemAttributeNames: tuple[str, ...] | list[str] = (),  # noqa: N803
-        MessageAttributeNames: tuple[str, ...] | list[str] = (),  # noqa: N803
+        QueueUrl: str,
+        MaxNumberOfMessages: int = 1,
+        WaitTimeSeconds: int = 0,
+        MessageSystemAttributeNames: tuple[str, ...] | list[str] = (),
+        MessageAttributeNames: tuple[str, ...] | list[str] = (),
     ) -> dict[str, Any]:
         """Return messages. Like SQS, omit `Messages` if there are none.
 
@@ -505,8 +508,8 @@ class MockSqs:
     @operation
     def delete_message_batch(
         self,
-        QueueUrl: str,  # noqa: N803
-        Entries: list[dict[str, Any]],  # noqa: N803
+        QueueUrl: str,
+        Entries: list[dict[str, Any]],
     ) -> dict[str, Any]:
         """Delete messages. Like SQS, ignore those deleted before."""
         self.requests["delete_message_batch"] += 1
@@ -523,8 +526,8 @@ class MockSqs:
     @operation
     def change_message_visibility_batch(
         self,
-        QueueUrl: str,  # noqa: N803
-        Entries: list[dict[str, Any]],  # noqa: N803
+        QueueUrl: str,
+        Entries: list[dict[str, Any]],
     ) -> dict[str, Any]:
         """Extend the visibility of messages by the full timeout, or return them."""
         require_batch(Entries)
