@@ -92,7 +92,7 @@ class Psql(Client):
         [program] = (directory / ".venv-shim").glob(name)
         words: list[str | Path] = [program, "-qXAt", "-F\t", "-v", "ON_ERROR_STOP=1"]
         words += ["-h", self._shim["DB_HOST"], "-p", self._shim["DB_PORT"]]
-        words += ["-U", self._shim["DB_USER"], "-d", self._shim["DB_NAME"]]
+        words += ["-U", self._shim["DB_ADMIN"], "-d", self._shim["DB_NAME"]]
         secret = {"PGPASSWORD": self._shim["DB_PASS"], "PGSSLMODE": "disable"}
         return run([*words, "-c", statement], directory, secret)
 
@@ -118,7 +118,7 @@ class Mysql(Client):
         words = [program, "--no-defaults", "--local-infile=1", "--batch"]
         words += ["--skip-column-names", "--protocol=tcp", "--host"]
         words += [self._shim["DB_HOST"], "--port", self._shim["DB_PORT"], "--user"]
-        words += [self._shim["DB_USER"], self._shim["DB_NAME"], "--execute", statement]
+        words += [self._shim["DB_ADMIN"], self._shim["DB_NAME"], "--execute", statement]
         return run(
             list(words), self._project.path, {"MYSQL_PWD": self._shim["DB_PASS"]}
         )

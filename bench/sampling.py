@@ -13,7 +13,7 @@ NUMBERED = re.compile(r"^Thread-\d+ \(|\)$|[-_]\d+$")
 # What a thread is doing: decided by the innermost frame in one of these files.
 ACTIVITIES = {
     "read from S3": ("/botocore/", "/urllib3/", "/boto3/", "/s3transfer/"),
-    "database": ("/psycopg", "/pymysql/", "/lib/rds.py"),
+    "database": ("/psycopg", "/pymysql/", "/lib/rds.py", "/lib/store.py"),
     "lines into rows": ("/lib/rows.py", "/lib/records.py", "/lib/row_pattern.py"),
     "ledger and rejects": ("/lib/loads.py",),
 }

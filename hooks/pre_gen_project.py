@@ -23,15 +23,40 @@ JOINERS = "\u200c\u200d"
 ROLE_LIMIT = 64
 SLUG_LIMIT = ROLE_LIMIT - len("-") - 8 - len("-") - 20 - len("-execution")
 
+# Names of resources begin with the slug, and AWS keeps some beginnings for itself.
+# https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_PutParameter.html
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+# https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateSecurityGroup.html
+RESERVED = {
+    "aws": "parameters of Systems Manager",
+    "ssm": "parameters of Systems Manager",
+    "sg-": "security groups",
+    "sthree-": "buckets",
+    "amzn-s3-demo-": "buckets",
+}
+
+# Regions in which everything that the project deploys is available. `make sql` needs
+# the RDS Data API, which decides between the two lists of the partition `aws`.
+# As of November 2026. The tests compare all three with botocore's list of regions.
+# https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/Concepts.Aurora_Fea_Regions_DB-eng.Feature.Data_API.html
 REGIONS = """
-af-south-1 ap-east-1 ap-east-2 ap-northeast-1 ap-northeast-2 ap-northeast-3
-ap-south-1 ap-south-2 ap-southeast-1 ap-southeast-2 ap-southeast-3 ap-southeast-4
-ap-southeast-5 ap-southeast-6 ap-southeast-7 ca-central-1 ca-west-1 eu-central-1
-eu-central-2 eu-north-1 eu-south-1 eu-south-2 eu-west-1 eu-west-2 eu-west-3
-il-central-1 me-central-1 me-south-1 mx-central-1 sa-east-1 us-east-1 us-east-2
-us-west-1 us-west-2 cn-north-1 cn-northwest-1 us-gov-east-1 us-gov-west-1
-eusc-de-east-1
+af-south-1 ap-east-1 ap-northeast-1 ap-northeast-2 ap-northeast-3 ap-south-1
+ap-southeast-1 ap-southeast-2 ap-southeast-3 ap-southeast-5 ap-southeast-7 ca-central-1
+eu-central-1 eu-north-1 eu-south-1 eu-south-2 eu-west-1 eu-west-2 eu-west-3 me-central-1
+me-south-1 sa-east-1 us-east-1 us-east-2 us-west-1 us-west-2
 """.split()
+WITHOUT_DATA_API = """
+ap-east-2 ap-south-2 ap-southeast-4 ap-southeast-6 ca-west-1 eu-central-2 il-central-1
+mx-central-1
+""".split()
+# Their endpoints, CA bundles and consoles differ, and they lack the Data API, too.
+OTHER_PARTITIONS = {
+    "cn-north-1": "AWS China",
+    "cn-northwest-1": "AWS China",
+    "us-gov-east-1": "AWS GovCloud",
+    "us-gov-west-1": "AWS GovCloud",
+    "eusc-de-east-1": "the AWS European Sovereign Cloud",
+}
 
 
 def find_problem(answers: dict[str, str]) -> str | None:
@@ -71,6 +96,12 @@ def find_slug_problem(slug: str) -> str | None:
             f"because the name of the IAM role <slug>-<environment>-<function>-"
             f"execution must stay within {ROLE_LIMIT}"
         )
+    for prefix, what in RESERVED.items():
+        if f"{slug}-".startswith(prefix):
+            return (
+                f"project_slug {slug!r} begins with {prefix!r}, which AWS reserves in "
+                f"names of {what}: begin with another word"
+            )
     return None
 
 
@@ -78,10 +109,28 @@ def find_region_problem(region: str) -> str | None:
     """Return what is wrong with the region, or None."""
     if region in REGIONS:
         return None
+    if region in WITHOUT_DATA_API:
+        return (
+            f"aws_region {region!r} has no RDS Data API, which 'make sql' needs: enter "
+            f"another, such as {find_neighbor(region)}"
+        )
+    if region in OTHER_PARTITIONS:
+        return (
+            f"aws_region {region!r} belongs to {OTHER_PARTITIONS[region]}, which has "
+            "other endpoints and certificates and no RDS Data API: enter a region "
+            "outside of it, such as eu-west-1"
+        )
     return (
         f"aws_region {region!r} is not an AWS region: enter one such as eu-west-1, or "
         "add a newer region to REGIONS in hooks/pre_gen_project.py"
     )
+
+
+def find_neighbor(region: str) -> str:
+    """Return an accepted region on the same continent, if there is one."""
+    area = region.split("-")[0]
+    near = (each for each in REGIONS if each.startswith(f"{area}-"))
+    return next(near, "eu-west-1")
 
 
 def find_conflict(answers: dict[str, str], record: Path) -> str | None:

@@ -99,15 +99,14 @@ class Project:
         The build recognises the layer by the comment in its zip.
         """
         key = self.digest("src/common/requirements-layer.txt", "tools/build.py")
-        shared = SHARED / f"layer-{key}.zip"
-        layer = self.path / ".build" / "layer" / "local.zip"
+        shared = SHARED / f"layer-{key}"
+        layer = self.path / ".build" / "layer"
         with FileLock(f"{shared}.lock"):
             if shared.exists():
-                layer.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(shared, layer)
+                shutil.copytree(shared, layer, dirs_exist_ok=True)
             else:
                 self.make("build", "TARGET=layer")
-                shutil.copyfile(layer, shared)
+                shutil.copytree(layer, shared)
         return self
 
     def digest(self, *globs: str) -> str:

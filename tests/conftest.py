@@ -3,6 +3,7 @@
 import os
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import takewhile
 from pathlib import Path
 
@@ -11,9 +12,11 @@ import pytest
 from baking import Project, bake, has_terraform, skip
 from shim_helpers import client, queue_url, require_server
 
-# A command that runs another one where Terraform can install its providers, for a
-# machine that reaches no registry. It exits with 77 if it cannot.
+# Commands that run another one where Terraform can install its providers, for a machine
+# that reaches no registry: the oldest AWS provider that the stacks accept, and the
+# newest. They exit with 77 if they cannot.
 TERRAFORM = os.environ.get("TERRAFORM", "").split()
+NEWEST_PROVIDER = os.environ.get("NEWEST_PROVIDER", "").split()
 
 
 @pytest.hookimpl(trylast=True)
@@ -75,12 +78,31 @@ def mirror(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]
 
     Skips where there is none. The mirror runs as long as this fixture lives.
     """
+    with run_mirror(TERRAFORM, tmp_path_factory.mktemp("init")) as variables:
+        yield variables
+
+
+@pytest.fixture(scope="session")
+def newest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """As `mirror`, for the newest AWS provider."""
+    with run_mirror(NEWEST_PROVIDER, tmp_path_factory.mktemp("init")) as variables:
+        yield variables
+
+
+@contextmanager
+def run_mirror(command: list[str], directory: Path) -> Iterator[dict[str, str]]:
+    """Run a command that leads Terraform to a provider; yield its variables.
+
+    Args:
+        command: the command; empty if Terraform reaches its registry.
+        directory: for a project to try it with.
+    """
     if not has_terraform():
         skip("this machine has no terraform")
-    project = bake(tmp_path_factory.mktemp("init"), iac="terraform")
+    project = bake(directory, iac="terraform")
     script = "env | grep -E '^(TF|CHECKPOINT)_'; echo; exec cat"
     with subprocess.Popen(
-        [*TERRAFORM, "sh", "-c", script],
+        [*command, "sh", "-c", script],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

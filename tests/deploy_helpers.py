@@ -9,11 +9,15 @@ from typing import Any
 
 import yaml
 
-from baking import ROOT, Project, bake, wait_until
+from baking import ROOT, Project, bake, free_port, wait_until
+from data_api import serving_data_api
+from debug_client import drop_sample, stopped_at
 from shim_helpers import client, count_loaded, queue_url
 from traffic import send_traffic_through_switch
 
-STACKS = "role network queue bucket aurora extra layer lambda ecr ecs".split()
+STACKS = (
+    "role network queue bucket aurora extra layer lambda ecr ecs monitoring".split()
+)
 FUNCTION = "click-loader-local-worker"
 BUCKET = "click-loader-local-raw-000000000000"
 PREFIX = "click-loader-local"
@@ -46,8 +50,9 @@ def with_cdk_node(project: Project) -> dict[str, str]:
 def deploy_locally(project: Project) -> None:
     """Deploy into the project's shim."""
     output = project.make("deploy", "ENV=local").stdout
-    skipped = "because the shim does not emulate them: network, aurora, ecr, ecs."
-    assert skipped in output
+    skipped = "network, aurora, ecr, ecs, monitoring."
+    assert f"because the shim does not emulate them: {skipped}" in output
+    assert "== migrate before lambda\nENV=local has all 2 files" in output
 
 
 def declare_functions(project: Project) -> None:
@@ -78,6 +83,7 @@ def use_deployment(project: Project, unmapped: str) -> None:
         unmapped: text of a plan that disconnects a queue from its Lambda.
     """
     second_function_has_its_own_queue(project)
+    breakpoint_stops_the_lambda(project)
     poison_becomes_a_dead_letter(project)
     triggers_reach_their_functions(project)
     undeclared_action_is_denied(project)
@@ -105,7 +111,8 @@ def shim_as_dev(directory: Path, iac: str, **settings: str) -> Iterator[Project]
     project = bake(directory, iac=iac, database="postgres").share_installs()
     project.share_layer()
     (project.path / "config" / "rds-ca.pem").touch()  # no download
-    with project.shim() as shim:
+    with project.shim() as shim, serving_data_api("postgres", shim) as url:
+        settings |= {"AWS_ENDPOINT_URL_RDS": url, "AWS_ENDPOINT_URL_RDS_DATA": url}
         lines = [
             f"{name}={value}\n"
             for name, value in (shim | settings).items()
@@ -113,7 +120,54 @@ def shim_as_dev(directory: Path, iac: str, **settings: str) -> Iterator[Project]
         ]
         secrets = project.path / "config" / "secrets-dev.env"
         secrets.write_text("".join(lines), encoding="utf-8")
+        # as the stack aurora, which the shim does not emulate, would create it
+        app = f"{project.path.name}-dev-app"
+        client(project, "secretsmanager").create_secret(Name=app)
         yield project
+
+
+@contextmanager
+def failing_migration(project: Project) -> Iterator[str]:
+    """Have a migration that fails; yield how `make deploy` then begins its sentence."""
+    path = project.path / "migrations" / "002_absent.sql"
+    path.write_text("ALTER TABLE absent ADD COLUMN n INT;\n", encoding="utf-8")
+    failed = "migrations/002_absent.sql failed at statement 1 of 1 (line 1): "
+    yield f"Deploy stopped before lambda: {failed}"
+    path.unlink()
+
+
+def boundary_is_required(project: Project) -> None:
+    """Refuse to create roles in dev, which is not bootstrapped."""
+    refused = project.make("plan", "TARGET=role", "ENV=dev", check=False)
+    assert refused.returncode != 0
+    expected = (
+        "There is no permissions boundary click-loader-dev-boundary: let an "
+        "administrator run 'make bootstrap ENV=dev'.\n"
+    )
+    assert expected in refused.stdout
+
+
+def declaration_needs_bootstrap(project: Project) -> None:
+    """Declare a secret in dev, for which the boundary has to change."""
+    secret = {"secrets": {"API_KEY": "partner/api-key"}}
+    change_config(project, lambda config: config["functions"].update(worker=secret))
+    warning = "The permissions boundary click-loader-dev-boundary is not what "
+    arguments = ("plan", "TARGET=role", "ENV=dev")
+    assert warning in project.make(*arguments, check=False).stdout
+    fill_versions(project, "click-loader-dev-boundary")
+    output = project.make("bootstrap", "ENV=dev").stdout
+    assert "click-loader-dev-boundary: updated\n" in output
+    assert "click-loader-dev-operate: unchanged\n" in output
+    assert warning not in project.make(*arguments, check=False).stdout
+
+
+def fill_versions(project: Project, name: str) -> None:
+    """Add versions to a policy until it has five, as many as IAM keeps."""
+    iam = client(project, "iam")
+    arn = f"arn:aws:iam::000000000000:policy/{name}"
+    for _ in range(5 - len(iam.list_policy_versions(PolicyArn=arn)["Versions"])):
+        document = json.dumps({"Version": "2012-10-17", "Statement": []})
+        iam.create_policy_version(PolicyArn=arn, PolicyDocument=document)
 
 
 def make_containers(project: Project) -> None:
@@ -157,6 +211,21 @@ def second_function_has_its_own_queue(project: Project) -> None:
         "the end of the second function's message",
     )
     assert project.query("SELECT count(*) FROM clicks") == [[1000]]
+
+
+def breakpoint_stops_the_lambda(project: Project) -> None:
+    """Let the Lambda run `src/` in a debugger, and then what was built again."""
+    port = free_port()
+    words, synced = ("sync", "FUNC=worker", "ENV=local"), "worker runs the new code"
+    assert synced in project.make(*words, f"DEBUG={port}").stdout
+    key = drop_sample(project, "debugged.csv", env="local")
+    with stopped_at(project, port, key):
+        pass
+    assert synced in project.make(*words).stdout
+    assert "worker runs this code already" in project.make(*words).stdout
+    refused = project.make("sync", "ENV=prod", check=False)
+    assert refused.returncode != 0
+    assert "ENV=prod is protected" in refused.stdout
 
 
 def poison_becomes_a_dead_letter(project: Project) -> None:

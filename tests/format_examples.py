@@ -176,7 +176,9 @@ EXAMPLES = [
         f"{COLUMNS}\nformat: fixed\nwidths: [4, 5, 10, 7, 1]\nencoding: cp037\n"
         'newline: none\nnull_field: ""',
         note="Python knows cp037, cp273, cp500 and others. This project adds cp1047. "
-        'For EBCDIC with lines, set `newline: "\\x85"`. Packed decimals are not read.',
+        'For EBCDIC with lines, set `newline: "\\x85"`. Packed and binary numbers '
+        "(COMP-3, COMP) are rejects, and records of variable length (RDW) fail the "
+        "file: have them converted to digits and to fixed length before the transfer.",
         encode=lambda text: text.encode("cp037"),
     ),
     Example(

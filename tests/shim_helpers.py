@@ -274,13 +274,15 @@ class OwnDatabase(Project):
     def __init__(self, project: Project, folder: Path) -> None:
         super().__init__(project.path)
         self.port = free_port()
-        self._folder = folder / "own-database"
-        self._folder.mkdir()
+        self.folder = folder / "own-database"
+        self.folder.mkdir()
         self._run("database.create(folder)")
         command = self._run("print(json.dumps(database.command(folder, port)))")
         self._command = json.loads(command)
         self.process = self._start()
-        self._run("database.create_tables(port)")
+        self._run("database.create_database(port)")
+        create = (".venv/bin/python", "tests/shim/create_tables.py")
+        self.run(*create, env=self.shim_environment())
 
     def shim_environment(self) -> dict[str, str]:
         """Return the variables of the shim's clients, with this server's port."""
@@ -325,7 +327,7 @@ class OwnDatabase(Project):
             "folder, port = Path(sys.argv[1]), int(sys.argv[2])\n"
         )
         words = (".venv-shim/bin/python", "-c", program + statement)
-        return self.run(*words, str(self._folder), str(self.port)).stdout
+        return self.run(*words, str(self.folder), str(self.port)).stdout
 
 
 def is_postgres(project: Project) -> bool:

@@ -1,4 +1,4 @@
-"""Query the shim's database with its driver, without any code of the project."""
+"""Query the shim's database as the owner of its tables, without the project's code."""
 
 from contextlib import closing
 from typing import Any
@@ -28,7 +28,7 @@ def connect_postgres(environment: dict[str, str]) -> Any:
         host=environment["DB_HOST"],
         port=environment["DB_PORT"],
         dbname=environment["DB_NAME"],
-        user=environment["DB_USER"],
+        user=environment["DB_ADMIN"],
         password=environment["DB_PASS"],
         autocommit=True,
     )
@@ -42,7 +42,7 @@ def connect_mysql(environment: dict[str, str]) -> Any:
         host=environment["DB_HOST"],
         port=int(environment["DB_PORT"]),
         database=environment["DB_NAME"],
-        user=environment["DB_USER"],
+        user=environment["DB_ADMIN"],
         password=environment["DB_PASS"],
         autocommit=True,
     )

@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from baking import TEMPLATE, Project, bake, free_port
-from deploy_helpers import STACKS
+from deploy_helpers import STACKS, change_config, make_containers
 
 CHOICES = TEMPLATE / ".choices" / "ci"
 FILES = {
@@ -202,6 +202,60 @@ def test_ci_setup_installs_only_the_pinned_terraform(
     if is_genuine:
         answer = subprocess.run([into / "terraform"], capture_output=True, text=True)
         assert answer.stdout == "pretended\n"
+
+
+DOCKER = """\
+#!/bin/sh
+echo "$*" >> "$CALLS"
+case "$1" in
+version) echo '{"Server": {"Arch": "amd64"}}' ;;
+build | run) exit "$ENDS" ;;
+esac
+"""
+EMULATE = re.compile("run --privileged --rm tonistiigi/binfmt:[^ ]+ --install arm64")
+
+
+@pytest.fixture
+def foreign(baked: Project, tmp_path: Path) -> Callable[..., str]:
+    """Return a function that runs a make target with a fake Docker for x86_64."""
+    program, calls = tmp_path / "bin" / "docker", tmp_path / "calls"
+    program.parent.mkdir()
+    program.write_text(DOCKER)
+    program.chmod(0o755)
+    path = f"{program.parent}:{os.environ['PATH']}"
+
+    def make(*words: str, ends: int = 0) -> str:
+        calls.unlink(missing_ok=True)
+        env = {"PATH": path, "CALLS": str(calls), "ENDS": str(ends)}
+        result = baked.make(*words, env=env, check=False)
+        assert (result.returncode == 0) is not bool(ends), result.stdout
+        assert "Traceback" not in result.stdout
+        return result.stdout + calls.read_text(encoding="utf-8")
+
+    return make
+
+
+def test_ci_setup_emulates_only_what_is_built(
+    baked: Project, foreign: Callable[..., str]
+) -> None:
+    change_config(baked, lambda config: config.update(architecture="arm64"))
+    assert not EMULATE.search(foreign("ci_setup"))  # there is no container
+    make_containers(baked)
+    assert EMULATE.search(foreign("ci_setup"))
+    assert "QEMU cannot be installed for arm64, see above." in foreign(
+        "ci_setup", ends=1
+    )
+    change_config(baked, lambda config: config.update(architecture="x86_64"))
+    assert not EMULATE.search(foreign("ci_setup"))
+
+
+def test_image_for_another_processor_names_the_remedy(
+    foreign: Callable[..., str],
+) -> None:
+    output = foreign("image", "FUNC=worker", "ARCH=arm64", ends=1)
+    assert "if this amd64 machine cannot run programs for arm64, 'docker run" in output
+    output = foreign("image", "FUNC=worker", ends=1)
+    assert "could not build the image of worker, see above." in output
 
 
 TERRAFORM = """\

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import value_cases
 from baking import DEADLINE, Project, bake, clean_environment, skip
 from shim_helpers import clicks
 
@@ -32,10 +33,11 @@ done
 make sanity_check
 make event FILE=refused.csv
 make run FUNC=worker RUN_ARGS=--drain
+(set -a; . .shim/shim.env; .venv/bin/python alone.py < alone.json)
 kill $shim
 wait $shim || true
 echo left by make:
-find .shim -type f
+find .shim -type f -not -name '*.log'
 docker ps --all --quiet --filter name=shim-
 docker volume ls --quiet
 """
@@ -47,6 +49,7 @@ export AWS_ACCESS_KEY_ID=shim AWS_SECRET_ACCESS_KEY=shim
 compose="docker compose -f tests/docker-compose.yml"
 $compose config | grep ^name:
 WORKERS=1 $compose up --wait
+.venv/bin/python tests/shim/create_tables.py
 .venv/bin/python -c '{PUT}'
 end=$(($(date +%s) + {DEADLINE}))
 until $compose logs worker | grep '"loaded": 1000'; do
@@ -95,12 +98,17 @@ def test_compose_leaves_nothing_behind(database: str, tmp_path: Path) -> None:
     lines[3] = f"4,{'x' * 65},/,,2026-01-05 08:00:00"
     lines[5] = "six,anna,/,,2026-01-05 08:00:00"
     (project.path / "refused.csv").write_text("\n".join(lines), encoding="utf-8")
+    cases = value_cases.list_alone(database)
+    (project.path / "alone.json").write_text(cases, encoding="utf-8")
+    (project.path / "alone.py").write_text(value_cases.ALONE, encoding="utf-8")
     # both with one engine, which takes longer to start than either
     by_hand = f"export IMAGE={database}/worker\n{BY_HAND}"
     output = run_with_engine(f"{BY_MAKE}\n{by_hand}", project)
     by_make, by_hand = output.split("left by make:\n")
     assert "10 rows in, 10 rows out" in by_make
     assert '"loaded": 98, "rejected": 2' in by_make
+    assert "\ncompared\n" in by_make  # MySQL itself, where the shim has MariaDB
+    assert " instead of " not in by_make
     checkout = re.sub("[^a-z0-9_-]", "", str(project.path).lower())
     # remaining containers, volumes and networks would be listed before and after
     assert by_hand.startswith(f"name: shim-{checkout}\n")

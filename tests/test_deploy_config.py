@@ -132,12 +132,12 @@ def test_schema_validates_in_editor(tmp_path: Path) -> None:
 def test_schema_explains_each_key() -> None:
     schema = setting_layers.read_schema()
     own = schema["$defs"]["environment"]["properties"]
-    parts: list[dict[str, Any]] = [schema, own["database"]]
+    parts: list[dict[str, Any]] = [schema, own["database"], own["network"]]
     parts += [schema["$defs"]["environment"], schema["$defs"]["function"]]
     for part in parts:
         for name, key in part["properties"].items():
             assert key["description"].endswith("."), name
-    without = {"prefix", "schedule", "topic"}
+    without = {"prefix", "schedule", "topic", "provisioned_pollers"}
     function = schema["$defs"]["function"]["properties"]
     assert setting_layers.read_defaults().keys() == function.keys() - without
 
@@ -238,6 +238,12 @@ def test_written_defaults_are_those_of_schema() -> None:
         ("max_capacity: 2\n", "max_capacity: 0.5\n", "from 1 to 256 in steps of 0.5"),
         ("min_capacity: 0\n", "min_capacity: 3\n", "use max_capacity, which is 2, or"),
         ("backup_days: 14", "backup_days: 36", "from 1 to 35"),
+        ("backup_days: 14", "backup_days: 14\n      proxy: 1", "use true or false"),
+        (
+            "backup_days: 1\n",
+            "backup_days: 1\n      proxy: true\n",
+            "a min_capacity of",
+        ),
         ("10.0.0.0/16", "10.0.0.0/15", "use a network from /16 to /24"),
         ("10.0.0.0/16", "10.0.0.0/25", "use a network from /16 to /24"),
         ("10.0.0.0/16", "10.0.0.0", "use a network from /16 to /24"),
@@ -245,6 +251,43 @@ def test_written_defaults_are_those_of_schema() -> None:
         ("10.0.0.0/16", "10.0.0.256/24", "use four numbers from 0 to 255"),
         ("10.0.0.0/16", "11.0.0.0/16", "use a private range: in 10.0.0.0/8"),
         ("10.0.0.0/16", "172.32.0.0/16", "use a private range"),
+        # recipients and budget
+        *(
+            (f"zones: {zones}", f"zones: {zones}\n    {wrong}", problem)
+            for zones, wrong, problem in (
+                (2, "alarms: {}", "dev.alarms is a mapping: use {email: team@examp"),
+                (2, "alarms: a@example.com", "use {email: team@example.com} or {topic"),
+                (2, "alarms: {email: me}", 'alarms.email is "me": use one e-mail add'),
+                (2, "alarms: {email: [a@b.com]}", "alarms.email is a list: use one"),
+                (2, "alarms: {topic: alarms}", 'alarms.topic is "alarms": use the AR'),
+                (
+                    2,
+                    'alarms: {topic: "arn:aws:sns:eu-west-1:123456789012:a.fifo"}',
+                    "use the ARN of a standard topic of SNS, such as",
+                ),
+                (2, "alarms: {mail: a@b.com}", "alarms.mail: the closest one is email"),
+                (
+                    2,
+                    'alarms: {email: a@b.com, topic: "arn:aws:sns:a:123456789012:a"}',
+                    "dev.alarms is a mapping: use {email: team@example.com} or {topic",
+                ),
+                (
+                    2,
+                    "alarms: {email: a@b.com}\n    budget: 5",
+                    "budget is 5: use {month",
+                ),
+                (2, "budget: {alert_at: 50}", "dev.budget lacks monthly_usd: add it"),
+                (2, "raw_file_days: 0", "from 1 to 36500"),
+                (2, "raw_file_days: for ever", 'raw_file_days is "for ever": use a wh'),
+                (2, "budget: {monthly_usd: 0}", "use a number of 1 or more"),
+                (2, "budget: {monthly_usd: 9, alert_at: 0}", "from 1 to 1000"),
+                (
+                    3,
+                    "budget: {monthly_usd: 9}",
+                    "prod.budget notifies no one: add alarms: {email: team@examp",
+                ),
+            )
+        ),
         # values that are wrong together
         ("batch_size: 1 ", "batch_size: 37 ", "use 10 or less, or a batch_window of"),
         ("memory: 512", "memory: 10241", "is 10241 (enrich in local): use 128 to"),
@@ -372,6 +415,7 @@ def test_wrong_setting_gets_a_remedy(right: str, wrong: str, problem: str) -> No
             'part.timezone is "Factory": ',
         ),
         # topics
+        ("trigger: topic, topic: alarms", "topic is alarms, which the project's alar"),
         ("trigger: topic, topic: orders.fifo", "gets its .fifo from fifo: true"),
         ('trigger: topic, topic: "a b"', "use a name of letters, digits, - and _"),
         ('trigger: topic, topic: "arn:aws:sqs:x:1:a"', "or the ARN of a topic"),
@@ -431,6 +475,15 @@ def test_wrong_setting_gets_a_remedy(right: str, wrong: str, problem: str) -> No
             "there is no placeholder partiton: the closest one is partition",
         ),
         ("database: no thanks", 'database is "no thanks": use true or false'),
+        ("provisioned_pollers: 4", "use a mapping such as {min: 2, max: 10}"),
+        ("provisioned_pollers: {min: 2}", "provisioned_pollers lacks max: add it"),
+        ("provisioned_pollers: {min: 1, max: 9}", "use a whole number from 2 to 200"),
+        ("provisioned_pollers: {min: 2, max: 9999}", "whole number from 2 to 2000"),
+        ("provisioned_pollers: {min: 9, max: 2}", "use a min that is max or less"),
+        (
+            "provisioned_pollers: {min: 2, max: 9}, max_concurrency: 5",
+            "max_concurrency does not go with provisioned_pollers (part in local): rem",
+        ),
         ("internet: 1", "internet is 1: use true or false"),
     ],
 )
@@ -444,6 +497,110 @@ def test_wrong_declaration_gets_a_remedy(
     text = with_function("part", declaration, env)
     [line] = [n for n, each in enumerate(text.splitlines(), 1) if "part: {" in each]
     assert found.startswith(f"config/deploy.yml:{line}:")
+
+
+EXISTING = """\
+    network:
+      vpc: vpc-0123456789abcdef0
+      subnets: [subnet-0123456789abcdef0, subnet-0123456789abcdef1]
+      security_group: sg-0123456789abcdef0
+    bucket: company-files
+    database: {host: db.example.internal, port: 5432, name: shop, secret: shop/db}
+"""
+
+
+def with_environment(right: str = "", wrong: str = "") -> str:
+    """Return a configuration with existing resources, with a part replaced."""
+    assert right in EXISTING
+    text = DEPLOY.read_text(encoding="utf-8") + "  test:\n"
+    return text + EXISTING.replace(right, wrong, 1)
+
+
+def test_existing_resources_are_valid() -> None:
+    check(with_environment())
+    check(with_environment("shop/db", "rds!cluster-0123"))
+    arn = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:rds!cluster-01-AbC2eF"
+    check(with_environment("shop/db}", f'"{arn}", is_protected: true}}'))
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "problem"),
+    [
+        (
+            "    network:",
+            "    zones: 2\n    network:",
+            "zones is 2: remove it, because n",
+        ),
+        ("vpc: vpc-", "vpc: v", "use the ID of a VPC, such as vpc-0123456789abcdef0"),
+        (", subnet-0123456789abcdef1", "", "use a list of 2 to 16 different subnets"),
+        ("[subnet-", "[s", "use the ID of a subnet, such as subnet-0123456789abcdef0"),
+        ("group: sg-", "group: ", "use the ID of a security group, such as sg-0123456"),
+        (
+            "      vpc: vpc-0123456789abcdef0\n",
+            "",
+            "environments.test.network lacks vpc",
+        ),
+        ("company-files", "s3://files", 'bucket is "s3://files": use the name of a b'),
+        ("host: db", "host: https://db", "use a host's name, such as db.example.inter"),
+        (
+            "port: 5432",
+            "port: 0",
+            "database.port is 0: use a whole number from 1 to 65",
+        ),
+        ("name: shop,", "name: a/b,", 'database.name is "a/b": use 1 to 64 letters'),
+        ("secret: shop/db", "secret: pass word", "use the name or the ARN of a secret"),
+        (", secret: shop/db", "", "environments.test.database lacks secret: add it"),
+        ("host: db.example.internal, ", "", "test.database lacks host: add it"),
+        (
+            "host: ",
+            "proxy: true, host: ",
+            "database.proxy is true: remove it, because h",
+        ),
+        (
+            "host: ",
+            "max_capacity: 2, host: ",
+            "max_capacity is 2: remove it, because h",
+        ),
+        (EXISTING[: EXISTING.index("    bucket")], "", "environments.test lacks cidr"),
+        (
+            EXISTING[: EXISTING.index("    bucket")],
+            "    cidr: 10.0.0.0/16\n    zones: 2\n",
+            "an existing database, which a new network does not reach: add network",
+        ),
+    ],
+)
+def test_wrong_existing_resource_gets_a_remedy(
+    right: str, wrong: str, problem: str
+) -> None:
+    assert problem in refuse(with_environment(right, wrong))
+
+
+def test_stacks_of_existing_resources_are_skipped(baked: Project) -> None:
+    (baked.path / "config" / "deploy.yml").write_text(with_environment(), "utf-8")
+    program = (
+        "from tools.deploy_config import choose_stacks as c; print(*c('test', ''))"
+    )
+    output = baked.run(".venv/bin/python", "-c", program).stdout
+    assert output.splitlines() == [
+        "Skipped, because config/deploy.yml names existing resources: network, aurora.",
+        "role queue bucket extra layer lambda ecr ecs monitoring",
+    ]
+    for action in ("plan", "deploy", "destroy"):
+        result = baked.make(action, "TARGET=aurora", "ENV=test", check=False)
+        assert result.returncode != 0
+        assert (
+            "test has no TARGET=aurora, because config/deploy.yml names an existing "
+            "one: choose one of role, queue, " in result.stdout.replace("Test", "test")
+        )
+
+
+@pytest.mark.parametrize(
+    "text", ["bucket: company-files", *(EXISTING[:-1].split("    bucket")[:1])]
+)
+def test_shim_has_no_existing_resources(text: str) -> None:
+    own = "local:\n" + "    " + text.strip()
+    problem = "is for environments on AWS: remove it, because the shim has its own"
+    assert problem in refuse(change("local: {}", own))
 
 
 def test_secret_is_not_in_message() -> None:
@@ -535,6 +692,7 @@ def test_topic_can_have_all_placeholders(topic: str) -> None:
     [
         *("PATH", "HOME", "USER", "LANG", "TZ", "PWD", "SHELL", "TERM"),
         *("HOSTNAME", "PYTHONPATH", "LD_LIBRARY_PATH", "CONST_PATH"),
+        "FUNCTION_NAME",
     ],
 )
 def test_variable_of_the_system_is_refused(variable: str) -> None:
@@ -547,7 +705,7 @@ def test_targets_that_read_the_file_check_it(baked: Project) -> None:
     config = baked.path / "config" / "deploy.yml"
     text = config.read_text(encoding="utf-8")
     config.write_text(text.replace("max_capacity: 16", "max_capacity: 16.2"))
-    problem = "config/deploy.yml:45: environments.prod.database.max_capacity is 16.2: "
+    problem = "config/deploy.yml:48: environments.prod.database.max_capacity is 16.2: "
     for words in ("lint-code", "new FUNC=tally", "build ENV=dev", "plan ENV=dev"):
         result = baked.make(*words.split(), check=False)
         assert result.returncode != 0

@@ -131,7 +131,7 @@ def test_message_of_no_form_becomes_dead_letter(shimmed: Project) -> None:
     assert len(failed) == 3 * len(REFUSED)
     for line in failed:
         assert "EventError: the message names no object in a known" in line["message"]
-        assert line["traceback"].count("Error: ") == 1
+        assert "traceback" not in line
     assert SECRET not in output
     assert count_clicks(shimmed, 71_000_000, 10) == 3
     assert len(take_dead_letters(shimmed)) == len(REFUSED)

@@ -143,7 +143,7 @@ PASSWORD = 'hunter2-"quoted"-ü'
 CREATE_USER = {
     "postgres": """
 import os, psycopg, sys
-names = {"host": "DB_HOST", "port": "DB_PORT", "dbname": "DB_NAME", "user": "DB_USER"}
+names = {"host": "DB_HOST", "port": "DB_PORT", "dbname": "DB_NAME", "user": "DB_ADMIN"}
 where = {name: os.environ[variable] for name, variable in names.items()}
 connection = psycopg.connect(password=os.environ["DB_PASS"], autocommit=True, **where)
 connection.execute(f"CREATE USER marked PASSWORD '{sys.argv[1]}' IN ROLE worker")

@@ -1,5 +1,6 @@
 """The hooks: which answers they reject and which files they copy."""
 
+import ast
 import json
 import re
 import subprocess
@@ -61,7 +62,24 @@ def controls(*ranges: tuple[int, int]) -> list[str]:
         pytest.param({"project_slug": "clicks-"}, "'clicks-' is not", id="hyphen last"),
         pytest.param({"project_slug": "a"}, "has 1 characters", id="slug too short"),
         pytest.param({"project_slug": "c" * 25}, "within 64", id="slug too long"),
+        pytest.param({"project_slug": "awsome"}, "with 'aws', which", id="aws"),
+        pytest.param({"project_slug": "ssm-loads"}, "parameters of Sys", id="ssm"),
+        pytest.param({"project_slug": "sg"}, "security groups: begin", id="group"),
+        pytest.param({"project_slug": "sthree"}, "in names of buckets", id="sthree"),
+        pytest.param({"project_slug": "amzn-s3-demo-x"}, "amzn-s3-demo-", id="demo"),
+        pytest.param({"project_slug": "xn--clicks"}, "'xn--clicks' is not", id="xn"),
         pytest.param({"aws_region": "eu-west-9"}, "'eu-west-9' is not", id="region"),
+        pytest.param(
+            {"aws_region": "ap-southeast-6"},
+            "'ap-southeast-6' has no RDS Data API, which 'make sql' needs: enter "
+            "another, such as ap-east-1",
+            id="no Data API",
+        ),
+        pytest.param({"aws_region": "cn-north-1"}, "to AWS China, which", id="China"),
+        pytest.param({"aws_region": "us-gov-west-1"}, "to AWS GovCloud", id="GovCloud"),
+        pytest.param(
+            {"aws_region": "eusc-de-east-1"}, "European Sovereign Cloud", id="EUSC"
+        ),
         pytest.param({"project_name": " "}, "project_name is empty", id="empty name"),
         pytest.param({"author": ""}, "author is empty", id="empty author"),
         pytest.param({"author": "a\nb"}, r"control character '\n'", id="newline"),
@@ -100,16 +118,48 @@ def test_longest_slug_makes_longest_role_name() -> None:
     longest = "c" * hook.SLUG_LIMIT
     assert hook.find_problem(GOOD | {"project_slug": longest}) is None
     assert len(f"{longest}-{'e' * 8}-{'f' * 20}-execution") == 64
+    for kind in ("raw", "state"):  # ends with the account, not with a reserved suffix
+        assert len(f"{longest}-{'e' * 8}-{kind}-{'1' * 12}") <= 63
+
+
+@pytest.mark.parametrize("slug", ["my-aws", "draws", "sgml", "sthreepio", "amzn"])
+def test_slug_near_a_reserved_one_is_accepted(slug: str) -> None:
+    find_problem = load_hook("pre_gen_project").find_problem
+    assert find_problem(GOOD | {"project_slug": slug}) is None
 
 
 def test_regions_are_those_of_botocore() -> None:
-    session = botocore.session.get_session()
-    known = {
+    hook = load_hook("pre_gen_project")
+    list_regions = botocore.session.get_session().get_available_regions
+    listed = [*hook.REGIONS, *hook.WITHOUT_DATA_API]
+    assert sorted(listed) == sorted(list_regions("s3", "aws"))
+    others = {
         region
-        for partition in ("aws", "aws-cn", "aws-us-gov", "aws-eusc")
-        for region in session.get_available_regions("s3", partition)
+        for partition in ("aws-cn", "aws-us-gov", "aws-eusc")
+        for region in list_regions("s3", partition)
     }
-    assert set(load_hook("pre_gen_project").REGIONS) == known
+    assert others == set(hook.OTHER_PARTITIONS)
+
+
+SERVICES = """
+application-autoscaling cloudformation cloudwatch ec2 ecr ecs events lambda logs rds
+scheduler secretsmanager sns sqs ssm sts xray
+""".split()
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_accepted_regions_have_all_services(service: str) -> None:
+    found = botocore.session.get_session().get_available_regions(service, "aws")
+    assert set(load_hook("pre_gen_project").REGIONS) <= set(found)
+
+
+def test_regions_with_two_zones_agree() -> None:
+    """The hook and the rules of config/deploy.yml have a list each."""
+    path = ROOT / "{{cookiecutter.project_slug}}" / "tools" / "deploy_rules.py"
+    [line] = re.findall(r"^ZONES = (.*)$", path.read_text(encoding="utf-8"), re.M)
+    two = {region for region, zones in ast.literal_eval(line).items() if zones < 3}
+    assert two == set(load_hook("post_gen_project").TWO_ZONES)
+    assert two <= set(load_hook("pre_gen_project").REGIONS)
 
 
 @pytest.mark.parametrize(

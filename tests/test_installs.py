@@ -19,6 +19,7 @@ sys.path.insert(0, str(TEMPLATE))
 from tools import audit
 from tools.errors import UserError
 from tools.lock import LOCKS, check_locks, read_input, read_lock
+from tools.packages import GLIBC, UV_GLIBC, select_packages
 
 PYTHON = os.environ.get("PYTHON", "python3")
 PATHS = [lock.path for lock in LOCKS]
@@ -424,28 +425,105 @@ def test_pip_is_used_where_uv_cannot(installed: Project) -> None:
     assert evaluate(installed, program, USES_PIP).strip() == "None"
 
 
-@pytest.mark.parametrize("uses_uv", [True, False], ids=["uv", "pip"])
-@pytest.mark.parametrize("machine", ["x86_64", "arm64", None])
-def test_packages_fit_lambdas_machine(
-    installed: Project, tmp_path: Path, machine: str | None, uses_uv: bool
+INSTALL = """
+from pathlib import Path
+from tools.packages import install_packages
+lock, directory = Path({lock!r}), Path({directory!r})
+install_packages(lock, directory, python={python!r}, machine={machine!r})
+"""
+LAYER_LOCK = "src/common/requirements-layer.txt"
+LAMBDAS = [
+    *(("3.11", "x86_64"), ("3.12", "x86_64"), ("3.13", "x86_64")),
+    *(("3.12", "arm64"), ("3.13", "arm64")),
+]
+
+
+@pytest.mark.parametrize(
+    ("python", "machine", "uses_uv"),
+    [
+        *((python, machine, True) for python, machine in LAMBDAS),
+        *(("3.11", "x86_64", False), ("3.13", "x86_64", False)),
+        ("3.13", "arm64", False),
+    ],
+)
+def test_layer_has_wheels_for_lambda(
+    installed: Project, tmp_path: Path, python: str, machine: str, uses_uv: bool
 ) -> None:
-    env = {} if uses_uv else USES_PIP
-    program = (
-        "from pathlib import Path; from tools.packages import install_packages; "
-        "install_packages(Path('src/common/requirements-layer.txt'), "
-        f"Path({str(tmp_path)!r}), python='3.13', machine={machine!r})"
-    )
-    evaluate(installed, program, env)
-    suffix = {
-        "x86_64": "cpython-313-x86_64-linux-gnu",
-        "arm64": "cpython-313-aarch64-linux-gnu",
-        None: evaluate(
-            installed, "import sysconfig; print(sysconfig.get_config_var('SOABI'))"
-        ).strip(),
-    }[machine]
+    mysql = TEMPLATE / ".choices" / "database" / "mysql" / LAYER_LOCK
+    locks = {LAYER_LOCK: tmp_path / "postgres", str(mysql): tmp_path / "mysql"}
+    for lock, directory in locks.items():
+        where = {"lock": lock, "directory": str(directory)}
+        program = INSTALL.format(**where, python=python, machine=machine)
+        evaluate(installed, program, {} if uses_uv else USES_PIP)
+    processor = {"x86_64": "x86_64", "arm64": "aarch64"}[machine]
+    suffix = f"cpython-{python.replace('.', '')}-{processor}-linux-gnu"
+    assert (tmp_path / "postgres" / "psycopg_binary" / f"pq.{suffix}.so").exists()
+    for directory in locks.values():
+        assert (directory / "yaml" / f"_yaml.{suffix}.so").exists()
+        assert not list(directory.rglob("*.pyc"))
+    assert (tmp_path / "mysql" / "pymysql").exists()
+
+
+@pytest.mark.parametrize("uses_uv", [True, False], ids=["uv", "pip"])
+def test_layer_of_the_shim_fits_this_machine(
+    installed: Project, tmp_path: Path, uses_uv: bool
+) -> None:
+    where = {"lock": LAYER_LOCK, "directory": str(tmp_path)}
+    program = INSTALL.format(**where, python="", machine=None)
+    evaluate(installed, program, {} if uses_uv else USES_PIP)
+    shown = "import sysconfig; print(sysconfig.get_config_var('SOABI'))"
+    suffix = evaluate(installed, shown).strip()
     assert (tmp_path / "psycopg_binary" / f"pq.{suffix}.so").exists()
-    assert (tmp_path / "yaml" / f"_yaml.{suffix}.so").exists()
-    assert not list(tmp_path.rglob("*.pyc"))
+
+
+@pytest.mark.parametrize(
+    ("python", "newest"), [("3.11", 26), ("3.12", 34), ("3.13", 34)]
+)
+def test_pip_accepts_all_wheels_of_lambdas_glibc(
+    installed: Project, python: str, newest: int
+) -> None:
+    program = (
+        "from tools.packages import list_platforms; "
+        f"print(*list_platforms({python!r}, 'arm64'))"
+    )
+    assert evaluate(installed, program).split() == [
+        *(f"manylinux_2_{minor}_aarch64" for minor in range(newest, 16, -1)),
+        "manylinux2014_aarch64",
+    ]
+
+
+def test_pip_gets_the_packages_of_lambdas_python() -> None:
+    lock = (TEMPLATE / ".choices/database/postgres" / LAYER_LOCK).read_text("utf-8")
+    for python, is_needed in {"3.12": True, "3.13": False}.items():
+        text = select_packages(lock, python)
+        assert ("\ntyping-extensions==" in text) is is_needed
+        assert "\npsycopg-binary==" in text
+        assert "\ntzdata" not in text
+        assert " ; " not in text
+
+
+def test_layer_knows_each_python_of_lambda() -> None:
+    schema = json.loads((TEMPLATE / "config/deploy.schema.json").read_text("utf-8"))
+    assert set(schema["properties"]["python"]["enum"]) == set(GLIBC)
+    assert set(GLIBC.values()) == set(UV_GLIBC)
+
+
+def test_layer_without_a_wheel_names_the_remedy(tmp_path: Path) -> None:
+    """Amazon Linux 2, below Python 3.11, is too old for psycopg's wheels for arm64."""
+    project = bake(tmp_path, database="postgres").share_installs()
+    (project.path / "config" / "rds-ca.pem").touch()
+    deploy = project.path / "config" / "deploy.yml"
+    text = deploy.read_text(encoding="utf-8")
+    text = text.replace('python: "3.13"', 'python: "3.11"')
+    text = text.replace("architecture: x86_64", "architecture: arm64")
+    deploy.write_text(text, encoding="utf-8")
+    result = project.make("build", "TARGET=layer", "ENV=prod", check=False)
+    assert result.returncode != 0
+    assert (
+        "if a package has no wheel for Python 3.11 on arm64, choose others in "
+        "config/deploy.yml." in result.stdout
+    )
+    assert "Traceback" not in result.stdout
 
 
 # Every Python and platform that the locks promise

@@ -38,8 +38,10 @@ REAL = (
     *("new FUNC", "run FUNC", "invoke FUNC", "event FILE", "event FUNC", "event ENV"),
     *("new TRIGGER", "send FUNC", "send FILE", "send ENV", "parity FUNC"),
     "sanity_check FUNC",
+    *("new TABLE", "migrate ENV", "migrate STATEMENT", "run DEBUG", "sync FUNC"),
+    *("invoke MESSAGE", "trace MESSAGE", "sync ENV"),
     *("queue ENV", "logs FUNC", "sql ENV", "build TARGET", "build ENV", "plan TARGET"),
-    *("plan ENV", "test TARGET", "test TEST_ARGS", "shim SHIM", "shim FOR"),
+    *("cost ENV", "plan ENV", "test TARGET", "test TEST_ARGS", "shim SHIM", "shim FOR"),
     *("shim AWS_PORT", "doctor ENV", "comment REPORT", "cockpit FUNC"),
 )
 

@@ -19,7 +19,8 @@ SECRETS = "AWS_ACCESS_KEY_ID=x\nAWS_SECRET_ACCESS_KEY=x\nAWS_ENDPOINT_URL={}\n"
 STALE = """
 export AWS_ACCESS_KEY_ID=shim AWS_SECRET_ACCESS_KEY=shim AWS_REGION=eu-west-1
 export AWS_DEFAULT_REGION=eu-west-1 AWS_ENDPOINT_URL=http://127.0.0.1:{0} BUCKET=raw
-export DB_HOST=127.0.0.1 DB_PORT={0} DB_NAME=main DB_USER=worker DB_PASS=x DB_TLS=prefer
+export DB_HOST=127.0.0.1 DB_PORT={0} DB_NAME=main DB_USER=app DB_ADMIN=worker
+export DB_PASS=x DB_TLS=prefer
 """
 FILE = "FILE=tests/data/sanity.csv"
 ABSENT = ("docker", "terraform", "tmux")
@@ -106,12 +107,19 @@ MISTAKES: dict[Callable[[Project, ExitStack], Situation], dict[str, str]] = {
         "test TARGET=moon": UNKNOWN_STACK,
         "test TEST_ARGS='\"'": f'TEST_ARGS=" {OPEN_QUOTE}',
         "new": "FUNC= is missing: name the function",
+        "migrate": STOPPED,
+        "migrate ENV=moon": UNKNOWN_ENVIRONMENT,
+        "migrate STATEMENT=two": "STATEMENT=two is not the number of a statement: use",
         "run": NO_FUNCTION,
         "run FUNC=absent": UNKNOWN_FUNCTION,
         "run FUNC=worker": STOPPED,
         "run FUNC=worker RUN_ARGS='\"'": f'RUN_ARGS=" {OPEN_QUOTE}',
+        "run FUNC=worker RELOAD=1": STOPPED,
+        "run FUNC=worker RELOAD=1 DEBUG=1": "RELOAD=1 cannot be used with DEBUG: leave",
+        "run FUNC=worker DEBUG=on": "'on' is neither 1 nor a port, such as 5678",
         "invoke": NO_FUNCTION,
         "invoke FUNC=worker": STOPPED,
+        "invoke FUNC=worker MESSAGE=x": STOPPED,
         "invoke FUNC=worker EVENT=no.json": "EVENT=no.json is not a file: try EVENT=te",
         "event": "FILE= is missing: try FILE=tests/data/large.csv",
         "event FILE=no.csv": "FILE=no.csv is not a file: try FILE=tests/data/large.csv",
@@ -129,6 +137,12 @@ MISTAKES: dict[Callable[[Project, ExitStack], Situation], dict[str, str]] = {
         "logs": NO_FUNCTION,
         "logs FUNC=worker": STOPPED,
         "logs FUNC=worker ENV=moon": UNKNOWN_ENVIRONMENT,
+        "trace": "MESSAGE= is missing: 'make logs' shows the IDs of messages",
+        "trace MESSAGE=x": STOPPED,
+        "sync": STOPPED,
+        "sync FUNC=absent": UNKNOWN_FUNCTION,
+        "sync ENV=prod": "ENV=prod is protected: change it with 'make deploy ENV=prod'",
+        "sync DEBUG=1": "DEBUG needs one function in the shim: add FUNC= and ENV=local",
         "redrive": NO_FUNCTION,
         "redrive FUNC=worker": STOPPED,
         "purge": NO_FUNCTION,
@@ -153,6 +167,8 @@ MISTAKES: dict[Callable[[Project, ExitStack], Situation], dict[str, str]] = {
         "deploy ENV=local": STOPPED,
         "destroy ENV=local": STOPPED,
         "bootstrap ENV=moon": UNKNOWN_ENVIRONMENT,
+        "cost ENV=moon": UNKNOWN_ENVIRONMENT,
+        "rotate ENV=moon": UNKNOWN_ENVIRONMENT,
         "shim SHIM=docker": "no Docker engine with Compose answers: see 'make doctor'",
         "shim SHIM=moon": "SHIM=moon is unknown: choose docker or process",
         "shim AWS_PORT=1 DB_PORT=1": "AWS_PORT and DB_PORT are both 1: change one",
@@ -184,6 +200,9 @@ MISTAKES: dict[Callable[[Project, ExitStack], Situation], dict[str, str]] = {
         "logs FUNC=worker ENV=local": (
             "There is no log of click-loader-local-worker: create it with 'make deploy"
         ),
+        "trace MESSAGE=absent": "No function has logged absent in the last 60 minutes",
+        "invoke FUNC=worker MESSAGE=absent": "MESSAGE=absent is not in worker-dead-let",
+        "sync FUNC=worker": "There is no Lambda click-loader-local-worker: create",
         "logs FUNC=worker SINCE=x": "'x' is not a number of minutes, such as 60",
         "redrive FUNC=worker ENV=local": "create it with 'make deploy ENV=local'",
         "purge FUNC=worker": "Without a terminal, confirm with CONFIRM=worker.",

@@ -55,10 +55,20 @@ def test_new_function_runs_beside_the_first(fresh: Project) -> None:
         assert fresh.query("SELECT count(*) FROM clicks") == [[1005]]
         for name in ("worker-pending", "tally-pending", "tally-dead-letter"):
             assert count_messages(fresh, name) == [0, 0]
+        table_of_new_function_is_migrated(fresh)
     after = fresh.make("test").stdout
-    # one of these checks the settings of each function
-    assert count_passed(after) == count_passed(before) + 4
+    # two of these check the settings of each function
+    assert count_passed(after) == count_passed(before) + 7
     fresh.make("lint")
+
+
+def table_of_new_function_is_migrated(project: Project) -> None:
+    """Create a function that loads files into a table of its own."""
+    output = project.make("new", "FUNC=sales", "TABLE=sold").stdout
+    name = "migrations/002_sold.sql"
+    assert f"wrote {name}\n" in output
+    assert f"applied {name}\n" in project.make("migrate").stdout
+    assert '"loaded": 10' in project.make("sanity_check", "FUNC=sales").stdout
 
 
 def test_function_without_make_new_gets_a_queue(baked: Project) -> None:
@@ -94,6 +104,23 @@ def test_new_function_handles_its_trigger(
         assert report in output
         assert output.endswith("tally has processed its event\n")
         assert count_messages(baked, "tally-dead-letter") == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ("TABLE=Orders", "TABLE=Orders is not a valid name for a table: use a-z, "),
+        ("TABLE=loads", "TABLE=loads is taken: the template has a table of this"),
+        ("TABLE=orders TRIGGER=queue", "TABLE=orders is for files in the bucket: "),
+    ],
+)
+def test_table_that_cannot_be_is_refused(
+    baked: Project, words: str, reason: str
+) -> None:
+    refused = baked.make("new", "FUNC=tally", *words.split(), check=False)
+    assert refused.returncode != 0
+    assert refused.stdout.startswith(reason)
+    assert not [*baked.path.rglob("*tally*")]
 
 
 @pytest.mark.parametrize("trigger", ["moon", "Queue", "$(touch x)"])
@@ -183,9 +210,11 @@ def test_flow_style_config_stops_new(baked: Project) -> None:
         ("worker", "is taken: src/func/worker.py exists."),
         ("deploy", "is taken: config/deploy.yml exists."),
         ("s3", "is taken: tests/data/event-s3.json exists."),
-        ("Tally", "is not a valid name for a function: use a-z, 0-9 and _, start with"),
+        ("Tally", "is not a valid name for a function: use a-z, 0-9 and single _ be"),
         ("2nd", "is not a valid name for a function"),
         ("_own", "is not a valid name for a function"),
+        ("own_", "is not a valid name for a function"),
+        ("our__own", "is not a valid name for a function"),
         ("new-one", "is not a valid name for a function"),
         ("--help", "is not a valid name for a function"),
         ("a" * 21, "is not a valid name for a function"),

@@ -24,6 +24,8 @@ from baking import (
     skip,
     wait_until,
 )
+from iam_policies import Call, fill, is_allowed, make_arn, read_calls
+from recorder import record
 from shim_helpers import (
     OwnDatabase,
     clicks,
@@ -202,6 +204,31 @@ def test_purge_of_dead_letters_keeps_queue(playing: Project) -> None:
     assert count_messages(playing) == [1, 0]
 
 
+EMPTY_ZIP = b"PK\x05\x06" + bytes(18)
+DELETE_LAYERS = """
+from tools import environment, layers
+environment.enter("")
+layers.delete_old("click-loader-dev", {kept})
+"""
+
+
+@pytest.mark.parametrize("shimmed", ["postgres"], indirect=True)
+def test_old_layers_are_deleted(shimmed: Project) -> None:
+    api = client(shimmed, "lambda")
+    for number in range(7):
+        content = {"ZipFile": EMPTY_ZIP + bytes([number])}
+        api.publish_layer_version(LayerName="click-loader-dev", Content=content)
+
+    def keep(kept: int) -> list[int]:
+        program = DELETE_LAYERS.format(kept=kept)
+        shimmed.run(".venv/bin/python", "-c", program)
+        found = api.list_layer_versions(LayerName="click-loader-dev")["LayerVersions"]
+        return sorted(each["Version"] for each in found)
+
+    assert keep(5) == [3, 4, 5, 6, 7]
+    assert keep(0) == []
+
+
 @on_each_database
 def test_sql_prints_a_table(shimmed: Project) -> None:
     drop(
@@ -273,6 +300,58 @@ def test_event_uses_bucket_of_environment(playing: Project) -> None:
     s3.create_bucket(Bucket=bucket, CreateBucketConfiguration=where)
     assert f"s3://{bucket}/worker/sanity.csv" in playing.make(*words).stdout
     assert s3.head_object(Bucket=bucket, Key="worker/sanity.csv")["ContentLength"] > 0
+
+
+def test_operators_may_do_what_targets_do(playing: Project) -> None:
+    """Each call of each target is allowed by infra/policies/operate.json."""
+    bucket = "click-loader-dev-raw-000000000000"
+    policy = fill("terraform", project="click-loader", bucket=bucket)["operate"]
+    where = {"LocationConstraint": "eu-west-1"}
+    with suppress(client(playing, "s3").exceptions.BucketAlreadyOwnedByYou):
+        client(playing, "s3").create_bucket(
+            Bucket=bucket, CreateBucketConfiguration=where
+        )
+    client(playing, "logs").create_log_group(
+        logGroupName="/aws/lambda/click-loader-dev-worker"
+    )
+    client(playing, "sqs").send_message(
+        QueueUrl=queue_url(playing, "click-loader-dev-worker-dead-letter"),
+        MessageBody="dead",
+    )
+    with record(playing, Path("config/secrets-dev.env")) as recorder:
+        for words in (
+            ("event", "FILE=tests/data/sanity.csv"),
+            ("send", "FUNC=worker", "BODY=hello"),
+            ("queue", "PEEK=1"),
+            ("logs", "FUNC=worker"),
+            ("redrive", "FUNC=worker"),
+            ("purge", "FUNC=worker", "CONFIRM=worker"),
+        ):
+            playing.make(*words, "ENV=dev")
+    calls = [
+        Call(each.action, make_arn(each.resource))
+        for each in recorder.calls
+        # the emulator has no redrive, so AWS would not be asked to delete a message
+        if each.action and each.action != "sqs:DeleteMessage"
+    ]
+    actions = {call.action for call in calls}
+    assert actions >= {"s3:PutObject", "sqs:PurgeQueue", "logs:FilterLogEvents"}
+    denied = [call for call in calls if not is_allowed(policy["Statement"], call)]
+    assert denied == []
+    for answer, words in (
+        (redriving(7), ("redrive", "FUNC=worker")),
+        (data_api(), ("sql", "SQL=SELECT 1")),
+    ):
+        with (
+            prod_stub(playing, answer),
+            record(playing, Path("config/secrets-prod.env")) as recorder,
+        ):
+            playing.make(*words, "ENV=prod")
+        actions |= recorder.actions()
+    # the Data API reads the password with the rights of its caller
+    allowed = {each.action for each in read_calls("operate")}
+    assert allowed - actions == {"secretsmanager:GetSecretValue", "sqs:DeleteMessage"}
+    assert actions <= allowed
 
 
 def test_logs_are_shown_and_followed(playing: Project) -> None:
@@ -442,7 +521,9 @@ def test_doctor_respects_no_color(
 
 @on_each_database
 def test_schema_runs_through_make_sql(shimmed: Project) -> None:
-    schema = (shimmed.path / "tests/shim/schema.sql").read_text(encoding="utf-8")
+    paths = sorted(shimmed.path.glob("tools/migrations/*.sql"))
+    paths += sorted(shimmed.path.glob("migrations/*.sql"))
+    schema = "".join(path.read_text(encoding="utf-8") for path in paths)
     other = re.sub(r"\b(clicks|loads|rejects)(?=\b|_)", r"other_\1", schema)
     (shimmed.path / "other.sql").write_text(other, encoding="utf-8")
     output = shimmed.run("sh", "-c", "make sql < other.sql").stdout

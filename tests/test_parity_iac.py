@@ -19,7 +19,15 @@ from deploy_helpers import STACKS, with_cdk_node
 from test_choices import files
 
 # Environments of infra/tests/deploy.yml, which differ in all settings.
-ENVIRONMENTS = {"small": "postgres", "large": "mysql", "lean": "postgres"}
+ENVIRONMENTS = {
+    "small": "postgres",
+    "large": "mysql",
+    "lean": "postgres",
+    "existing": "postgres",
+    "shared": "mysql",
+}
+# Stacks that they do not have, because their resources exist.
+EXISTING = {"existing": {"network", "aurora"}, "shared": {"network"}}
 FUNCTIONS = ("worker", "fanout", "part", "enrich", "nightly", "orders", "prices")
 # All that the functions of the environment small may do, as actions and resources.
 SMALL = "arn:aws:s3:::test-small-raw-123456789012"
@@ -57,6 +65,7 @@ RECEIVE = (
 DIFFERENT = {
     *(".portable.json", "docs/infrastructure.md", "docs/roles.md"),
     *("tools/iac.py", "tools/state_bucket.py", "tools/cdk_cli.py"),
+    "tools/qualifier.py",
 }
 QUEUES = "sqs:eu-west-1:123456789012:"
 # The values of infra/tests/aws.tfmock.hcl.
@@ -70,14 +79,15 @@ GIVEN = {
     "Zones": [f"eu-west-1{letter}" for letter in "abcdef"],
     "layer": "arn:aws:lambda:eu-west-1:123456789012:layer:test:1",
     "database-host": "main.example",
-    "database-secret": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:main",
     "database-group": "sg-1",
     "function-group": "sg-function",
     "internet-group": "sg-internet",
     "sql-group": "sg-sql",
     "subnets": ["subnet-1", "subnet-2"],
 }
-GIVEN["MasterUserSecret.SecretArn"] = GIVEN["database-secret"]
+GIVEN["MasterUserSecret.SecretArn"] = (
+    "arn:aws:secretsmanager:eu-west-1:123456789012:secret:main"
+)
 RUN = """\
 mock_provider "aws" {
   source = "../../../../infra/tests/%(database)s"
@@ -159,6 +169,7 @@ KINDS = [
             "SubnetIds": "subnet_ids",
             "SecurityGroupIds": "security_group_ids",
             "RouteTableIds": "route_table_ids",
+            "PolicyDocument": "policy",
         },
     ),
     Kind(
@@ -201,6 +212,7 @@ KINDS = [
         {
             "Description": "description",
             "AssumeRolePolicyDocument": "assume_role_policy",
+            "PermissionsBoundary": "permissions_boundary",
         },
     ),
     Kind(
@@ -295,11 +307,32 @@ KINDS = [
             "Statistic": "statistic",
             "Period": "period",
             "EvaluationPeriods": "evaluation_periods",
+            "DatapointsToAlarm": "datapoints_to_alarm",
             "ComparisonOperator": "comparison_operator",
             "Threshold": "threshold",
             "TreatMissingData": "treat_missing_data",
             "AlarmActions": "alarm_actions",
             "OKActions": "ok_actions",
+        },
+    ),
+    Kind(
+        "CloudWatch::Dashboard",
+        "cloudwatch_dashboard",
+        ("DashboardName", "dashboard_name"),
+        {"DashboardBody": "dashboard_body"},
+    ),
+    Kind(
+        "Budgets::Budget",
+        "budgets_budget",
+        None,
+        {
+            "Budget.BudgetName": "name",
+            "Budget.BudgetType": "budget_type",
+            "Budget.TimeUnit": "time_unit",
+            "Budget.BudgetLimit.Amount": "limit_amount",
+            "Budget.BudgetLimit.Unit": "limit_unit",
+            "Budget.CostFilters.TagKeyValue": "cost_filter.values",
+            "NotificationsWithSubscribers": "notification",
         },
     ),
     Kind("S3::Bucket", "s3_bucket", ("BucketName", "bucket"), {}),
@@ -344,20 +377,26 @@ KINDS = [
         "s3_bucket_lifecycle_configuration",
         None,
         {
-            "LifecycleConfiguration.Rules.Id": "rule.id",
-            "LifecycleConfiguration.Rules.Status": "rule.status",
-            "LifecycleConfiguration.Rules.Transitions.StorageClass": (
-                "rule.transition.storage_class"
-            ),
-            "LifecycleConfiguration.Rules.Transitions.TransitionInDays": (
-                "rule.transition.days"
-            ),
-            "LifecycleConfiguration.Rules.NoncurrentVersionExpiration.NoncurrentDays": (
-                "rule.noncurrent_version_expiration.noncurrent_days"
-            ),
-            "LifecycleConfiguration.Rules.AbortIncompleteMultipartUpload"
-            ".DaysAfterInitiation": (
-                "rule.abort_incomplete_multipart_upload.days_after_initiation"
+            **{
+                f"LifecycleConfiguration.Rules.raw.{one}": f"rule.raw.{other}"
+                for one, other in (
+                    ("Status", "status"),
+                    ("Transitions.StorageClass", "transition.storage_class"),
+                    ("Transitions.TransitionInDays", "transition.days"),
+                    ("ExpirationInDays", "expiration.days"),
+                    (
+                        "NoncurrentVersionExpiration.NoncurrentDays",
+                        "noncurrent_version_expiration.noncurrent_days",
+                    ),
+                    (
+                        "AbortIncompleteMultipartUpload.DaysAfterInitiation",
+                        "abort_incomplete_multipart_upload.days_after_initiation",
+                    ),
+                )
+            },
+            "LifecycleConfiguration.Rules.markers.Status": "rule.markers.status",
+            "LifecycleConfiguration.Rules.markers.ExpiredObjectDeleteMarker": (
+                "rule.markers.expiration.expired_object_delete_marker"
             ),
         },
     ),
@@ -375,7 +414,7 @@ KINDS = [
     Kind(
         "RDS::DBClusterParameterGroup",
         "rds_cluster_parameter_group",
-        ("DBClusterParameterGroupName", "name"),
+        None,
         {
             "Family": "family",
             "Description": "description",
@@ -400,12 +439,12 @@ KINDS = [
             "ManageMasterUserPassword": "manage_master_user_password",
             "StorageEncrypted": "storage_encrypted",
             "DBSubnetGroupName": "db_subnet_group_name",
-            "DBClusterParameterGroupName": "db_cluster_parameter_group_name",
             "VpcSecurityGroupIds": "vpc_security_group_ids",
             "EnableCloudwatchLogsExports": "enabled_cloudwatch_logs_exports",
             "EnableHttpEndpoint": "enable_http_endpoint",
             "BackupRetentionPeriod": "backup_retention_period",
             "CopyTagsToSnapshot": "copy_tags_to_snapshot",
+            "EngineLifecycleSupport": "engine_lifecycle_support",
             "DeletionProtection": "deletion_protection",
             "ServerlessV2ScalingConfiguration.MinCapacity": (
                 "serverlessv2_scaling_configuration.min_capacity"
@@ -425,6 +464,7 @@ KINDS = [
             "DBClusterIdentifier": "cluster_identifier",
             "DBInstanceClass": "instance_class",
             "AutoMinorVersionUpgrade": "auto_minor_version_upgrade",
+            "PromotionTier": "promotion_tier",
             "EnablePerformanceInsights": "performance_insights_enabled",
         },
     ),
@@ -437,6 +477,40 @@ KINDS = [
             "CompatibleRuntimes": "compatible_runtimes",
             "CompatibleArchitectures": "compatible_architectures",
         },
+    ),
+    Kind(
+        "RDS::DBProxy",
+        "db_proxy",
+        ("DBProxyName", "name"),
+        {
+            "EngineFamily": "engine_family",
+            "RoleArn": "role_arn",
+            "RequireTLS": "require_tls",
+            "IdleClientTimeout": "idle_client_timeout",
+            "VpcSubnetIds": "vpc_subnet_ids",
+            "VpcSecurityGroupIds": "vpc_security_group_ids",
+            "Auth.AuthScheme": "auth.auth_scheme",
+            "Auth.IAMAuth": "auth.iam_auth",
+        },
+    ),
+    Kind(
+        "RDS::DBProxyTargetGroup",
+        "db_proxy_default_target_group",
+        None,
+        {
+            "ConnectionPoolConfigurationInfo.MaxConnectionsPercent": (
+                "connection_pool_config.max_connections_percent"
+            ),
+            "ConnectionPoolConfigurationInfo.ConnectionBorrowTimeout": (
+                "connection_pool_config.connection_borrow_timeout"
+            ),
+        },
+    ),
+    Kind(
+        "SecretsManager::Secret",
+        "secretsmanager_secret",
+        ("Name", "name"),
+        {"Description": "description"},
     ),
     Kind(
         "Logs::LogGroup",
@@ -482,6 +556,12 @@ KINDS = [
             "MaximumBatchingWindowInSeconds": "maximum_batching_window_in_seconds",
             "FunctionResponseTypes": "function_response_types",
             "ScalingConfig.MaximumConcurrency": "scaling_config.maximum_concurrency",
+            "ProvisionedPollerConfig.MinimumPollers": (
+                "provisioned_poller_config.minimum_pollers"
+            ),
+            "ProvisionedPollerConfig.MaximumPollers": (
+                "provisioned_poller_config.maximum_pollers"
+            ),
         },
     ),
     Kind(
@@ -536,6 +616,7 @@ KINDS = [
         {
             "LaunchType": "launch_type",
             "EnableExecuteCommand": "enable_execute_command",
+            "PropagateTags": "propagate_tags",
             "DeploymentConfiguration.DeploymentCircuitBreaker.Enable": (
                 "deployment_circuit_breaker.enable"
             ),
@@ -593,12 +674,11 @@ ONLY_CDK = {
     "SSM::Parameter": "Terraform's data sources find what CDK's stacks publish so",
     "EC2::VPCGatewayAttachment": "a property of Terraform's internet gateway",
 }
-ONLY_TERRAFORM = {
-    "default_security_group": "CloudFormation cannot empty it, but nothing uses it",
-}
+ONLY_TERRAFORM = {"db_proxy_target": "a property of CloudFormation's target group"}
 # Properties of CloudFormation that are not compared, and why.
 NOT_COMPARED = {
     "Tags": "project and environment, which Terraform's provider sets on all resources",
+    "ResourceTags": "the tags of a budget",
     "VpcId": "there is one VPC",
     "RouteTableId": "there is one for each subnet",
     "GatewayId": "part of Terraform's route table",
@@ -608,6 +688,7 @@ NOT_COMPARED = {
     "Policies": "compared as RolePolicy",
     "SecurityGroupEgress": "compared one by one",
     "Bucket": "there is one bucket",
+    "DBClusterParameterGroupName": "AWS chooses it",
     "DBSubnetGroupDescription": "CloudFormation requires one",
     "Content": "the zip that the build makes for both",
     "Code": "the zip that the build makes for both",
@@ -616,6 +697,11 @@ NOT_COMPARED = {
     "Cluster": "there is one cluster",
     "TaskDefinition": "the service has the function's name, as the task has",
     "ScalingTargetId": "the policy has the function's name, as the target has",
+}
+NOT_COMPARED |= {
+    "DBProxyName": "there is one proxy",
+    "TargetGroupName": "there is one proxy",
+    "DBClusterIdentifiers": "there is one cluster",
 }
 # Values that mean the same as no value.
 DEFAULTS = {
@@ -627,6 +713,7 @@ DEFAULTS = {
     "ContentBasedDeduplication": "false",
     "ReservedConcurrentExecutions": "-1",
     "PrivateDnsEnabled": "false",
+    "RawMessageDelivery": "false",
     "EncryptionConfiguration.EncryptionType": "AES256",
 }
 Resource = tuple[str, dict[str, Any]]
@@ -705,16 +792,19 @@ def plain(value: Any) -> Any:
     if isinstance(value, list):
         items = [plain(each) for each in value]
         for key in ("name", "key"):
-            if items and all({key, "value"} <= set(each) for each in items):
+            if items and all(is_pair(each, key) for each in items):
                 return {camel(each[key]): each["value"] for each in items}
         return items[0] if len(items) == 1 else sorted(items, key=str)
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int | float):
         return f"{value:g}"
-    if isinstance(value, str):  # the mock has one repository for all images
-        value = re.sub(r"(\.dkr\.ecr\.[^/]+/)[^:]+:", r"\1image:", value)
     return {"DISABLED": "false"}.get(value, value)
+
+
+def is_pair(item: Any, key: str) -> bool:
+    """Return whether an item is a mapping with a name, as `key`, and a value."""
+    return isinstance(item, dict) and {key, "value"} <= item.keys()
 
 
 def name_of(side: int, type_: str, properties: dict[str, Any]) -> str | None:
@@ -744,6 +834,21 @@ class Template:
             own = self._properties(name)
             if self._type(name) == "RDS::DBCluster":
                 own["IsSnapshotTaken"] = each["DeletionPolicy"] == "Snapshot"
+            if "LifecycleConfiguration" in own:
+                rules = own["LifecycleConfiguration"]["Rules"]
+                own["LifecycleConfiguration"] = {
+                    "Rules": {rule["Id"]: rule for rule in rules}
+                }
+            if notified := own.get("NotificationsWithSubscribers"):
+                own["NotificationsWithSubscribers"] = [
+                    pair["Notification"]
+                    | {
+                        "SubscriberSnsTopicArns": [
+                            topic["Address"] for topic in pair["Subscribers"]
+                        ]
+                    }
+                    for pair in notified
+                ]
             yield self._type(name), plain(own)
             for policy in own.get("Policies", []):
                 yield "IAM::RolePolicy", plain(policy | {"RoleName": own["RoleName"]})
@@ -776,6 +881,8 @@ class Template:
                 return f"arn:aws:{service}{self._referred(name)}"
             case {"Fn::GetAtt": [name, attribute]}:
                 return GIVEN.get(attribute, self._referred(name))
+            case {"Fn::Sub": str(text)}:
+                return re.sub(r"\$\{(.+?)\}", lambda found: str(GIVEN[found[1]]), text)
             case {"Fn::Join": [glue, parts]}:
                 return glue.join(map(str, self._resolve(parts)))
             case {"Fn::Select": [number, several]}:
@@ -795,24 +902,42 @@ class Template:
 def states(project: Project) -> dict[str, list[Resource]]:
     """Apply Terraform's stacks to a mock of AWS; return the resources by environment.
 
-    The stacks are modules of one root, which has the mocked provider.
+    The stacks are modules of one root, which has the mocked provider. Environments with
+    the same stacks share it.
     """
-    directory = ".build/terraform/.parity/all"  # as deep as that of a stack
-    root = project.path / directory
     program = (
         "import sys; from pathlib import Path; from tools import iac\n"
         "root = Path(sys.argv[1]).resolve()\n"
         "iac.link_together(root, sys.argv[2:])\n"
         "iac.write_test_specs(root.parent)"
     )
-    project.run(".venv/bin/python", "-c", program, directory, *STACKS)
+    directories: dict[str, str] = {}
     for environment, database in ENVIRONMENTS.items():
+        stacks = stacks_of(environment)
+        directory = f".build/terraform/.parity/{len(stacks)}"  # as deep as of a stack
+        if directory not in directories.values():
+            project.run(".venv/bin/python", "-c", program, directory, *stacks)
+        directories[environment] = directory
         names = {
             "environment": environment,
             "database": database,
             "overrides": "".join(overrides(environment)),
         }
-        (root / f"{environment}.tftest.hcl").write_text(RUN % names, encoding="utf-8")
+        path = project.path / directory / f"{environment}.tftest.hcl"
+        path.write_text(RUN % names, encoding="utf-8")
+    found: dict[str, list[Resource]] = {}
+    for directory in dict.fromkeys(directories.values()):
+        found |= apply(project, directory)
+    return found
+
+
+def stacks_of(environment: str) -> list[str]:
+    """Return the stacks of an environment in their order."""
+    return [each for each in STACKS if each not in EXISTING.get(environment, ())]
+
+
+def apply(project: Project, directory: str) -> dict[str, list[Resource]]:
+    """Run the tests in a directory; return the resources by environment."""
     in_directory = ("terraform", f"-chdir={directory}")
     project.run(*in_directory, "init", "-input=false", "-backend=false")
     output = project.run(*in_directory, "test", "-json", "-verbose").stdout
@@ -829,7 +954,7 @@ def states(project: Project) -> dict[str, list[Resource]]:
 
 def overrides(environment: str) -> Iterator[str]:
     """Yield the overrides that give each group an ID and each queue an ARN."""
-    for stack in ("lambda", "ecs"):
+    for stack in ("lambda", "ecs") if environment not in EXISTING else ():
         for group in ("function", "sql", "internet"):
             yield OVERRIDE_GROUP % {"stack": stack, "group": group}
     for kind, more in (
@@ -867,6 +992,8 @@ def managed_resources(resources: list[dict[str, Any]]) -> Iterator[Resource]:
         own = with_names(values)
         if type_ == "rds_cluster":
             own["is_snapshot_taken"] = not own["skip_final_snapshot"]
+        if type_ == "s3_bucket_lifecycle_configuration":
+            own["rule"] = {rule["id"]: rule for rule in own["rule"]}
         yield type_, plain(own)
         for route in own.get("route", []):
             yield "route", {"destinationCidrBlock": route["cidr_block"]}
@@ -888,7 +1015,9 @@ def templates(project: Project, environment: str) -> list[Resource]:
     }
     app = (".venv-infra/bin/python", "-m", "infra.app")
     project.run(*app, env=with_cdk_node(project) | variables)
-    paths = [directory / f"{stack}.template.json" for stack in STACKS]
+    paths = [directory / f"{stack}.template.json" for stack in stacks_of(environment)]
+    for stack in EXISTING.get(environment, ()):
+        assert not (directory / f"{stack}.template.json").exists()
     return [each for path in paths for each in Template(path).resources()]
 
 
@@ -944,6 +1073,10 @@ def functions_may_do_what_they_declare(resources: list[Resource]) -> None:
         suffix = ".fifo" if name == "orders" else ""
         queue = f"arn:aws:{QUEUES}test-small-{name}-pending{suffix}"
         expected = declared | {RECEIVE: queue}
+        if name not in ("fanout", "enrich"):
+            expected["secretsmanager:GetSecretValue"] = (
+                "arn:aws:secretsmanager:eu-west-1:123456789012:secret:test-small-app-??????"
+            )
         assert granted[f"test-small-{name}-task"] == expected
         more = granted[f"test-small-{name}-execution"]
         assert expected.items() <= more.items()

@@ -27,6 +27,7 @@ OTHER_SENDERS = {
     "queue": "no service; the functions whose `sends_to` names it",
     "schedule": "no service; the schedule's role `shop-dev-scheduler`",
 }
+OTHER = "arn:aws:s3:::partner-files/*"
 TOPIC = "arn:{partition}:sns:{region}:{account}:shop-dev-orders"
 
 
@@ -101,3 +102,29 @@ def test_allowed_action_gets_its_endpoint(action: str, endpoints: set[str]) -> N
     allow = [{"actions": [action], "resources": ["*"]}]
     function = setting_layers.read_defaults() | {"allow": allow, "database": False}
     assert function_specs._services(function) == endpoints
+
+
+def test_s3_endpoint_reaches_declared_buckets_only() -> None:
+    other = {"actions": ["s3:GetObject", "sqs:SendMessage"], "resources": [OTHER]}
+    functions = [
+        {"runtime": "lambda", "allow": [other]},
+        {"runtime": "container", "allow": [other]},
+    ]
+    found = grants.list_endpoint_statements("s3", functions, "files")
+    bucket = ["arn:{partition}:s3:::files", "arn:{partition}:s3:::files/*"]
+    layers = ["arn:{partition}:s3:::prod-{region}-starport-layer-bucket/*"]
+    assert [(each["Action"], each["Resource"]) for each in found] == [
+        (["s3:*"], bucket),
+        (["s3:GetObject"], [OTHER]),
+        (["s3:GetObject"], layers),
+    ]
+    account = {"StringEquals": {"aws:PrincipalAccount": "{account}"}}
+    assert [each.get("Condition") for each in found] == [account, account, None]
+
+
+def test_endpoint_without_policies_gets_none() -> None:
+    assert grants.list_endpoint_statements("bedrock-runtime", [], "files") == []
+    [statement] = grants.list_endpoint_statements("sqs", [], "files")
+    assert statement["Condition"]["StringEquals"] == {
+        "aws:PrincipalAccount": "{account}"
+    }

@@ -1,5 +1,6 @@
 """Terraform deploys into the shim, with IAM enforced."""
 
+import json
 import os
 import re
 from collections.abc import Iterator
@@ -10,9 +11,12 @@ import pytest
 from baking import Project, bake
 from deploy_helpers import (
     STACKS,
+    boundary_is_required,
+    declaration_needs_bootstrap,
     declare_functions,
     deploy_locally,
     destroy_locally,
+    failing_migration,
     file_is_loaded,
     list_resources,
     make_containers,
@@ -20,31 +24,37 @@ from deploy_helpers import (
     switch_under_traffic,
     use_deployment,
 )
-from shim_helpers import DATABASES, client, require_server
+from iam_policies import read_calls
+from recorder import record
+from shim_helpers import client
 
 
 @pytest.mark.long(6)
 @pytest.mark.usefixtures("providers")
-@pytest.mark.parametrize("database", DATABASES)
 def test_deployment_loads_files_and_is_destroyed(
-    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    require_server(database)
     monkeypatch.setenv("AUTH", "true")
-    project = bake(tmp_path, iac="terraform", database=database).share_installs()
+    project = bake(tmp_path, iac="terraform").share_installs()
     project.share_layer()
     project.make("new", "FUNC=tally")
     declare_functions(project)
     with project.shim():
         before = list_resources(project)
         project.make("deploy", "TARGET=role", "ENV=local")
-        deploy_locally(project)
+        with record(project, Path(".shim/shim.env")) as recorder:
+            deploy_locally(project)
         file_is_loaded(project)
-        if database == "postgres":  # the database makes no difference; CDK has MySQL
-            use_deployment(project, "0 to add, 0 to change, 1 to destroy")
-            switch_under_traffic(project)
+        use_deployment(project, "0 to add, 0 to change, 1 to destroy")
+        switch_under_traffic(project)
         assert project.make("plan", "ENV=local").stdout.count("No changes.") == 6
-        destroy_locally(project, before)
+        with record(project, Path(".shim/shim.env")) as destroying:
+            destroy_locally(project, before)
+    actions = recorder.actions("Terraform") | destroying.actions("Terraform")
+    assert len(actions) > 50
+    # without a check of the credentials, the provider asks IAM for the account
+    actions -= {"iam:GetUser"}
+    assert actions <= {call.action for call in read_calls("terraform-deploy")}
 
 
 @pytest.fixture
@@ -60,12 +70,30 @@ FAKE_TERRAFORM = """\
 echo "${1##*/} $2 $TF_VAR_still_mapped" >> "$CALLS"
 outputs='{"mapped": {"value": ["worker"]}, "images": {"value": {}}}'
 case "$2" in output) echo "$outputs";; esac
-test "${1##*/} $2" != "$FAILS"
+case "${1##*/} $2" in
+  "queue apply") other=bucket;;
+  "bucket apply") other=queue;;
+  *) test "${1##*/} $2" != "$FAILS"; exit;;
+esac
+tries=300
+until grep -q "^$other apply" "$CALLS"; do
+  tries=$((tries - 1)); test $tries -gt 0 || exit 1; sleep 0.1
+done
 """
+# Of each stack, some that have to be deployed before.
+BEFORE = {
+    "network": {"role"},
+    "queue": {"role"},
+    "aurora": {"network"},
+    "extra": {"queue", "bucket", "aurora"},
+    "lambda": {"role", "network", "queue", "bucket", "aurora", "extra", "layer"},
+    "ecs": {"role", "network", "queue", "bucket", "aurora", "extra", "ecr"},
+    "monitoring": {"lambda", "ecs"},
+}
 
 
-def test_deploy_stops_at_the_first_failing_stack(aws: Project, tmp_path: Path) -> None:
-    """Deploy all stacks in order; a moving function keeps its Lambda until ecs."""
+def test_deploy_runs_independent_stacks_together(aws: Project, tmp_path: Path) -> None:
+    """Stop what needs a failed stack; a moving function keeps its Lambda until ecs."""
     program, calls = tmp_path / "bin" / "terraform", tmp_path / "calls"
     program.parent.mkdir()
     program.write_text(FAKE_TERRAFORM)
@@ -85,22 +113,36 @@ def test_deploy_stops_at_the_first_failing_stack(aws: Project, tmp_path: Path) -
 
     output, applied = deploy(fails="aurora apply")
     assert "Deploy stopped at aurora.\n" in output
-    assert applied == [[each, "[]"] for each in STACKS[:5]]
-    _, applied = deploy(fails="")
+    assert "No one gets the alarms of dev: add alarms: {email: team@exam" in output
+    before = set(STACKS[: STACKS.index("lambda")])
+    assert {stack for stack, _ in applied} == before - {"extra"}
+    with failing_migration(aws) as sentence:
+        output, applied = deploy(fails="anything")
+    assert sentence in output
+    assert {stack for stack, _ in applied} == before
+    output, applied = deploy(fails="")
+    assert "== migrate before lambda\n" in output
     # the queue feeds the Lambda until the container runs
-    expected = [[each, "[]"] for each in STACKS]
-    expected[STACKS.index("lambda")] = ["lambda", '["worker"]']
-    assert applied == [*expected, ["lambda", "[]"]]
+    assert applied.pop() == ["lambda", "[]"]
+    kept = dict(applied)
+    assert kept == {**dict.fromkeys(STACKS, "[]"), "lambda": '["worker"]'}
+    for number, (stack, _) in enumerate(applied):
+        done = {name for name, _ in applied[:number]}
+        assert BEFORE.get(stack, set()) <= done, (stack, done)
 
 
 @pytest.mark.usefixtures("providers")
 def test_bootstrap_creates_a_private_state_bucket(aws: Project) -> None:
-    refused = aws.make("plan", "TARGET=role", "ENV=dev", check=False)
+    refused = aws.make("plan", "TARGET=queue", "ENV=dev", check=False)
     assert refused.returncode != 0
-    expected = "no bucket for the state of dev: run 'make bootstrap ENV=dev'"
+    expected = (
+        "no bucket for the state of dev: let an administrator run 'make bootstrap"
+    )
     assert expected in refused.stdout
-    for _ in ("creates it", "changes nothing"):
+    boundary_is_required(aws)
+    for done in ("created", "unchanged"):
         output = aws.make("bootstrap", "ENV=dev").stdout
+        assert f"click-loader-dev-boundary: {done}\n" in output
     bucket = output.strip().rpartition("//")[2].rstrip(".")
     s3 = client(aws, "s3")
     blocked = s3.get_public_access_block(Bucket=bucket)
@@ -109,13 +151,19 @@ def test_bootstrap_creates_a_private_state_bucket(aws: Project) -> None:
     assert s3.get_bucket_encryption(Bucket=bucket)
     found = s3.get_bucket_location(Bucket=bucket)
     assert found["LocationConstraint"] == "eu-west-1"
-    assert aws.make("plan", "TARGET=role", "ENV=dev", check=False).returncode != 0
+    with record(aws, Path("config/secrets-dev.env")) as recorder:
+        planned = aws.make("plan", "TARGET=role", "ENV=dev", check=False)
+        assert planned.returncode != 0
+    allowed = {call.action for call in read_calls("terraform-plan")}
+    assert {"iam:GetPolicyVersion", "s3:ListBucket"} <= recorder.actions() <= allowed
     aws.make("deploy", "TARGET=role", "ENV=dev")
     [state] = s3.list_objects_v2(Bucket=bucket)["Contents"]
     assert state["Key"] == "role.tfstate"
     assert "No changes." in aws.make("plan", "TARGET=role", "ENV=dev").stdout
-    names = [each["RoleName"] for each in client(aws, "iam").list_roles()["Roles"]]
-    assert "click-loader-dev-worker-execution" in names
+    role = client(aws, "iam").get_role(RoleName="click-loader-dev-worker-execution")
+    boundary = role["Role"]["PermissionsBoundary"]["PermissionsBoundaryArn"]
+    assert boundary.endswith(":policy/click-loader-dev-boundary")
+    declaration_needs_bootstrap(aws)
 
 
 @pytest.mark.long(2)
@@ -123,6 +171,8 @@ def test_bootstrap_creates_a_private_state_bucket(aws: Project) -> None:
 def test_fresh_stacks_pass_checks_and_tests(tmp_path: Path) -> None:
     project = bake(tmp_path, iac="terraform").share_installs().share_layer()
     assert "not validated" not in project.make("lint").stdout
+    planned = project.path / ".build/terraform/.validate/prod.json"
+    assert json.loads(planned.read_text(encoding="utf-8"))["project"] == "click-loader"
     for stack in STACKS:
         assert "0 failed." in project.make("test", f"TARGET={stack}").stdout
     queue = project.path / "infra" / "queue" / "main.tf"

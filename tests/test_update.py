@@ -37,6 +37,8 @@ VERSIONS: dict[str, dict[str, tuple[str, str]]] = {
 DELIMITER = 'delimiter: ","'
 OWN = '\n\ndef own() -> None:\n    """Do nothing."""\n'
 TABLE = "CREATE TABLE lengths (length BIGINT NOT NULL);\n"
+LATER_TABLE = "tools/migrations/002_later.sql"
+OWN_TABLE = "migrations/002_lengths.sql"
 SECOND = '''\
 """Another function."""
 
@@ -90,6 +92,8 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if version == "v0.2.0":
             (folder / TEMPLATE.name / "src/lib/added.py").write_text('"""New."""\n')
             (folder / TEMPLATE.name / "docs/writing-functions.md").unlink()
+            later = folder / TEMPLATE.name / ".choices/database/postgres" / LATER_TABLE
+            later.write_text(TABLE, encoding="utf-8")
         set_version(folder, version)
     return folder
 
@@ -132,8 +136,7 @@ def change_project(project: Project) -> None:
     worker.write_text(worker.read_text(encoding="utf-8") + OWN, encoding="utf-8")
     settings = project.path / "config/worker.yml"
     replace(settings, 'delimiter: ","', 'delimiter: ","  # ours')
-    schema = project.path / "tests/shim/schema.sql"
-    schema.write_text(schema.read_text(encoding="utf-8") + TABLE, encoding="utf-8")
+    (project.path / OWN_TABLE).write_text(TABLE, encoding="utf-8")
     (project.path / "src/func/second.py").write_text(SECOND, encoding="utf-8")
     (project.path / "config/second.yml").write_text("{}\n", encoding="utf-8")
     commit(project.path, "Make it ours")
@@ -155,6 +158,8 @@ def test_update_keeps_own_changes(template: Path, tmp_path: Path) -> None:
     assert "table: clicks  # for the rows" in settings
     assert (project.path / "src/func/second.py").read_text(encoding="utf-8") == SECOND
     assert (project.path / "src/lib/added.py").exists()
+    assert (project.path / OWN_TABLE).read_text(encoding="utf-8") == TABLE
+    assert (project.path / LATER_TABLE).exists()
     assert not (project.path / "docs/writing-functions.md").exists()
     assert "passed" in project.share_installs().make("test").stdout
 
@@ -224,12 +229,13 @@ def test_answers_change_without_touching_functions(
         )
         commit(project.path, f"Change {answers}")
         assert read(project.path / "src/func") == functions
-        assert read(project.path)["tests/shim/schema.sql"].endswith(TABLE.encode())
+        assert read(project.path)[OWN_TABLE] == TABLE.encode()
         fresh = create(template, tmp_path / f"fresh-{number}", "v0.1.0", **answers)
         left, right = read(project.path), read(fresh.path)
-        assert set(left) - set(right) == {"src/func/second.py", "config/second.yml"}
+        own = {"src/func/second.py", "config/second.yml", OWN_TABLE}
+        assert set(left) - set(right) == own
         assert {name for name in right if left.get(name) != right[name]} == {
-            *("src/func/worker.py", "config/worker.yml", "tests/shim/schema.sql")
+            *("src/func/worker.py", "config/worker.yml")
         }
     assert "passed" in project.share_installs().make("test").stdout
 

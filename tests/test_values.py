@@ -99,6 +99,18 @@ def test_values_are_stored_as_given_or_rejected(shimmed: Project, way: str) -> N
     }, output
 
 
+@on_each_database
+def test_values_alone_give_the_same(shimmed: Project) -> None:
+    path = shimmed.path / "alone.json"
+    path.write_text(value_cases.list_alone(shimmed.database), encoding="utf-8")
+    program = (".venv/bin/python", "-c", value_cases.ALONE)
+    script = 'exec "$@" < alone.json'
+    output = shimmed.run(
+        "sh", "-c", script, "sh", *program, env=shimmed.shim_environment()
+    )
+    assert output.stdout == "compared\n"
+
+
 def fetch_shown(
     project: Project, number: int, kinds: list[Kind], kind: Kind
 ) -> str | None:
@@ -156,6 +168,18 @@ def test_function_that_yields_null_rejects_row(shimmed: Project) -> None:
     assert [[k, str(day)] for k, day in found] == [[1, "2012-03-02"], [3, "2012-12-31"]]
 
 
+@on_each_database
+def test_own_statement_checks_plain_values(shimmed: Project) -> None:
+    create(shimmed, "mixed", "k INT, day DATE, name VARCHAR(9)")
+    statement = "INSERT INTO {table} ({columns}) VALUES (%s, %s, concat(upper(%s), 1))"
+    text = "1,2026-01-05,a\n1.5,2026-01-05,b\n3,02/03/2012,c\n"
+    key, output = load(
+        shimmed, "mixed", "k day name", text, f"--insert_statement='{statement}'"
+    )
+    assert rejected(shimmed, key) == [2, 3], output
+    assert shimmed.query("SELECT k, name FROM mixed") == [[1, "A1"]]
+
+
 @ON_MYSQL
 def test_insert_ignore_counts_duplicates_as_ignored(shimmed: Project) -> None:
     create(shimmed, "once", "id INT PRIMARY KEY, n INT")
@@ -190,7 +214,7 @@ def test_rows_left_out_by_trigger_are_ignored(shimmed: Project, text: str) -> No
 
 @on_each_database
 def test_values_cannot_forge_row_numbers(shimmed: Project) -> None:
-    create(shimmed, "forged", "id INT PRIMARY KEY, note VARCHAR(40) CHECK (id <> 130)")
+    create(shimmed, "forged", "id INT PRIMARY KEY, note VARCHAR(40), CHECK (id <> 130)")
     texts = (
         "x, line 2",
         "COPY forged, line 3, column id",

@@ -1,5 +1,6 @@
 """Values of files and their results, for tests and for docs/values.md of projects."""
 
+import json
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -52,6 +53,7 @@ KINDS = [
             ("999.999", REJECT),
             ("1,5", REJECT),
             ("1.5x", REJECT),
+            ("1 2", REJECT),
             ("NaN", "NaN", REJECT),
         ],
     ),
@@ -184,6 +186,7 @@ KINDS = [
             ("7", "", "7"),
             ("1", "", REJECT),
             ("A", "", REJECT),
+            (" 7", "", REJECT),
             ("", "", REJECT),
             ("c", "", REJECT),
         ],
@@ -248,12 +251,58 @@ values into PostgreSQL and into MySQL or MariaDB.
 - **Types that can hold dates inside**, such as arrays and ranges in PostgreSQL, are
   left to the server, which reads them as year, month and day.
 
-If you write `insert_statement` without `{values}`, its own functions decide what a
-value may look like.
+If you write `insert_statement` without `{values}`, the columns with a plain `%s` in
+`({columns}) VALUES (%s, upper(%s))` are checked in the same way. Functions decide on
+their own what a value may look like, and a row of whose values they warn is rejected.
+Some do not warn before they return NULL, such as `FROM_BASE64` on MySQL, `INET_ATON` on
+MariaDB and `CONVERT_TZ` on both: make such a column `NOT NULL`.
 
 | column | value | PostgreSQL | MySQL, MariaDB |
 |---|---|---|---|
 """
+
+# Loads each case in a file of its own: a server may treat a value otherwise if another
+# one in the same file has an error.
+ALONE = r"""
+import csv, io, json, os, sys
+sys.path[:0] = ["src/common", "src"]
+from context import CustomContext
+from lib.rows import Format, read_chunks
+
+owner = f"--db_user={os.environ['DB_ADMIN']}"
+words = [owner, "--max_reject_share=1", "--table=alone", "--columns", "k", "v"]
+with CustomContext(args=words) as context:
+    rds = context.rds
+    for number, (type_, shown, value, expected) in enumerate(json.load(sys.stdin)):
+        with rds.transaction() as cursor:
+            cursor.execute("DROP TABLE IF EXISTS alone")
+            cursor.execute(f"CREATE TABLE alone (k INT, v {type_})")
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerow(["1", value])
+        file = io.BytesIO(text.getvalue().encode())
+        with rds.load(table="alone", columns=["k", "v"], key=f"alone/{number}") as load:
+            for chunk in read_chunks(file, Format(["k", "v"])):
+                load.add(chunk)
+        found = rds.query(f"SELECT {shown} FROM alone")[:1]
+        result = found[0][0] if found else "reject"
+        result = result.decode() if isinstance(result, bytes) else str(result)
+        if result.rstrip() != expected.rstrip() or load.report["outcome"] != "loaded":
+            print(f"{value!r} for {type_} is {result!r} instead of {expected!r}")
+print("compared")
+"""
+
+
+def list_alone(database: str) -> str:
+    """Return the cases of a database as the program `ALONE` reads them."""
+    at = 0 if database == "postgres" else 1
+    return json.dumps(
+        [
+            (kind.types[at], kind.shown[at] % "v", case[0], results(case)[at])
+            for kind in KINDS
+            for case in kind.cases
+            if kind.types[at]
+        ]
+    )
 
 
 def results(case: tuple[str, ...]) -> tuple[str, str]:

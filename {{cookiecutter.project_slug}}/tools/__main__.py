@@ -21,6 +21,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
+from tools import debugging
 from tools.errors import UserError
 
 # A file that is not writable, or a full disk.
@@ -81,6 +82,7 @@ ENV = Option("env", "environment of config/deploy.yml; without it, the shim")
 LOCAL = Option("env", "environment of config/deploy.yml", default="local")
 TARGET = Option("target", "one stack of infra/; without it, all of them")
 RUN_ARGS = Option("run-args", "settings of the function, as in '--poll_interval=10'")
+DEBUG = Option("debug", "wait for a debugger: 1 or a port", debugging.parse_port)
 DOCKER_ARGS = Option("docker-args", "more arguments of Docker's command")
 
 # No command imports a package before it runs: the first two work without any.
@@ -104,13 +106,14 @@ COMMANDS = (
         (
             FUNC,
             Option("trigger", "what sends it messages", default="bucket"),
+            Option("table", "table to load files into, with a migration"),
         ),
     ),
     Command(
         "test",
         "testing:test",
         "Run all unit tests, or those of a stack.",
-        (TARGET, Option("test-args", "arguments of pytest")),
+        (TARGET, Option("test-args", "arguments of pytest"), DEBUG),
     ),
     Command("watch", "testing:watch", "Run the unit tests whenever you save a file."),
     Command(
@@ -126,7 +129,12 @@ COMMANDS = (
         "run",
         "run:poll",
         "Poll a function's queue in the shim.",
-        (FUNC, RUN_ARGS),
+        (
+            FUNC,
+            RUN_ARGS,
+            Option("reload", "restart the poller when you save", is_flag=True),
+            DEBUG,
+        ),
     ),
     Command(
         "invoke",
@@ -135,7 +143,10 @@ COMMANDS = (
         (
             FUNC,
             Option("event", "file with a message; default: its own", Path, Path()),
+            Option("message", "ID of a dead letter to run it on instead"),
+            ENV,
             RUN_ARGS,
+            DEBUG,
         ),
     ),
     Command(
@@ -181,6 +192,12 @@ COMMANDS = (
         (Option("sql", "the statement; without it, a prompt"), ENV),
     ),
     Command(
+        "migrate",
+        "migrate:run",
+        "Apply the files of migrations/ to the database.",
+        (ENV, Option("statement", "continue an interrupted file at this statement")),
+    ),
+    Command(
         "logs",
         "logs:show",
         "Print what a deployed function has logged.",
@@ -189,6 +206,16 @@ COMMANDS = (
             ENV,
             Option("since", "how many minutes to go back", parse_minutes, 60),
             Option("follow", "go on until Ctrl-C", is_flag=True),
+        ),
+    ),
+    Command(
+        "trace",
+        "trace:show",
+        "Print what all functions have logged about a message.",
+        (
+            Option("message", "the message's ID"),
+            ENV,
+            Option("since", "how many minutes to go back", parse_minutes, 60),
         ),
     ),
     Command(
@@ -223,7 +250,16 @@ COMMANDS = (
         "Run a function's image against the shim.",
         (FUNC, RUN_ARGS, DOCKER_ARGS),
     ),
+    Command(
+        "rotate",
+        "app_user:rotate",
+        "Change the password of the functions' user.",
+        (LOCAL,),
+    ),
     Command("bootstrap", "iac:bootstrap", "Prepare an account, once.", (LOCAL,)),
+    Command(
+        "cost", "cost:show", "Estimate what an environment costs at rest.", (LOCAL,)
+    ),
     Command(
         "plan",
         "deploy:plan",
@@ -231,6 +267,17 @@ COMMANDS = (
         (TARGET, LOCAL, Option("report", "file to write the plan to")),
     ),
     Command("deploy", "deploy:deploy", "Deploy all stacks or one.", (TARGET, LOCAL)),
+    Command(
+        "sync",
+        "sync:sync",
+        "Update the code of deployed functions.",
+        (
+            FUNC,
+            LOCAL,
+            Option("watch", "go on at each save, and print the logs", is_flag=True),
+            DEBUG,
+        ),
+    ),
     Command("destroy", "deploy:destroy", "Destroy what was deployed.", (TARGET, LOCAL)),
     Command("whoami", "environment:print_identity", "Print the AWS identity.", (ENV,)),
     Command(
@@ -264,7 +311,7 @@ COMMANDS = (
         "Post a plan to the pull request that CI checks.",
         (Option("report", "file that plan wrote", Path, Path()),),
     ),
-    Command("ci_setup", "iac:install_ci", "Install what a CI machine lacks."),
+    Command("ci_setup", "ci_setup:install", "Install what a CI machine lacks."),
 )
 
 

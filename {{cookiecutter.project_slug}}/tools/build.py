@@ -3,14 +3,14 @@
 `.build/local/<function>/` is what the command line and the container run, and the file
 `.build/local/<function>.tag` identifies it for the tag of an image. The zips
 `.build/lambda/<function>.zip` and `.build/layer/<platform>.zip` are what Lambda runs.
-The same sources give the same bytes, whatever the time, the path or the umask.
+The same sources give the same bytes, whatever the machine, its Python, the time, the
+path or the umask.
 """
 
 import filecmp
 import hashlib
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 import zipfile
@@ -39,12 +39,13 @@ WRAPPERS = {
     ),
     "lambda": ("lambda_wrapper.py",),
 }
-FUNCTION_NAME = "[a-z][a-z0-9_]{0,19}"
-# Where Lambda unpacks function and layer: tracebacks name these paths.
-MOUNT_POINTS = {"lambda": "/var/task", "layer": "/opt"}
-# Scripts and pip's records contain paths of this machine. The compiled modules of
-# python-box are 18 of the layer's 23 MB, and load no faster than its Python modules.
-LEFT_OUT = ("bin", "*.dist-info/RECORD", "*.dist-info/direct_url.json", "box/*.so")
+FUNCTION_NAME = "(?!.{21})[a-z][a-z0-9]*(_[a-z0-9]+)*"
+# Scripts contain paths of this machine, and records the name of the installer. What
+# python-box compiles is 18 of the layer's 23 MB, and loads no faster than its modules.
+LEFT_OUT = (
+    *("bin", ".lock", "box/*.so", "*.dist-info/RECORD", "*.dist-info/INSTALLER"),
+    *("*.dist-info/REQUESTED", "*.dist-info/direct_url.json"),
+)
 
 
 class Artifact(NamedTuple):
@@ -69,7 +70,7 @@ def build_for(stack: str, platform: Platform) -> list[Artifact]:
     """
     artifacts = []
     if stack in ("", "lambda"):
-        artifacts += [build_lambda(name, platform) for name in functions()]
+        artifacts += [build_lambda(name) for name in functions()]
     if stack in ("", "layer"):
         artifacts.append(build_layer(platform))
     if stack in ("", "ecr", "ecs"):
@@ -124,27 +125,35 @@ def read_tag(func: str, architecture: str, directory: Path = BUILD) -> str:
     return f"{path.read_text(encoding='utf-8')}-{architecture}"
 
 
-def build_lambda(func: str, platform: Platform) -> Artifact:
-    """Build the zip of a Lambda function."""
+def build_lambda(func: str) -> Artifact:
+    """Build the zip of a Lambda function.
+
+    It is not compressed, since libraries of different versions compress differently.
+    """
     with tempfile.TemporaryDirectory() as scratch:
         directory = assemble("lambda", func, Path(scratch) / func)
-        note = compile_modules(directory, "lambda", platform)
-        return Artifact(pack(directory, BUILD / "lambda" / f"{func}.zip"), note)
+        return Artifact(pack(directory, BUILD / "lambda" / f"{func}.zip"))
 
 
 def build_layer(platform: Platform) -> Artifact:
-    """Build the zip of the layer, unless the packages are those of the last build."""
+    """Build the zip of the layer, unless the packages are those of the last build.
+
+    `.build/layer/<platform>.tag` gets a hash of all that the layer is made of. A layer
+    with another hash is published as a new version.
+    """
     result = BUILD / "layer" / f"{platform}.zip"
-    key = hash_layer(platform)
-    if read_comment(result) == key:
-        return Artifact(result, " (up to date)")
-    with tempfile.TemporaryDirectory() as scratch:
-        directory = Path(scratch) / "layer"
-        install_packages(directory / "python", platform)
-        if platform == "aws":  # Lambda's system does not know the CA of RDS
-            shutil.copyfile(ensure_ca_bundle(), directory / CA_BUNDLE.name)
-        note = compile_modules(directory, "layer", platform)
-        return Artifact(pack(directory, result, key), note)
+    tag = hash_layer(platform)
+    is_current = read_comment(result) == tag.encode()
+    if not is_current:
+        with tempfile.TemporaryDirectory() as scratch:
+            directory = Path(scratch) / "layer"
+            install_packages(directory / "python", platform)
+            if platform == "aws":  # Lambda's system does not know the CA of RDS
+                shutil.copyfile(ensure_ca_bundle(), directory / CA_BUNDLE.name)
+            # compressed, for it may be large; the tag decides about a deployment
+            pack(directory, result, zipfile.ZIP_DEFLATED, tag.encode())
+    result.with_suffix(".tag").write_text(tag, encoding="utf-8")
+    return Artifact(result, " (up to date)" if is_current else "")
 
 
 def assemble(wrapper: str, func: str, directory: Path) -> Path:
@@ -158,13 +167,7 @@ def assemble(wrapper: str, func: str, directory: Path) -> Path:
     Raises:
         UserError: the function's name is not allowed, or it has no settings file.
     """
-    check_name(func)
-    settings = ROOT / "config" / f"{func}.yml"
-    if not settings.is_file():
-        raise UserError(
-            f"config/{func}.yml is missing: write the function's settings there, or "
-            "{} for none"
-        )
+    settings = require_settings(func)
     directory.mkdir(parents=True)
     others = {name for names in WRAPPERS.values() for name in names}
     for path in (SOURCES / "common").glob("*.py"):
@@ -190,6 +193,22 @@ def assemble(wrapper: str, func: str, directory: Path) -> Path:
     return directory
 
 
+def require_settings(func: str) -> Path:
+    """Return the file of a function's settings.
+
+    Raises:
+        UserError: the function's name is not allowed, or there is no such file.
+    """
+    check_name(func)
+    settings = ROOT / "config" / f"{func}.yml"
+    if not settings.is_file():
+        raise UserError(
+            f"config/{func}.yml is missing: write the function's settings there, or "
+            "{} for none"
+        )
+    return settings
+
+
 def check_name(func: str) -> None:
     """Check that a function's name is allowed.
 
@@ -198,8 +217,8 @@ def check_name(func: str) -> None:
     """
     if not re.fullmatch(FUNCTION_NAME, func):
         raise UserError(
-            f"FUNC={func} is not a valid name for a function: use a-z, 0-9 and _, "
-            "start with a letter, at most 20 characters"
+            f"FUNC={func} is not a valid name for a function: use a-z, 0-9 and "
+            "single _ between them, start with a letter, at most 20 characters"
         )
 
 
@@ -229,23 +248,32 @@ def digest(directory: Path) -> str:
     return result.hexdigest()[:12]
 
 
-def hash_layer(platform: Platform) -> bytes:
+def hash_layer(platform: Platform) -> str:
     """Return a hash of all that a layer is made of, kept as the comment of its zip."""
-    result = hashlib.sha256(LOCK.read_bytes() + Path(__file__).read_bytes())
+    result = hashlib.sha256(LOCK.read_bytes() + repr(LEFT_OUT).encode())
     if platform == "aws":
         result.update(f"{read_python_version()} {read_architecture()}".encode())
         result.update(ensure_ca_bundle().read_bytes())
     else:
         result.update(sys.version.encode())
-    return result.hexdigest().encode()
+    return result.hexdigest()
 
 
 def install_packages(directory: Path, platform: Platform) -> None:
-    """Install the packages of the layer into a directory."""
+    """Install the packages of the layer into a directory.
+
+    Raises:
+        UserError: a package cannot be installed.
+    """
     if platform == "aws":
-        packages.install_packages(
-            LOCK, directory, python=read_python_version(), machine=read_architecture()
-        )
+        python, machine = read_python_version(), read_architecture()
+        try:
+            packages.install_packages(LOCK, directory, python=python, machine=machine)
+        except UserError as error:
+            raise UserError(
+                f"{error}: if a package has no wheel for Python {python} on {machine}, "
+                "choose others in config/deploy.yml"
+            ) from None
     else:
         packages.install_packages(LOCK, directory)
     for path in [path for glob in LEFT_OUT for path in directory.glob(glob)]:
@@ -284,39 +312,6 @@ def read_architecture() -> str:
     return str(deploy_config.load()["architecture"])
 
 
-def find_python(platform: Platform) -> str | None:
-    """Return a Python of the platform's version, if this machine has one."""
-    if platform == "local" or sys.version.startswith(f"{read_python_version()}."):
-        return sys.executable
-    found = shutil.which(f"python{read_python_version()}")
-    # a version manager may have a launcher for a version that is not installed
-    if found and subprocess.run([found, "-V"], capture_output=True).returncode == 0:
-        return found
-    return None
-
-
-def compile_modules(directory: Path, kind: str, platform: Platform) -> str:
-    """Compile all modules in a directory; return a note where that was impossible.
-
-    Compiled modules halve the import time of a cold start. They depend neither on file
-    times nor on the directory's path (PEP 552).
-
-    Args:
-        directory: of the modules.
-        kind: a key of `MOUNT_POINTS`.
-        platform: whose Python runs the modules.
-    """
-    python = find_python(platform)
-    if python is None:
-        version = read_python_version()
-        return f"; not compiled, because this machine has no python{version}"
-    command = [python, "-I", "-S", "-m", "compileall", "-qq"]
-    command += ["--invalidation-mode", "unchecked-hash", "-s", str(directory)]
-    command += ["-p", MOUNT_POINTS[kind], str(directory)]
-    subprocess.run(command, check=False)  # a module that cannot be compiled stays text
-    return ""
-
-
 def read_comment(path: Path) -> bytes | None:
     """Return the comment of a zip, or None if there is no zip or it is corrupt."""
     try:
@@ -326,16 +321,21 @@ def read_comment(path: Path) -> bytes | None:
         return None
 
 
-def pack(directory: Path, result: Path, comment: bytes = b"") -> Path:
+def pack(
+    directory: Path,
+    result: Path,
+    compression: int = zipfile.ZIP_STORED,
+    comment: bytes = b"",
+) -> Path:
     """Zip a directory, the same content to the same bytes; return the zip."""
     result.parent.mkdir(parents=True, exist_ok=True)
     fresh = result.with_suffix(".new")
-    with zipfile.ZipFile(fresh, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(fresh, "w") as archive:
         archive.comment = comment
         for path in sorted(path for path in directory.rglob("*") if path.is_file()):
             entry = zipfile.ZipInfo(path.relative_to(directory).as_posix())
             is_program = path.stat().st_mode & 0o100
             entry.external_attr = (0o755 if is_program else 0o644) << 16
-            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.compress_type = compression
             archive.writestr(entry, path.read_bytes())
     return fresh.rename(result)

@@ -8,9 +8,15 @@ import ast
 import sys
 from collections.abc import Iterator
 
-from tools import check_declarations, check_variables, deploy_config, function_specs
+from tools import (
+    check_declarations,
+    check_variables,
+    connections,
+    deploy_config,
+    function_specs,
+)
 from tools.errors import UserError
-from tools.project import ROOT, functions
+from tools.project import ROOT, answers, functions
 
 INSTEAD = {
     "open": "a function has no disk, read objects with context.s3",
@@ -22,6 +28,8 @@ INSTEAD = {
 
 def check() -> int:
     """Print each call that breaks a rule; return 1 if there is one, else 0.
+
+    Functions that may open too many connections only get a warning.
 
     Raises:
         UserError: `config/deploy.yml` is wrong for one of its environments, or a
@@ -42,7 +50,9 @@ def check() -> int:
             for node, problem in (*find_banned(tree), *declared)
         ]
     for env in document.content["environments"]:
-        function_specs.resolve(env)
+        spec = function_specs.resolve(env)
+        if problem := connections.find_problem(spec, answers().database):
+            print(problem, file=sys.stderr)
     for fault in sorted(faults):
         print("{}:{}:{}: {}".format(*fault), file=sys.stderr)
     return int(bool(faults))

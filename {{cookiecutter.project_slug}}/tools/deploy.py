@@ -4,11 +4,26 @@ import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from tools import build, deploy_config, iac, images
+from tools import (
+    app_user,
+    build,
+    connections,
+    deploy_config,
+    iac,
+    images,
+    lambda_code,
+    layers,
+    managed_policies,
+    migrate,
+    migrations,
+    monitoring,
+)
 from tools.deployer import step, stop_at
-from tools.environment import enter
+from tools.environment import Environment, enter
 from tools.errors import UserError
+from tools.project import BUILD
 
+FUNCTIONS = ("lambda", "ecs")  # the stacks that need the database's tables
 CHANGES = 2  # exit code of a plan that would change something
 
 
@@ -51,6 +66,8 @@ def plan(target: str, env: str, report: str) -> int:
         UserError: the request cannot be met, or the tool failed.
     """
     tool = _prepare(target, env)
+    _check_boundary(tool)
+    _warn(tool)
     if not report:
         return CHANGES if tool.plan() else 0
     file = Path(report)
@@ -66,7 +83,10 @@ def plan(target: str, env: str, report: str) -> int:
 
 
 def deploy(target: str, env: str) -> int:
-    """Deploy the stacks in order, and push images between `ecr` and `ecs`; return 0.
+    """Deploy the stacks, and push images between `ecr` and `ecs`; return 0.
+
+    After `aurora`, the functions' user in the database gets a new password. Migrations
+    run before the functions are deployed.
 
     A function that moves from Lambda to containers keeps its Lambda until the
     containers run: if all stacks are deployed, `lambda` is deployed again after `ecs`.
@@ -76,29 +96,51 @@ def deploy(target: str, env: str) -> int:
         env: an environment of `config/deploy.yml`.
 
     Raises:
-        UserError: the request cannot be met, or a stack failed.
+        UserError: the request cannot be met, or a stack or a migration failed.
     """
     tool = _prepare(target, env)
+    _check_boundary(tool)
+    _warn(tool)
     stacks = list(tool.stacks)
+    needs_migration = _needs_migration(tool)
+    if needs_migration:
+        migrations.read_all()  # a mistake in a file stops before the first stack
     moving: list[str] = []
     if {"lambda", "ecs"} <= set(stacks):
         with stop_at("deploy", stacks[0]):
             moving = tool.find_moving()
+    first = next(filter(stacks.__contains__, FUNCTIONS), None)
+    sets_password = "aurora" in stacks and tool.spec["uses_database"]
+    done = 0
+    if sets_password or needs_migration:
+        done = stacks.index(first) if first else len(stacks)
+    if stacks[:done]:
+        tool.deploy(stacks[:done], moving)
+    if sets_password:
+        with stop_at("deploy", "aurora"):
+            app_user.set_password(Environment(env))
+    if needs_migration and first:
+        _migrate(tool, first)
     after_images = stacks.index("ecr") + 1 if "ecr" in stacks else len(stacks)
-    tool.deploy(stacks[:after_images], moving)
+    if stacks[done:after_images]:
+        tool.deploy(stacks[done:after_images], moving)
     if "ecr" in stacks:
         _push_images(tool)
     if stacks[after_images:]:
         tool.deploy(stacks[after_images:])
+    if "lambda" in stacks:
+        _replace_synced_code(tool)
     if moving:
         names = ", ".join(moving)
         print(f"The containers run: disconnecting the Lambda of {names}.", flush=True)
         tool.deploy(["lambda"])
+    if {"layer", "lambda"} <= set(stacks):
+        layers.delete_old(tool.layer)
     return 0
 
 
 def destroy(target: str, env: str) -> int:
-    """Destroy the stacks, the last one first; return 0.
+    """Destroy the stacks, each after those that need it; return 0.
 
     Args:
         target: one stack of `infra/`, or empty for all.
@@ -113,7 +155,10 @@ def destroy(target: str, env: str) -> int:
             f"ENV={env} is protected: set is_protected: false for it in "
             f"config/deploy.yml, run 'make deploy ENV={env}', then destroy it"
         )
-    _prepare(target, env).destroy()
+    tool = _prepare(target, env)
+    tool.destroy()
+    if "layer" in tool.stacks:
+        layers.delete_old(tool.layer, kept=0)
     return 0
 
 
@@ -122,14 +167,40 @@ def _prepare(target: str, env: str) -> iac.Iac:
     stacks = deploy_config.choose_stacks(env, target)
     enter(env)
     tool = iac.Iac(env, stacks)
+    if problem := connections.find_problem(tool.spec, tool.database):
+        print(problem, flush=True)
     _build(target, tool.is_local)
     return tool
+
+
+def _check_boundary(tool: iac.Iac) -> None:
+    """Check the permissions boundary of the roles that a deployment creates."""
+    if "role" in tool.stacks and not tool.is_local:
+        managed_policies.check_boundary(tool.env)
+
+
+def _warn(tool: iac.Iac) -> None:
+    if "monitoring" in tool.stacks:
+        monitoring.warn_if_silent(tool.env, tool.spec["monitoring"])
 
 
 def _build(target: str, is_local: bool) -> None:
     """Build what a stack deploys, or everything, and print each zip."""
     for artifact in build.build_for(target, "local" if is_local else "aws"):
         print(artifact.describe(), flush=True)
+
+
+def _replace_synced_code(tool: iac.Iac) -> None:
+    """Let Lambdas run what was built.
+
+    The IaC tool does not notice that `make sync` has changed their code, if it is now
+    the same as at the last deployment.
+    """
+    for name in tool.functions:
+        full_name = f"{tool.project}-{tool.env}-{name}"
+        code = (BUILD / "lambda" / f"{name}.zip").read_bytes()
+        if lambda_code.read_hash(full_name) and lambda_code.update(full_name, code):
+            print(f"{full_name} runs the code that was built again", flush=True)
 
 
 def _push_images(tool: iac.Iac) -> None:
@@ -143,3 +214,23 @@ def _push_images(tool: iac.Iac) -> None:
             )
         for function, image in found.items():
             images.push(function, image)
+
+
+def _needs_migration(tool: iac.Iac) -> bool:
+    """Return whether functions are deployed that use the project's own database."""
+    uses_database = any(each["database"] for each in tool.functions.values())
+    is_own = "DB_HOST" not in tool.spec["database"]
+    return uses_database and is_own and not set(FUNCTIONS).isdisjoint(tool.stacks)
+
+
+def _migrate(tool: iac.Iac, stack: str) -> None:
+    """Migrate the database before a stack.
+
+    Raises:
+        UserError: a migration failed.
+    """
+    print(f"== migrate before {stack}", flush=True)
+    try:
+        migrate.run(tool.env, "")
+    except UserError as error:
+        raise UserError(f"deploy stopped before {stack}: {error}") from None

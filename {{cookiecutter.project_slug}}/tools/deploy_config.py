@@ -11,8 +11,19 @@ CONFIG = "config/deploy.yml"
 # In the order of deployment. `role` is destroyed last: Lambda leaves the VPC with it.
 STACKS = (
     *("role", "network", "queue", "bucket", "aurora"),
-    *("extra", "layer", "lambda", "ecr", "ecs"),
+    *("extra", "layer", "lambda", "ecr", "ecs", "monitoring"),
 )
+# The stacks that must be deployed before a stack, and destroyed after it: those that it
+# looks up or grants to, and the queues, files and tables of functions before functions.
+NEEDS = {
+    "network": ("role",),
+    "queue": ("role",),
+    "aurora": ("network",),
+    "extra": ("queue", "bucket", "aurora"),
+    "lambda": ("extra", "layer"),
+    "ecs": ("extra", "ecr"),
+    "monitoring": ("lambda", "ecs"),  # a service that is not there yet raises an alarm
+}
 EMULATED = ("role", "queue", "bucket", "extra", "layer", "lambda")  # in the shim
 # Of the shim's database. On AWS, functions read the secret of the cluster instead.
 DATABASE_VARIABLES = (
@@ -77,6 +88,20 @@ def read_functions(env: str, file: str = CONFIG) -> dict[str, Config]:
     return {name: merge(config, env, name) for name in _list_names(config, file)}
 
 
+def uses_containers() -> bool:
+    """Return whether a function is a container in an environment on AWS.
+
+    Raises:
+        UserError: see `read`.
+    """
+    return any(
+        function["runtime"] == "container"
+        for env in load()["environments"]
+        if env != "local"
+        for function in read_functions(env).values()
+    )
+
+
 def is_protected(env: str) -> bool:
     """Return whether an environment must not be destroyed.
 
@@ -87,6 +112,22 @@ def is_protected(env: str) -> bool:
     return bool((own.get("database") or {}).get("is_protected"))
 
 
+def list_stacks(env: str, file: str = CONFIG) -> tuple[str, ...]:
+    """Return the stacks of an environment in their order.
+
+    An existing network or database has no stack. That of an existing bucket has the
+    rules by which its objects become messages.
+
+    Raises:
+        UserError: see `read`.
+    """
+    if env == "local":
+        return EMULATED
+    own = read(env, file)["environments"][env]
+    existing = {"network": "network" in own, "aurora": "host" in own["database"]}
+    return tuple(stack for stack in STACKS if not existing.get(stack))
+
+
 def choose_stacks(env: str, target: str) -> tuple[str, ...]:
     """Return the stack that TARGET names, or all of an environment in their order.
 
@@ -95,21 +136,28 @@ def choose_stacks(env: str, target: str) -> tuple[str, ...]:
         target: a stack, or empty for all.
 
     Raises:
-        UserError: the stack is unknown, or the shim does not emulate it.
+        UserError: the stack is unknown, or the environment does not have it.
     """
-    known = EMULATED if env == "local" else STACKS
+    known = list_stacks(env)
     skipped = [stack for stack in STACKS if stack not in known]
     if target in skipped:
-        raise UserError(
-            f"the shim does not emulate TARGET={target}: choose one of "
-            f"{', '.join(known)}, or deploy to AWS with ENV="
+        reason = (
+            f"the shim does not emulate TARGET={target}"
+            if env == "local"
+            else f"{env} has no TARGET={target}, because {CONFIG} names an existing one"
         )
+        remedy = ", or deploy to AWS with ENV=" if env == "local" else ""
+        raise UserError(f"{reason}: choose one of {', '.join(known)}{remedy}")
     if target:
         require_stack(target, known)
         return (target,)
     if skipped:
-        names = ", ".join(skipped)
-        print(f"Skipped, because the shim does not emulate them: {names}.", flush=True)
+        reason = (
+            "the shim does not emulate them"
+            if env == "local"
+            else f"{CONFIG} names existing resources"
+        )
+        print(f"Skipped, because {reason}: {', '.join(skipped)}.", flush=True)
     return known
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from functools import cache
 from zoneinfo import available_timezones
 
-from tools import function_rules, schedules
+from tools import function_rules, monitoring, schedules
 from tools.errors import suggest
 from tools.setting_layers import Config, list_layers, list_places, locate, merge
 from tools.yaml_document import Document, Path, join, show
@@ -62,6 +62,7 @@ def find_problems(
     for env in config["environments"]:
         for function in functions:
             yield from function_rules.find_problems(config, env, function)
+            yield from _check_pollers(config, env, function)
         yield from _check_topics(config, env, functions)
 
 
@@ -114,6 +115,16 @@ def _check_names(config: Config, functions: list[str]) -> Iterator[Problem]:
 
 
 def _check_environment(path: Path, own: Config, region: str) -> Iterator[Problem]:
+    size = own.get("database") or {}
+    if path[-1] == "local":
+        existing = {"network": own, "bucket": own, "database.host": size}
+        for key, place in existing.items():
+            if key.rpartition(".")[2] in place:
+                yield (
+                    (*path, *key.split(".")),
+                    f"{join(path)}.{key} is for environments on AWS: remove it, "
+                    "because the shim has its own resources",
+                )
     if "cidr" in own and (problem := _find_cidr_problem(own["cidr"])):
         yield (*path, "cidr"), f"{join(path)}.cidr is {own['cidr']}: {problem}"
     most = ZONES.get(region, 3)
@@ -123,8 +134,25 @@ def _check_environment(path: Path, own: Config, region: str) -> Iterator[Problem
             f"{join(path)}.zones is {own['zones']}: use {most} or less, because "
             f"{region} has {most} that every account and Lambda can use",
         )
-    size = own.get("database")
-    if size and size["min_capacity"] > size["max_capacity"]:
+    if "host" in size and "network" not in own:
+        yield (
+            (*path, "database", "host"),
+            f"{join(path)}.database.host names an existing database, which a new "
+            "network does not reach: add network",
+        )
+    if "budget" in own and "alarms" not in own:
+        yield (
+            (*path, "budget"),
+            f"{join(path)}.budget notifies no one: add {monitoring.RECIPIENT} to "
+            f"{join(path)}",
+        )
+    if size.get("proxy") and not size.get("min_capacity"):
+        yield (
+            (*path, "database", "proxy"),
+            f"{join(path)}.database.proxy is true: use a min_capacity of 0.5 or more, "
+            "because a proxy keeps connections open and the database never pauses",
+        )
+    if size.get("min_capacity", 0) > size.get("max_capacity", 256):
         yield (
             (*path, "database", "min_capacity"),
             f"{join(path)}.database.min_capacity is {size['min_capacity']}: use "
@@ -175,7 +203,14 @@ def _check_entry(
     for key in ("prefix", "suffix", "reads", "writes", "allow"):
         yield from _check_characters((*path, key), settings.get(key))
     yield from _check_variables(document, path, settings.get("environment", {}))
-    yield from _check_placeholders((*path, "topic"), settings.get("topic", ""))
+    topic = settings.get("topic", "")
+    yield from _check_placeholders((*path, "topic"), topic)
+    if topic == monitoring.TOPIC:
+        yield (
+            (*path, "topic"),
+            f"{join(path)}.topic is {topic}, which the project's alarms are sent to: "
+            "use another name",
+        )
     for index, each in enumerate(settings.get("allow", [])):
         for number, resource in enumerate(each["resources"]):
             place = (*path, "allow", index, "resources", number)
@@ -254,6 +289,23 @@ def _check_triggers(config: Config, function: str) -> Iterator[Problem]:
                         f"{' or '.join(allowed)}, but the trigger is "
                         f"{settings['trigger']}: remove it, or change the trigger",
                     )
+
+
+def _check_pollers(config: Config, env: str, function: str) -> Iterator[Problem]:
+    """Check that provisioned pollers replace `max_concurrency`, as Lambda demands.
+
+    That of the defaults does not count.
+    """
+    if "provisioned_pollers" not in merge(config, env, function):
+        return
+    for path, layer in list_layers(config, env, function):
+        if "functions" in path and "max_concurrency" in layer:
+            yield (
+                (*path, "max_concurrency"),
+                f"{join((*path, 'max_concurrency'))} does not go with "
+                f"provisioned_pollers ({function} in {env}): remove one of them, and "
+                "limit a function with pollers by reserved_concurrency",
+            )
 
 
 def _check_topics(config: Config, env: str, functions: list[str]) -> Iterator[Problem]:

@@ -14,6 +14,7 @@ from tools.errors import UserError
 
 TEST_CONFIG = "infra/tests/deploy.yml"
 PLACEHOLDERS = project.BUILD / "placeholders"
+KINDS = ("zip", "tag")  # files of a layer
 
 
 class Deployer(ABC):
@@ -37,6 +38,7 @@ class Deployer(ABC):
         self.is_local = env == "local"
         self.spec = function_specs.resolve(env)
         self.functions = self.spec["functions"]
+        self.layer = f"{self.project}-{env}"
 
     @abstractmethod
     def plan(self) -> bool:
@@ -48,7 +50,7 @@ class Deployer(ABC):
 
     @abstractmethod
     def deploy(self, stacks: Sequence[str], still_mapped: Sequence[str] = ()) -> None:
-        """Deploy stacks in this order, up to the first that fails.
+        """Deploy stacks, each after those that it needs, and none whose needs failed.
 
         Args:
             stacks: some of the deployer's stacks.
@@ -60,7 +62,7 @@ class Deployer(ABC):
 
     @abstractmethod
     def destroy(self) -> None:
-        """Destroy the stacks, the last one first.
+        """Destroy the stacks, each after those that need it.
 
         Raises:
             UserError: a stack failed.
@@ -81,13 +83,14 @@ class Deployer(ABC):
 
 
 def write_placeholders(functions: Iterable[str]) -> Path:
-    """Write empty zips and a tag for each function's image; return their directory.
+    """Write empty zips, and tags of images and layers; return their directory.
 
     Checks and tests of the stacks need files of these names, whatever they contain.
     """
     zips = [f"lambda/{name}.zip" for name in functions]
     tags = [f"local/{name}.tag" for name in functions]
-    for name in (*zips, *tags, "layer/aws.zip", "layer/local.zip"):
+    layers = [f"layer/{name}.{kind}" for name in ("aws", "local") for kind in KINDS]
+    for name in (*zips, *tags, *layers):
         path = PLACEHOLDERS / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("placeholder", encoding="utf-8")
@@ -125,6 +128,7 @@ def run(
     cwd: Path = project.ROOT,
     variables: Mapping[str, str] | None = None,
     is_quiet: bool = False,
+    prefix: str = "",
 ) -> str:
     """Run a command, print its output line by line, and return the output.
 
@@ -133,6 +137,7 @@ def run(
         cwd: directory to run it in.
         variables: environment variables that override this process's.
         is_quiet: print the output only if the command fails.
+        prefix: what each line that is printed begins with.
 
     Raises:
         UserError: the program is not installed.
@@ -152,10 +157,10 @@ def run(
         raise UserError(f"{command[0]} is not installed: see 'make doctor'") from None
     with process:
         try:
-            _relay(process, lines, is_quiet)
+            _relay(process, lines, is_quiet, prefix)
         except KeyboardInterrupt:
             # Ctrl-C reached the command, too: let it release its locks and report.
-            _relay(process, lines, is_quiet=False)
+            _relay(process, lines, False, prefix)
             raise
     output = "".join(lines)
     if process.returncode != 0:
@@ -165,8 +170,10 @@ def run(
     return output
 
 
-def _relay(process: subprocess.Popen[str], lines: list[str], is_quiet: bool) -> None:
+def _relay(
+    process: subprocess.Popen[str], lines: list[str], is_quiet: bool, prefix: str
+) -> None:
     for line in process.stdout or ():
         lines.append(line)
         if not is_quiet:
-            print(line, end="", flush=True)
+            print(f"{prefix}{line}", end="", flush=True)

@@ -24,7 +24,7 @@ from botocore.exceptions import (
 )
 from dotenv import dotenv_values
 
-from tools import deploy_config, function_specs
+from tools import deploy_config, function_specs, grants
 from tools.errors import UserError
 from tools.project import ROOT, answers
 
@@ -75,9 +75,14 @@ class Environment:
         return self.name not in ("", "local")
 
     @cached_property
+    def spec(self) -> deploy_config.Config:
+        """The specification of the environment, see `function_specs.resolve`."""
+        return function_specs.resolve(self.name)
+
+    @property
     def functions(self) -> dict[str, deploy_config.Config]:
-        """The specification of each function, see `function_specs.resolve`."""
-        return dict(function_specs.resolve(self.name)["functions"])
+        """The specification of each function."""
+        return dict(self.spec["functions"])
 
     def queue_name(self, func: str, kind: str) -> str:
         """Return the name of a function's queue, "pending" or "dead-letter"."""
@@ -92,8 +97,11 @@ class Environment:
         """Return the name of the bucket that files are put into."""
         if not self.name:
             return os.environ["BUCKET"]
+        bucket = str(self.spec["bucket"])
+        if grants.ACCOUNT not in bucket:
+            return bucket
         account = client("sts").get_caller_identity()["Account"]
-        return self.resource_name("raw", account)
+        return bucket.replace(grants.ACCOUNT, account)
 
     def find_queue_url(self, func: str, kind: str) -> str:
         """Return the URL of a queue.

@@ -75,8 +75,13 @@ def _check_lambda(settings: Config) -> Iterator[Problem]:
     if settings["memory"] > 10240:
         yield "memory", "use 128 to 10240 for a Lambda"
     reserved, most = settings["reserved_concurrency"], settings["max_concurrency"]
-    if reserved != -1 and reserved < most:
+    pollers = settings.get("provisioned_pollers")
+    if not pollers and reserved != -1 and reserved < most:
         yield "reserved_concurrency", f"use -1, or max_concurrency ({most}) or more"
+    if pollers and reserved == 0:
+        yield "reserved_concurrency", "use -1, or 1 or more"
+    if pollers and pollers["min"] > pollers["max"]:
+        yield "provisioned_pollers", "use a min that is max or less"
 
 
 def _check_batch(settings: Config) -> Iterator[Problem]:

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tools import deploy_config, grants
+from tools import deploy_config, grants, monitoring
 from tools.deploy_config import CONFIG
 from tools.errors import UserError
 from tools.project import answers
@@ -16,6 +16,10 @@ from tools.setting_layers import Config, merge
 
 SHIM_BUCKET = "raw"
 SHIM_ENVIRONMENTS = ("", "local")  # environments in the shim
+# What names an existing database in `config/deploy.yml`.
+EXISTING_DATABASE = ("host", "port", "name", "secret")
+FILES_MOVE_AFTER = 30  # days, to the storage class for infrequent access
+VERSIONS_KEPT = 90  # days, after they were replaced or deleted
 # Services with a gateway endpoint, which costs nothing; the others have interfaces.
 GATEWAYS = {"s3", "dynamodb"}
 VARIABLES_SIZE = 4096  # bytes
@@ -80,11 +84,17 @@ def resolve(env: str, file: str = CONFIG, project: str = "") -> Config:
     Returns:
         `project`, `python`, `architecture`, `settings` (the environment's own),
         `log_days` (of logs that belong to no function), `prefix` (of all names, ending
-        with a hyphen, or empty), `bucket`, `topics` (a mapping of names to `name`,
-        `arn` and `fifo`), `endpoints` (services that the network needs an interface
-        endpoint for), `gateways`, `uses_bucket`, `uses_database` and `uses_internet`
-        (whether a function does), `schedule_statements` (what the scheduler may do),
-        and `functions`: the settings of each function with
+        with a hyphen, or empty), `bucket`, `lifecycle` (days until files move to a
+        cheaper class, until they expire, and until earlier versions do; None for a
+        file that does neither), `network` (an existing one, or None),
+        `database` (variables of functions that use it on AWS, with `DB_HOST` and
+        `DB_PORT` of an existing one), `has_proxy` (in front of it), `proxy_statement`
+        (what that may do), `topics` (a mapping of names to `name`, `arn` and
+        `fifo`), `endpoints` (services that the network needs an interface endpoint
+        for), `gateways`, `endpoint_statements` (the policy of each endpoint; none for
+        AWS's own), `uses_bucket`, `uses_database` and `uses_internet` (whether a
+        function does), `schedule_statements` (what the scheduler may do), `monitoring`
+        (see `monitoring.describe`), and `functions`: the settings of each function with
 
         - `queue` and `dead_letter`: names of its queues,
         - `key_pattern`: of its objects, for `trigger: bucket`; else empty,
@@ -106,17 +116,23 @@ def resolve(env: str, file: str = CONFIG, project: str = "") -> Config:
         prefix = f"{project}-{env}-"
     else:
         prefix = f"{project}-" if project else ""
-    bucket = f"{prefix}raw-{grants.ACCOUNT}" if env else f"{prefix}{SHIM_BUCKET}"
+    created = f"{prefix}raw-{grants.ACCOUNT}" if env else f"{prefix}{SHIM_BUCKET}"
+    bucket = own.get("bucket", created)
+    is_shim = env in SHIM_ENVIRONMENTS
+    variables = {}
+    if not is_shim:
+        variables = _list_database_variables(own.get("database") or {}, prefix)
     declared = deploy_config.read_functions(env or "local", file)
     functions = {
         name: {**settings, **_name_resources(name, settings, prefix)}
         for name, settings in _fill_prefix(declared, prefix).items()
     }
     queues = {name: each["queue"] for name, each in functions.items()}
-    is_shim = env in SHIM_ENVIRONMENTS
     for name, each in functions.items():
         each["variables"] = _list_variables(each, bucket, queues)
         each["statements"] = grants.list_statements(each, bucket, queues)
+        if each["database"] and variables:
+            each["statements"].append(grants.allow_password(variables["DB_SECRET"]))
         if is_shim:
             each["statements"] = grants.allow_batches(each["statements"])
         # the emulator ignores time zones, and its messages lack the time
@@ -124,7 +140,13 @@ def resolve(env: str, file: str = CONFIG, project: str = "") -> Config:
         if each["runtime"] == "lambda":
             _check_size(each, f"{name} in {env or 'the shim'}")
         each["queue_statements"] = grants.list_senders(each, name, prefix)
+    watched = monitoring.NOTHING
+    if not is_shim:
+        settings = _fill_prefix(own, prefix)
+        engine = answers().database
+        watched = monitoring.describe(settings, functions, prefix, bucket, engine)
     services = {service for each in functions.values() for service in _services(each)}
+    gateways = services & GATEWAYS | {"s3"}  # for images, too
     return {
         "project": project,
         "python": str(config["python"]),
@@ -133,13 +155,25 @@ def resolve(env: str, file: str = CONFIG, project: str = "") -> Config:
         "log_days": {**config["defaults"], **(own.get("defaults") or {})}["log_days"],
         "prefix": prefix,
         "bucket": bucket,
+        "network": own.get("network"),
+        "database": variables,
+        "has_proxy": bool((own.get("database") or {}).get("proxy")),
+        "proxy_statement": grants.allow_password(f"{prefix}app"),
+        "lifecycle": _describe_lifecycle(own.get("raw_file_days")),
         "topics": _list_topics(functions.values(), prefix),
         "endpoints": sorted(services - GATEWAYS),
-        "gateways": sorted(services & GATEWAYS | {"s3"}),  # layers and images, too
+        "gateways": sorted(gateways),
+        "endpoint_statements": {
+            service: grants.list_endpoint_statements(
+                service, functions.values(), bucket
+            )
+            for service in sorted(services | gateways)
+        },
         "uses_bucket": any(each["trigger"] == "bucket" for each in functions.values()),
         "uses_database": any(each["database"] for each in functions.values()),
         "uses_internet": any(each["internet"] for each in functions.values()),
         "schedule_statements": grants.list_schedule_statements(functions.values()),
+        "monitoring": watched,
         "functions": functions,
     }
 
@@ -244,6 +278,30 @@ def _check_size(function: Config, title: str) -> None:
             f"{most} that Lambda leaves for them: shorten environment, or put large "
             "values into an object or a secret"
         )
+
+
+def _list_database_variables(database: Config, prefix: str) -> dict[str, str]:
+    """Return variables of functions that use the database on AWS.
+
+    The project's own database gets its host when it is deployed.
+    """
+    if "host" not in database:
+        return {"DB_NAME": "main", "DB_SECRET": f"{prefix}app"}
+    return {f"DB_{key.upper()}": str(database[key]) for key in EXISTING_DATABASE}
+
+
+def _describe_lifecycle(file_days: int | None) -> dict[str, int | None]:
+    """Return the days in a file's life, given those that it is kept.
+
+    S3 charges the class for infrequent access for 30 days, so a file that expires
+    within these costs more there.
+    """
+    moves = not file_days or file_days >= FILES_MOVE_AFTER + 30
+    return {
+        "transition": FILES_MOVE_AFTER if moves else None,
+        "expiration": file_days,
+        "noncurrent": min(file_days or VERSIONS_KEPT, VERSIONS_KEPT),
+    }
 
 
 def _list_topics(functions: Iterable[Config], prefix: str) -> dict[str, Config]:

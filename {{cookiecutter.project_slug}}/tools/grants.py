@@ -25,6 +25,14 @@ BATCHES = {
     "sqs:SendMessage": "sqs:SendMessageBatch",
     "sns:Publish": "sns:PublishBatch",
 }
+# Endpoints that may have a policy, of those often needed. Others keep AWS's own.
+# https://docs.aws.amazon.com/vpc/latest/privatelink/aws-services-privatelink-support.html
+# https://docs.aws.amazon.com/AmazonECR/latest/userguide/vpc-endpoints.html
+WITH_ENDPOINT_POLICY = {
+    *("athena", "dynamodb", "ecr.api", "ecr.dkr", "events", "glue"),
+    *("kinesis-firehose", "kinesis-streams", "kms", "lambda", "logs", "monitoring"),
+    *("s3", "secretsmanager", "sns", "sqs", "ssm", "states", "sts"),
+}
 GET_SECRET = ("secretsmanager:GetSecretValue",)
 
 
@@ -71,6 +79,56 @@ def list_statements(
     return [statement for statement in found if statement["Resource"]]
 
 
+def list_endpoint_statements(
+    service: str, functions: Iterable[Mapping[str, Any]], bucket: str
+) -> list[Statement]:
+    """Return the policy of an endpoint: what may be called through it, and by whom.
+
+    It is an outer limit, within which each function's role allows exact actions. Only
+    S3 has resources in it, since all of the world's buckets are behind its endpoint.
+
+    Args:
+        service: the last part of the endpoint's name.
+        functions: the settings of all functions.
+        bucket: name of the bucket.
+
+    Returns:
+        Statements; none for AWS's own policy, which allows everything.
+    """
+    functions = list(functions)
+    if service not in WITH_ENDPOINT_POLICY:
+        return []
+    if service != "s3":
+        return [_limit("ThisAccount", ["*"], ["*"])]
+    arn = f"arn:{PARTITION}:s3:::{bucket}"
+    found = [_limit("ProjectBucket", ["s3:*"], [arn, f"{arn}/*"])]
+    for each in (each for function in functions for each in function["allow"]):
+        actions = [action for action in each["actions"] if action.startswith("s3:")]
+        statement = _limit(f"Allow{len(found)}", actions, each["resources"])
+        known = [(other["Action"], other["Resource"]) for other in found]
+        if actions and (actions, each["resources"]) not in known:
+            found.append(statement)
+    if any(each["runtime"] == "container" for each in functions):
+        # requests for layers are signed by ECR, and not by a role of this account
+        layers = f"arn:{PARTITION}:s3:::prod-{REGION}-starport-layer-bucket/*"
+        found.append(
+            _allow("ImageLayers", ["s3:GetObject"], [layers]) | {"Principal": "*"}
+        )
+    return found
+
+
+def allow_password(secret: str) -> Statement:
+    """Return the statement that allows to read the secret of the database.
+
+    Args:
+        secret: its name or ARN.
+    """
+    arn = make_arn("secretsmanager", f"secret:{secret}-??????")
+    return _allow(
+        "ReadPassword", GET_SECRET, [secret if secret.startswith("arn:") else arn]
+    )
+
+
 def allow_batches(statements: Iterable[Statement]) -> list[Statement]:
     """Return statements for the shim's emulator, which has actions for batches.
 
@@ -115,6 +173,33 @@ def list_senders(
     return [statement]
 
 
+def list_notifiers(topic: str, prefix: str) -> list[Statement]:
+    """Return who may publish to the topic for alarms, and how: its policy.
+
+    These are the environment's alarms, and the account's budgets. See
+    https://docs.aws.amazon.com/cost-management/latest/userguide/budgets-sns-policy.html
+
+    Args:
+        topic: ARN of the topic.
+        prefix: first part of the alarms' names.
+    """
+    alarms = make_arn("cloudwatch", f"alarm:{prefix}*")
+    budgets = f"arn:{PARTITION}:budgets::{ACCOUNT}:*"
+    found = []
+    for service, source in (("cloudwatch", alarms), ("budgets", budgets)):
+        statement = _allow(f"Let{service.title()}Notify", ["sns:Publish"], [topic])
+        statement["Principal"] = {"Service": f"{service}.amazonaws.com"}
+        statement["Condition"] = {
+            "ArnLike": {"aws:SourceArn": source},
+            "StringEquals": {"aws:SourceAccount": ACCOUNT},
+        }
+        found.append(statement)
+    require_tls = _allow("RequireTls", ["sns:Publish"], [topic])
+    require_tls |= {"Effect": "Deny", "Principal": "*"}
+    require_tls["Condition"] = {"Bool": {"aws:SecureTransport": "false"}}
+    return [*found, require_tls]
+
+
 def list_schedule_statements(functions: Iterable[Mapping[str, Any]]) -> list[Statement]:
     """Return what EventBridge Scheduler may do: send to the functions with a schedule.
 
@@ -127,6 +212,13 @@ def list_schedule_statements(functions: Iterable[Mapping[str, Any]]) -> list[Sta
         if each["trigger"] == "schedule"
     ]
     return [_allow("SendToQueues", ["sqs:SendMessage"], queues)] if queues else []
+
+
+def _limit(sid: str, actions: list[str], resources: list[str]) -> Statement:
+    """Return a statement for everybody in this account."""
+    condition = {"StringEquals": {"aws:PrincipalAccount": ACCOUNT}}
+    more = {"Principal": "*", "Condition": condition}
+    return _allow(sid, actions, resources) | more
 
 
 def _allow(sid: str, actions: Iterable[str], resources: list[str]) -> Statement:

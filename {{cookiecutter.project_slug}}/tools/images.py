@@ -25,6 +25,8 @@ SHIM_VARIABLES = (
 )
 # Docker's names of processors that are often called otherwise.
 PROCESSORS = {"x86_64": "amd64", "aarch64": "arm64"}
+# Lets an engine run images of other processors, with QEMU.
+EMULATOR = "tonistiigi/binfmt:qemu-v9.2.2"
 HARDENING = (
     *("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges"),
     *("--rm", "--network=host"),
@@ -104,8 +106,36 @@ def run_build(func: str, platform: str, arguments: list[str]) -> None:
     """
     command = ["docker", "build", f"--file={DOCKERFILE}", f"--build-arg=FUNC={func}"]
     command.append(f"--platform={platform}")
-    if subprocess.run([*command, *arguments, str(ROOT)]).returncode != 0:
-        raise UserError(f"Docker could not build the image of {func}, see above")
+    if subprocess.run([*command, *arguments, str(ROOT)]).returncode == 0:
+        return
+    arch, engine = platform.rpartition("/")[2], find_engine()
+    hint = ""
+    if arch != engine:
+        hint = (
+            f": if this {engine} machine cannot run programs for {arch}, "
+            f"'{' '.join(emulate(arch))}' lets it"
+        )
+    raise UserError(f"Docker could not build the image of {func}, see above{hint}")
+
+
+def emulate(arch: str) -> list[str]:
+    """Return the command that lets the Docker engine run images of a processor."""
+    command = ["docker", "run", "--privileged", "--rm", EMULATOR]
+    return [*command, "--install", arch]
+
+
+def prepare_engine() -> None:
+    """Let the engine of a CI machine build the images of containers, if there are any.
+
+    Raises:
+        UserError: QEMU cannot be installed.
+    """
+    config = deploy_config.load()
+    arch = deploy_config.ARCHITECTURES[config["architecture"]].rpartition("/")[2]
+    if find_engine() in ("", arch) or not deploy_config.uses_containers():
+        return
+    if subprocess.run(emulate(arch)).returncode != 0:
+        raise UserError(f"QEMU cannot be installed for {arch}, see above")
 
 
 def name_image(func: str, arch: str) -> str:

@@ -1,7 +1,8 @@
 """Create a function from the files in tools/starter/<trigger>/.
 
 They mirror the project. The word `starter` stands for the function's name, in the names
-of the files and in their text; change them to start new functions in another way.
+of the files and in their text; change them to start new functions in another way. With
+TABLE= they are those of tools/starter/table/, and its migration gets the next number.
 """
 
 import keyword
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import yaml
 
-from tools import build, deploy_config
+from tools import build, deploy_config, migrations
 from tools.errors import UserError
 from tools.project import ROOT, functions
 
@@ -24,37 +25,46 @@ ENTRIES = {
     "topic": "{trigger: topic, topic: starter}",
 }
 PLACEHOLDER = "starter"
+TABLE_PLACEHOLDER = "starter_table"
+TABLE_STARTER = "table"
+TEMPLATE_TABLES = ("loads", "rejects", "migrations")
 RESERVED = {
     "run": "each build calls its function by this name",
     "secrets": "config/secrets-*.env hold secrets",
 }
 
 
-def create(func: str, trigger: str) -> int:
+def create(func: str, trigger: str, table: str) -> int:
     """Write the function's files and its entry in `config/deploy.yml`; return 0.
 
     Args:
         func: name of the function.
         trigger: a key of `ENTRIES`.
+        table: name of the table that it loads files into, or empty.
 
     Raises:
-        UserError: the name is taken or not allowed, there is no such trigger, or the
+        UserError: a name is taken or not allowed, there is no such trigger, or the
             entry cannot be added. Nothing has been written then.
     """
     check_name(func)
     check_trigger(func, trigger)
-    new = read_starter(func, trigger)
+    if table:
+        check_table(table, trigger)
+    new = read_starter(func, TABLE_STARTER if table else trigger, table)
     entry = ENTRIES[trigger].replace(PLACEHOLDER, func)
     new[DEPLOY] = add_entry(DEPLOY.read_text(encoding="utf-8"), func, entry)
     for path, text in new.items():
+        path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8")
         print(f"wrote {path.relative_to(ROOT)}")
     message = {
         "bucket": f"event FUNC={func} FILE=tests/data/sanity.csv",
         "schedule": f"send FUNC={func}",
     }.get(trigger, f"send FUNC={func} FILE=tests/data/event-{func}.json")
+    migrate = "make migrate, " if table else ""
     print(
-        f"Next: make test, make run FUNC={func}, and in another terminal make {message}"
+        f"Next: make test, {migrate}make run FUNC={func}, and in another terminal make "
+        f"{message}"
     )
     return 0
 
@@ -98,21 +108,51 @@ def check_trigger(func: str, trigger: str) -> None:
         )
 
 
-def read_starter(func: str, trigger: str) -> dict[Path, str]:
+def check_table(table: str, trigger: str) -> None:
+    """Check that a new function can load files into a table of this name.
+
+    Raises:
+        UserError: it cannot.
+    """
+    if trigger != "bucket":
+        raise UserError(
+            f"TABLE={table} is for files in the bucket: leave out TRIGGER={trigger}, "
+            "or TABLE"
+        )
+    if not re.fullmatch("[a-z][a-z0-9_]{0,49}", table):
+        raise UserError(
+            f"TABLE={table} is not a valid name for a table: use a-z, 0-9 and _, start "
+            "with a letter, and use up to 50 characters"
+        )
+    if table in TEMPLATE_TABLES:
+        raise UserError(
+            f"TABLE={table} is taken: the template has a table of this name"
+        )
+
+
+def read_starter(func: str, starter: str, table: str) -> dict[Path, str]:
     """Return the paths and the text of the new files.
 
     Raises:
         UserError: one of them exists.
     """
     found = {}
-    starter = STARTER / trigger
-    for path in build.list_files(starter):
-        name = Path(str(path.relative_to(starter)).replace(PLACEHOLDER, func))
+    directory = STARTER / starter
+    for path in build.list_files(directory):
+        name = Path(fill_in(str(path.relative_to(directory)), func, table))
+        if name.parts[0] == "migrations":
+            number = len(migrations.list_files(ROOT / "migrations")) + 1
+            name = name.with_name(f"{number:03}{name.name[3:]}")
         if (ROOT / name).exists():
             raise UserError(f"FUNC={func} is taken: {name} exists")
-        text = path.read_text(encoding="utf-8")
-        found[ROOT / name] = text.replace(PLACEHOLDER, func)
+        found[ROOT / name] = fill_in(path.read_text(encoding="utf-8"), func, table)
     return found
+
+
+def fill_in(text: str, func: str, table: str) -> str:
+    """Replace the words that stand for the names of the function and its table."""
+    parts = text.split(TABLE_PLACEHOLDER)
+    return table.join(part.replace(PLACEHOLDER, func) for part in parts)
 
 
 def add_entry(text: str, func: str, entry: str) -> str:

@@ -13,6 +13,7 @@ import sysconfig
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from zipfile import ZipFile
 
 from tools.errors import UserError
@@ -36,9 +37,13 @@ UV_VARIABLES = {
 COMMA_SEPARATED = ("find-links",)
 PIP_ONLY = ("keyring-provider", "no-binary")
 
-# Lambda's Python 3.11 runs on Amazon Linux 2 with glibc 2.26, later ones on 2.34.
-# Wheels for `manylinux2014` need 2.17, but some for arm64 exist only for 2.28.
-OLD_GLIBC_PYTHON = "3.11"
+# The minor version of glibc 2 below Lambda's Python: 3.11 runs on Amazon Linux 2, later
+# ones on Amazon Linux 2023. A wheel for an older glibc fits, too.
+# https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html
+GLIBC = {"3.11": 26, "3.12": 34, "3.13": 34}
+OLDEST_GLIBC = 17  # of wheels for manylinux2014, which is another name for it
+# uv takes only some versions, and accepts wheels for all older ones.
+UV_GLIBC = {26: "manylinux_2_17", 34: "manylinux_2_34"}
 MACHINES = {"x86_64": "x86_64", "arm64": "aarch64"}
 
 
@@ -81,7 +86,6 @@ def install_packages(
     Raises:
         UserError: a package cannot be installed or has no wheel for that platform.
     """
-    is_old = python == OLD_GLIBC_PYTHON
     command: list[str | Path]
     if uv := find_uv():
         # a copy, because builds change these files and uv's cache must not change
@@ -89,17 +93,61 @@ def install_packages(
         command += ["--python", VENV / "bin" / "python", "--require-hashes"]
         command += ["--target", target, "--requirement", lock]
         if machine:
-            glibc = "2014" if is_old else "_2_28"
-            command += [f"--python-platform={MACHINES[machine]}-manylinux{glibc}"]
+            platform = f"{MACHINES[machine]}-{UV_GLIBC[GLIBC[python]]}"
+            command += [f"--python-platform={platform}"]
     else:
-        command = [*pip(), "install", "--no-compile", "--target", target, *locked(lock)]
-        if machine:
-            tags = ["2014"] if is_old else ["2014", "_2_28"]
-            for tag in tags:
-                command += [f"--platform=manylinux{tag}_{MACHINES[machine]}"]
+        command = [*pip(), "install", "--no-compile", "--target", target]
     if machine:
         command += ["--only-binary=:all:", f"--python-version={python}"]
-    run("The installation", command, variables())
+    with TemporaryDirectory() as scratch:
+        if not uv:
+            if machine:
+                tags = list_platforms(python, machine)
+                command += ["--no-deps", *(f"--platform={tag}" for tag in tags)]
+                # pip itself would take the packages of the Python that it runs on
+                text = select_packages(lock.read_text(encoding="utf-8"), python)
+                lock = Path(scratch) / lock.name
+                lock.write_text(text, encoding="utf-8")
+            command += locked(lock)
+        run("The installation", command, variables())
+
+
+def select_packages(lock: str, python: str) -> str:
+    """Return the part of a lock that Lambda's Python needs, without markers.
+
+    Args:
+        lock: a requirements file with hashes and environment markers.
+        python: version of Lambda's Python, such as "3.13".
+    """
+    from packaging.markers import Marker  # only needed once .venv is there
+
+    linux = {"sys_platform": "linux", "os_name": "posix", "platform_system": "Linux"}
+    environment = linux | {
+        "implementation_name": "cpython",
+        "platform_python_implementation": "CPython",
+        "python_version": python,
+        "python_full_version": f"{python}.0",
+    }
+    kept = []
+    for entry in re.split(r"\n(?=\S)", lock):
+        marked = re.fullmatch(r"(\S+) ; (.+?) (\\\n.*)", entry, re.DOTALL)
+        if not marked:
+            kept.append(entry)
+        elif Marker(marked[2]).evaluate(environment):
+            kept.append(f"{marked[1]} {marked[3]}")
+    return "\n".join(kept)
+
+
+def list_platforms(python: str, machine: str) -> list[str]:
+    """Return the platforms of wheels that run on Lambda, the newest first.
+
+    Args:
+        python: version of Lambda's Python, such as "3.13".
+        machine: Lambda's processor, "x86_64" or "arm64".
+    """
+    newest_first = range(GLIBC[python], OLDEST_GLIBC - 1, -1)
+    names = [*(f"manylinux_2_{minor}" for minor in newest_first), "manylinux2014"]
+    return [f"{name}_{MACHINES[machine]}" for name in names]
 
 
 def install_uv(lock: Path) -> None:

@@ -99,10 +99,48 @@ def print_newest(url: str) -> None:
     attributes, body = newest["Attributes"], newest["Body"]
     sent = datetime.fromtimestamp(int(attributes["SentTimestamp"]) / 1000).astimezone()
     print(
-        f"  the newest of {len(messages)}: sent {sent:%Y-%m-%d %H:%M:%S}, receive "
+        f"  the newest of {len(messages)}: sent {sent:%Y-%m-%d %H:%M:%S}, "
+        f"ID {newest['MessageId']}, receive "
         f"count {attributes['ApproximateReceiveCount']}, this one included\n"
         f"  {body[:BODY_LIMIT]}{'…' if len(body) > BODY_LIMIT else ''}"
     )
+
+
+def read_dead_letter(environment: Environment, func: str, message: str) -> str:
+    """Return the body of a dead letter, which stays in its queue.
+
+    Args:
+        environment: the one that was entered.
+        func: the function.
+        message: the message's ID.
+
+    Raises:
+        UserError: it is not in the dead-letter queue, or that queue does not exist.
+    """
+    url, sqs = environment.find_queue_url(func, "dead-letter"), client("sqs")
+    seen: dict[str, str] = {}
+    try:
+        while True:
+            found = sqs.receive_message(
+                QueueUrl=url,
+                MaxNumberOfMessages=10,
+                VisibilityTimeout=MOVE_VISIBILITY_SECONDS,
+                WaitTimeSeconds=1,
+            ).get("Messages", [])
+            if not found:
+                raise UserError(
+                    f"MESSAGE={message} is not in "
+                    f"{environment.queue_name(func, 'dead-letter')}"
+                )
+            for each in found:
+                seen[each["MessageId"]] = each["ReceiptHandle"]
+                if each["MessageId"] == message:
+                    return str(each["Body"])
+    finally:
+        for receipt in seen.values():
+            sqs.change_message_visibility(
+                QueueUrl=url, ReceiptHandle=receipt, VisibilityTimeout=0
+            )
 
 
 def redrive(func: str, env: str) -> int:

@@ -7,12 +7,13 @@ from botocore.exceptions import ClientError
 from dotenv import dotenv_values
 
 from tests.shim import bootstrap
-from tools import function_specs
+from tools import debugging, function_specs
 from tools.deploy_config import Config
 from tools.environment import client
 from tools.errors import UserError
 from tools.project import ROOT
 
+VISIBILITY_SECONDS = 30  # SQS's default
 SECRETS_FILE = ROOT / "config" / "secrets-local.env"
 
 
@@ -61,6 +62,14 @@ def enter_function(func: str) -> Config:
     for variable in function["secrets"]:  # its value is in the secret
         os.environ.pop(variable, None)
     return function
+
+
+def set_visibility(queue: str, is_debugged: bool) -> None:
+    """Let messages of a queue stay at a breakpoint, or set SQS's default again."""
+    url = client("sqs").get_queue_url(QueueName=queue)["QueueUrl"]
+    seconds = debugging.VISIBILITY_SECONDS if is_debugged else VISIBILITY_SECONDS
+    attributes = {"VisibilityTimeout": str(seconds)}
+    client("sqs").set_queue_attributes(QueueUrl=url, Attributes=attributes)
 
 
 def put_secrets() -> None:

@@ -7,6 +7,7 @@ password never reaches this machine.
 
 import base64
 import contextlib
+import os
 import sys
 from collections.abc import Callable, Iterator
 from time import sleep
@@ -69,7 +70,7 @@ def connect(environment: Environment) -> Iterator[Execute]:
     if environment.is_on_aws:
         yield connect_data_api(environment)
     else:
-        with CustomContext() as context:
+        with CustomContext(args=[f"--db_user={os.environ['DB_ADMIN']}"]) as context:
             yield connect_driver(context)
 
 
@@ -141,14 +142,18 @@ def connect_driver(context: CustomContext) -> Execute:
     return execute
 
 
-def connect_data_api(environment: Environment) -> Execute:
-    """Return a function that runs statements on an Aurora cluster by its Data API.
+def find_database(environment: Environment) -> dict[str, str]:
+    """Return what requests to the Data API say of an environment's cluster.
 
     Raises:
         UserError: there is no cluster, or its Data API is off.
     """
-    rds, data = client("rds"), client("rds-data")
-    name = environment.prefix
+    if host := environment.spec["database"].get("DB_HOST"):
+        raise UserError(
+            f"the database of {environment.name} is not the project's: use a client "
+            f"of your own that reaches {host}"
+        )
+    rds, name = client("rds"), environment.prefix
     try:
         [cluster] = rds.describe_db_clusters(DBClusterIdentifier=name)["DBClusters"]
     except rds.exceptions.DBClusterNotFoundFault:
@@ -158,16 +163,26 @@ def connect_data_api(environment: Environment) -> Execute:
             f"the Data API of {name} is off, and it is the only way in from outside "
             f"its network: run 'make deploy TARGET=aurora ENV={environment.name}'"
         )
-    database = {
+    return {
         "resourceArn": cluster["DBClusterArn"],
         "secretArn": cluster["MasterUserSecret"]["SecretArn"],
         "database": DATABASE,
     }
 
+
+def connect_data_api(environment: Environment) -> Execute:
+    """Return a function that runs statements on an Aurora cluster by its Data API.
+
+    Raises:
+        UserError: there is no cluster, or its Data API is off.
+    """
+    data = client("rds-data")
+    database = find_database(environment)
+
     def execute(statement: str) -> Result:
         request = {**database, "sql": statement, "includeResultMetadata": True}
         try:
-            found = call_when_resumed(data, request, name)
+            found = call_when_resumed(data, request)
         except ClientError as error:
             if error.response["Error"]["Code"] not in STATEMENT_ERRORS:
                 raise
@@ -180,7 +195,7 @@ def connect_data_api(environment: Environment) -> Execute:
     return execute
 
 
-def call_when_resumed(data: Any, request: dict[str, Any], name: str) -> dict[str, Any]:
+def call_when_resumed(data: Any, request: dict[str, Any]) -> dict[str, Any]:
     """Execute a statement; wait for a cluster that was paused.
 
     Raises:
@@ -193,7 +208,7 @@ def call_when_resumed(data: Any, request: dict[str, Any], name: str) -> dict[str
             if not second:
                 print("The database is resuming.", file=sys.stderr)
             sleep(1)
-    raise UserError(f"{name} has not resumed after {RESUME_SECONDS} s: try again")
+    raise UserError(f"the database has not resumed after {RESUME_SECONDS} s: try again")
 
 
 def field_value(field: dict[str, Any]) -> Any:

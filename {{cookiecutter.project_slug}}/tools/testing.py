@@ -4,6 +4,7 @@ import os
 import sys
 from importlib.util import find_spec
 
+from tools import debugging
 from tools.errors import UserError
 from tools.project import ROOT, split_arguments
 
@@ -11,12 +12,13 @@ WATCHED = (".py", ".yml", ".json", ".csv", ".sql")
 LONGEST = 60  # seconds for a unit test
 
 
-def test(target: str, test_args: str) -> int:
+def test(target: str, test_args: str, debug: int) -> int:
     """Run all unit tests, or the tests of a stack; return the exit code.
 
     Args:
         target: a stack of `infra/`, or empty for the unit tests.
         test_args: arguments of pytest.
+        debug: port for the debugger, or 0.
 
     Raises:
         UserError: there is no such stack, or no pytest.
@@ -33,7 +35,9 @@ def test(target: str, test_args: str) -> int:
         raise UserError(".venv is damaged, pytest is gone: run 'make install'")
     # pytest starts in half the time from compiled modules
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    command = [sys.executable, "-m", "pytest", *stop_after(LONGEST), *arguments]
+    limit = [] if debug else stop_after(LONGEST)
+    command = [sys.executable, "-m", "pytest", *limit, *arguments]
+    command = debugging.wrap(command, debug)
     os.execv(sys.executable, command)  # noqa: S606 - no shell
 
 

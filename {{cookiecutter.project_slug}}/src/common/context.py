@@ -20,6 +20,8 @@ from own_clients import OwnClients
 
 if TYPE_CHECKING:
     from box import Box
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
 
     from message import Message
     from sender import Sender
@@ -102,14 +104,18 @@ class CustomContext:
         return self.parent
 
     @cached_property
-    def s3(self) -> Any:
+    def s3(self) -> "S3Client":
         """Boto3 client for S3."""
-        return self._make_client("s3", self.var.region, self.var.s3_endpoint)
+        endpoint = self.var.s3_endpoint
+        client: S3Client = self._make_client("s3", self.var.region, endpoint)
+        return client
 
     @cached_property
-    def sqs(self) -> Any:
+    def sqs(self) -> "SQSClient":
         """Boto3 client for SQS."""
-        return self._make_client("sqs", self.var.region, self.var.sqs_endpoint)
+        endpoint = self.var.sqs_endpoint
+        client: SQSClient = self._make_client("sqs", self.var.region, endpoint)
+        return client
 
     @cached_property
     def polling_sqs(self) -> Any:

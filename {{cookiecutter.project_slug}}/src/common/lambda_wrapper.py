@@ -1,6 +1,5 @@
 """Runs a function as an AWS Lambda, behind an SQS event source mapping."""
 
-import os
 import sys
 from contextlib import suppress
 from functools import cache
@@ -158,7 +157,7 @@ def _remember(record: dict[str, Any]) -> None:
 
 
 def _function_name() -> str:
-    return os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "")
+    return log.name_function("")
 
 
 def _log_not_started(record: dict[str, Any], reason: str) -> None:

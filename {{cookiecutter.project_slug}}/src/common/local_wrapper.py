@@ -58,9 +58,8 @@ def main(args: list[str]) -> int:
             as_json = log.prefers_json(var.log_format)
             log.configure(as_json, var.log_level, context.secrets)
             if var.event:
-                run_once(context)
-            else:
-                poll(context)
+                return run_once(context)
+            poll(context)
     except (SettingsError, QueueError) as error:
         log.mistake(error)
         return 2
@@ -71,22 +70,31 @@ def main(args: list[str]) -> int:
     return 0
 
 
-def run_once(context: CustomContext) -> None:
+def run_once(context: CustomContext) -> int:
     """Run the function on the event in a file, and print its report as JSON.
 
+    Returns:
+        0, or 1 if the function failed: the log says where.
+
     Raises:
-        RuntimeError: the function called `sys.exit`.
+        SettingsError: the file cannot be read, or a setting of the function is wrong.
     """
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    event = Path(context.var.event).read_text(encoding="utf-8")
+    path = Path(context.var.event)
+    try:
+        event = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"the event {path} cannot be read: {error}") from None
     try:
         report = run(event, context)
-    except SystemExit as error:
-        raise RuntimeError(f"the function called sys.exit({error.code!r})") from error
-    except Exception as error:
-        explain(error, context.function_name, context.var.bucket or "")
+    except SettingsError:
         raise
+    except (Exception, SystemExit) as error:
+        explain(error, context.function_name, context.var.bucket or "")
+        log.failure(error)
+        return 1
     print(json.dumps(LogValues(str, MAX_REPORT).convert(report), indent=2))
+    return 0
 
 
 def poll(context: CustomContext) -> None:
@@ -120,7 +128,7 @@ def _log_outcome(
     error: BaseException | None = None,
 ) -> None:
     """Log the outcome, which a report that cannot be logged does not change."""
-    function = run.__module__.rpartition(".")[2]
+    function = log.name_function(run.__module__.rpartition(".")[2])
     try:
         log.outcome(message.id, function, __version__, started, report, error)
     except Exception:

@@ -15,6 +15,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from itertools import islice
+from types import TracebackType
 from typing import Any, TextIO
 from urllib.parse import quote
 
@@ -76,9 +77,14 @@ class TextFormatter(logging.Formatter):
         return shorten(self.mask("\n".join(parts)), MAX_LINE // 4 - 100)
 
     def formatException(self, exc_info: Any) -> str:  # noqa: N802 - logging's name
-        """Return the traceback, or why there is none."""
+        """Return the traceback, or why there is none.
+
+        It begins in the function, below the wrapper that has called it.
+        """
+        kind, error, traceback = exc_info
         try:
-            return super().formatException(exc_info)
+            below = _skip_wrappers(traceback)
+            return super().formatException((kind, error, below or traceback))
         except Exception as error:
             return f"no traceback: {type(error).__name__}"
 
@@ -167,6 +173,12 @@ def log_uncaught_errors() -> None:
     threading.excepthook = lambda uncaught: log_uncaught(*uncaught[:3])
 
 
+def failure(error: BaseException) -> None:
+    """Log the error of a function; with a traceback if that is a bug, as `outcome`."""
+    is_shown = _is_bug(error) or logger.isEnabledFor(logging.DEBUG)
+    logger.error("%s", describe(error), exc_info=error if is_shown else None)
+
+
 def hide(secret: str) -> None:
     """Mask a text, such as a password read at run time, in all further lines."""
     for handler in logging.root.handlers:
@@ -217,6 +229,16 @@ def about_message(
         _message_fields.reset(token)
 
 
+def name_function(own: str) -> str:
+    """Return the dimension of a function's metrics, given its own name.
+
+    Where it is deployed, that is its full name, so that the metrics of environments in
+    one account are apart.
+    """
+    names = ("AWS_LAMBDA_FUNCTION_NAME", "FUNCTION_NAME")
+    return next((os.environ[each] for each in names if os.environ.get(each)), own)
+
+
 def outcome(
     message_id: str,
     function: str,
@@ -256,16 +278,30 @@ def outcome(
         "failures": int(is_failed),
     }
     taken = fields.keys() | metrics.keys() | _fields_of_message().keys() | RESERVED
-    is_bug = error is not None and not is_outage(error) and not is_bad_input(error)
     outcomes.log(
         logging.ERROR if is_failed else logging.INFO,
         "message %s %s: %s",
         message_id,
         status,
         _summarize(report) if error is None else describe(error),
-        exc_info=error if is_bug else None,
+        exc_info=error if error is not None and _is_bug(error) else None,
         extra={"fields": fields, "metrics": metrics | _sum_numbers(report, taken)},
     )
+
+
+def _is_bug(error: BaseException) -> bool:
+    return not is_outage(error) and not is_bad_input(error)
+
+
+def _skip_wrappers(traceback: TracebackType | None) -> TracebackType | None:
+    """Return the part of a traceback below the modules beside this one."""
+    directory = os.path.dirname(__file__)
+    while traceback:
+        path = traceback.tb_frame.f_code.co_filename
+        if os.path.dirname(path) != directory:
+            return traceback
+        traceback = traceback.tb_next
+    return None
 
 
 def _message_of(record: logging.LogRecord) -> str:

@@ -195,12 +195,14 @@ class Poller:
             self._in_flight.finish(message, return_after=None)
 
     def _log_not_started(self, message: ReceivedMessage, error: BaseException) -> None:
-        logger.error(
+        function = log.name_function(self._context.function_name)
+        fields = {"messageId": message.id, "outcome": "failed", "function": function}
+        log.outcomes.error(
             "message %s failed before the function started: %s",
             message.id,
             describe(error),
             exc_info=error,
-            extra={"fields": {"messageId": message.id, "outcome": "failed"}},
+            extra={"fields": fields, "metrics": {"notStarted": 1}},
         )
 
     def _fail(self, message: ReceivedMessage, delay: int | None = None) -> None:

@@ -31,7 +31,7 @@ RENAMED = {"null": "null_field"}
 RESERVED = {"help", "const_path"}  # flags that are no settings
 SYSTEM_VARIABLES = {
     *("PATH", "HOME", "USER", "LANG", "TZ", "PWD", "SHELL", "TERM", "HOSTNAME"),
-    *("PYTHONPATH", "LD_LIBRARY_PATH", "CONST_PATH"),
+    *("PYTHONPATH", "LD_LIBRARY_PATH", "CONST_PATH", "FUNCTION_NAME"),
 }
 EPILOG = """\
 The command line overrides the environment, which overrides the configuration file,

@@ -314,38 +314,3 @@ def delete_in_pieces(
         deleted = delete(size)
         if deleted == size and time.monotonic() - started < timeout / 10:
             size = deleted = 2 * size
-
-
-def fill_in(statement: str, table: str, columns: Sequence[str]) -> str:
-    """Replace `{table}`, `{columns}` and `{values}` in a statement.
-
-    Args:
-        statement: SQL, with these placeholders.
-        table: name of the table, quoted.
-        columns: names of its columns, quoted. Each has a `%s` among the values.
-    """
-    return (
-        statement.replace("{table}", escape(table))
-        .replace("{columns}", escape(", ".join(columns)))
-        .replace("{values}", ", ".join(["%s"] * len(columns)))
-    )
-
-
-def escape(name: str) -> str:
-    """Return a name for a statement with `%s` in it."""
-    return name.replace("%", "%%")
-
-
-def quote_table(name: str, mark: str) -> str:
-    """Quote the name of a table, each part of `schema.table` on its own.
-
-    Args:
-        name: the name.
-        mark: the database's quotation mark for names.
-    """
-    return ".".join(quote_name(part, mark) for part in name.split("."))
-
-
-def quote_name(name: str, mark: str) -> str:
-    """Quote a name as a whole: a dot in it separates nothing."""
-    return mark + name.replace(mark, 2 * mark) + mark

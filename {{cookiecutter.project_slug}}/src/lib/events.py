@@ -15,6 +15,8 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 from urllib.parse import unquote_plus
 
+from errors import BadInputError
+
 NULL_VERSION = "null"
 CREATED = "ObjectCreated:"
 # Events of S3 that bring no new content. A restored object is not new either: the event
@@ -52,7 +54,7 @@ TYPE_NAMES = {
 SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-class EventError(ValueError):
+class EventError(BadInputError):
     """A message names no object in any known form. The text is safe to log."""
 
     def __str__(self) -> str:

@@ -92,6 +92,23 @@ def require_text(head: bytes, encoding: str) -> None:
             raise FileFormatError(f"the file looks like {name}: {remedy}")
 
 
+def require_fixed_records(head: bytes, encoding: str) -> None:
+    """Check that the records of a file without newlines do not begin with their length.
+
+    The word for it is two bytes of length and two zeros, see
+    https://www.ibm.com/docs/en/zos/latest?topic=records-record-descriptor-word-rdw
+
+    Raises:
+        FileFormatError: they do.
+    """
+    is_wide = codecs.lookup(encoding).name.startswith(("utf-16", "utf-32"))
+    if not is_wide and head[2:4] == b"\0\0" and head[:2] != b"\0\0":
+        raise FileFormatError(
+            "the file looks like records of variable length (RDW): have it converted "
+            "to fixed length (RECFM=FB), or to lines"
+        )
+
+
 def _find_wide(head: bytes) -> str:
     for bom, name in WIDE_BOMS.items():
         if head.startswith(bom):

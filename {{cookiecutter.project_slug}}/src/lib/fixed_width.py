@@ -1,6 +1,7 @@
 """Reads records of fixed width, such as those of mainframes, with or without lines."""
 
 import codecs
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 
@@ -11,6 +12,8 @@ from lib.records import SPECIAL, find_fault
 
 # What may be behind the last record: a newline, or the padding of a block.
 PADDING = "\r\n\x85\x1a\0 "
+# What the bytes of packed and binary numbers are, read as EBCDIC.
+CONTROL = re.compile(r"[\0-\x08\n-\x1f\x7f-\x9f]")
 
 
 class FixedWidthReader:
@@ -33,6 +36,7 @@ class FixedWidthReader:
         self._starts = starts
         self._maker = maker
         self._encoding = encoding
+        self._is_ebcdic = "A".encode(encoding) == b"\xc1"
         self._comment = comment
         self._builder = ChunkBuilder()
 
@@ -110,6 +114,11 @@ class FixedWidthReader:
         is_special = bool(SPECIAL.search(source))
         if is_special and (fault := find_fault(source, self._encoding)):
             raise BadRowError(fault)
+        if self._is_ebcdic and CONTROL.search(source):
+            raise BadRowError(
+                "a control character: packed and binary numbers cannot be read, have "
+                "them written as digits"
+            )
         size = len(source)
         if size > self._width:
             raise BadRowError(f"characters: {size} instead of {self._width}")

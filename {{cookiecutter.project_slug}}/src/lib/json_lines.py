@@ -10,6 +10,8 @@ from lib.columns import BadRowError, RowMaker
 from lib.file_types import FileFormatError
 from lib.records import find_fault
 
+TOO_DEEP = "not JSON: nested too deeply"
+
 
 class Number(str):
     """A number as it is written."""
@@ -89,7 +91,7 @@ class JsonReader:
             raise BadRowError(fault)
         found = self._parse(source)
         self._check_keys(found)
-        values = [_to_text(found.get(name)) for name in self._names]
+        values = self._get_texts(found)
         has_escapes = "\\" in source
         if has_escapes:  # the only way to write what cannot be in a database
             for fault in filter(None, map(self._find_fault, values)):
@@ -110,10 +112,16 @@ class JsonReader:
             reason = f"not JSON: {error.msg} at character {error.pos + 1}"
             raise BadRowError(reason, "not JSON") from None
         except RecursionError:
-            raise BadRowError("not JSON: nested too deeply") from None
+            raise BadRowError(TOO_DEEP) from None
         if not isinstance(found, dict):
             raise BadRowError("not a JSON object")
         return found
+
+    def _get_texts(self, found: dict[str, Any]) -> list[str | None]:
+        try:
+            return [_to_text(found.get(name)) for name in self._names]
+        except RecursionError:
+            raise BadRowError(TOO_DEEP) from None
 
     def _check_keys(self, found: dict[str, Any]) -> None:
         if found.keys() == self._known:

@@ -31,7 +31,12 @@ from lib.columns import (
     match_header,
 )
 from lib.compression import decompress
-from lib.file_types import HEAD_SIZE, FileFormatError, require_text
+from lib.file_types import (
+    HEAD_SIZE,
+    FileFormatError,
+    require_fixed_records,
+    require_text,
+)
 from lib.fixed_width import FixedWidthReader
 from lib.json_lines import JsonReader
 from lib.records import Dialect, Record, RecordParser
@@ -197,7 +202,10 @@ def _open_text(stream: Stream, file_format: Format) -> Stream:
         if isinstance(stream, CountedStream):
             stream.unread = file_format.max_uncompressed
         plain = PeekableStream(uncompressed)
-    require_text(plain.peek(HEAD_SIZE), file_format.encoding)
+    head = plain.peek(HEAD_SIZE)
+    require_text(head, file_format.encoding)
+    if file_format.kind == "fixed" and not file_format.dialect.newline:
+        require_fixed_records(head, file_format.encoding)
     return plain
 
 

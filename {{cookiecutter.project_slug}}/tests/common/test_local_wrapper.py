@@ -77,6 +77,21 @@ def test_denied_request_names_line_to_add(
     assert "may not s3:PutObject: write `writes: [" in capsys.readouterr().err
 
 
+def test_traceback_begins_in_the_function(
+    doubles: MockBoto3, monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Path
+) -> None:
+    def run(event: str, context: CustomContext) -> None:
+        json.loads(event)
+
+    event = tmp_path / "event.json"
+    event.write_text("poison", encoding="utf-8")
+    monkeypatch.setattr(local_wrapper, "run", run)
+    assert local_wrapper.main([f"--event={event}"]) == 1
+    traceback = json.loads(capsys.readouterr().err)["traceback"].splitlines()
+    assert traceback[1].startswith(f'  File "{__file__}", line ')
+    assert traceback[-1].startswith("json.decoder.JSONDecodeError: ")
+
+
 def test_exit_of_the_function_is_a_failure(
     doubles: MockBoto3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -91,7 +106,7 @@ def test_exit_of_the_function_is_a_failure(
     [
         (["--drain"], 2, "set --read_queue or READ_QUEUE"),
         (["--poll_batch_size=0"], 2, "'0' is not a whole number from 1 to 10"),
-        (["--event=nowhere.json"], 1, "nowhere.json"),
+        (["--event=nowhere.json"], 2, "the event nowhere.json cannot be read"),
         (["--s3_endpoint=http://my_minio:9000"], 2, "a host name that boto3 refuses"),
         (["--sqs_endpoint=http://a:b"], 2, "is not a URL"),
     ],

@@ -46,6 +46,15 @@ def test_done_message_is_json_line_with_metrics(stream: io.StringIO) -> None:
         assert isinstance(line[metric["Name"]], int | float)
 
 
+@pytest.mark.parametrize("name", ["AWS_LAMBDA_FUNCTION_NAME", "FUNCTION_NAME"])
+def test_metrics_have_the_deployed_name(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert log.name_function("worker") == "worker"
+    monkeypatch.setenv(name, "shop-dev-worker")
+    assert log.name_function("worker") == "shop-dev-worker"
+
+
 def test_failed_message_is_json_line_with_cause(stream: io.StringIO) -> None:
     try:
         raise ValueError("no such column")

@@ -305,6 +305,8 @@ def test_error_before_the_function_fails_message(
     assert work.seen == ["a"]
     assert context.sqs.return_delays == [10]
     assert "message-1 failed before the function started: OSError" in caplog.text
+    [line] = [each for each in caplog.records if hasattr(each, "metrics")]
+    assert line.__dict__["metrics"] == {"notStarted": 1}
 
 
 def test_message_done_at_grace_end_is_deleted() -> None:

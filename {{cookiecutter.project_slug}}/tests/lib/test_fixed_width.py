@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from lib.rejects import Reject
+from lib.rows import FileFormatError
 from tests.lib.formats import Rows, read
 from tests.tables import for_each
 
@@ -45,6 +46,19 @@ def test_ebcdic_records_become_rows(encoding: str) -> None:
     text = "001Ärger002[a^b]003      ".encode(encoding)
     rows = [["001", "Ärger"], ["002", "[a^b]"], ["003", ""]]
     assert read_fixed(text, encoding=encoding, newline="") == (rows, [])
+
+
+def test_packed_numbers_are_rejects() -> None:
+    text = "001anna ".encode("cp037") + b"\xf0\xf0\xf2\x12\x34\x5c\x40\x40"
+    rows, [reject] = read_fixed(text, encoding="cp037", newline="")
+    assert rows == [["001", "anna"]]
+    assert reject.reason.startswith("a control character: packed and binary numbers")
+
+
+def test_records_of_variable_length_fail_file() -> None:
+    text = (b"\0\x0c\0\0" + "001anna ".encode("cp037")) * 3
+    with pytest.raises(FileFormatError, match="records of variable length"):
+        read_fixed(text, encoding="cp037", newline="")
 
 
 def test_ebcdic_lines_become_rows() -> None:

@@ -49,7 +49,8 @@ def variables(options: Options) -> dict[str, str]:
         "DB_HOST": "127.0.0.1",
         "DB_PORT": str(options.db_port),
         "DB_NAME": "main",
-        "DB_USER": "worker",
+        "DB_USER": "app",  # has the rights of functions on AWS
+        "DB_ADMIN": "worker",  # owns the tables, with the same password
         "DB_PASS": "shim",
         "DB_TLS": "prefer",
         "no_proxy": os.environ["no_proxy"],

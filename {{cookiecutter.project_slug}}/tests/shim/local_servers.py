@@ -42,7 +42,7 @@ def run_local_servers(options: Options, processes: Processes) -> Iterator[None]:
         processes.wait_for("S3 and SQS", lambda: _answers(options.aws_port))
         create_resources(options)
         processes.wait_for("the database", lambda: database.is_ready(options.db_port))
-        database.create_tables(options.db_port)
+        database.create_database(options.db_port)
         yield
     finally:
         processes.end()

@@ -6,15 +6,24 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from time import monotonic
 
 from tests.shim.bootstrap import BUCKET
 from tests.shim.compose import engine_answers, run_containers
-from tests.shim.environment_file import FILE, bypass_proxies, published
+from tests.shim.environment_file import FILE, bypass_proxies, published, variables
 from tests.shim.local_servers import run_local_servers
 from tests.shim.options import Options, parse_options
-from tests.shim.processes import STATE, Processes, ShimError, check_free
+from tests.shim.processes import (
+    ROOT,
+    STATE,
+    Processes,
+    ShimError,
+    check_free,
+    run_logged,
+)
 from tools.errors import UserError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -57,12 +66,12 @@ def _supervise(options: Options, stop: threading.Event) -> int:
             if is_docker
             else run_local_servers(options, processes)
         )
-        with servers, published(options):
+        with servers, _tables(options), published(options):
             seconds = monotonic() - began
             print(
                 f"Ready after {seconds:.1f} s. Ctrl-C stops the shim.\n"
                 f"  S3 and SQS  http://127.0.0.1:{options.aws_port}  bucket {BUCKET}\n"
-                f"  database    127.0.0.1:{options.db_port}  main, user worker",
+                f"  database    127.0.0.1:{options.db_port}  main, user app",
                 flush=True,
             )
             if options.targets:
@@ -70,6 +79,20 @@ def _supervise(options: Options, stop: threading.Event) -> int:
             print("Next, in another terminal: make run FUNC=worker", flush=True)
             _wait(processes.check, stop)
     return 0
+
+
+@contextmanager
+def _tables(options: Options) -> Iterator[None]:
+    """Create the database's tables, before others learn where the shim is.
+
+    Raises:
+        ShimError: a file of `migrations/` is wrong.
+    """
+    program = Path(__file__).with_name("create_tables.py")
+    python = ROOT / ".venv" / "bin" / "python"
+    environment = os.environ | variables(options)
+    run_logged("migrations", [str(python), str(program)], environment=environment)
+    yield
 
 
 def _wait(check: Callable[[], None], stop: threading.Event) -> None:

@@ -1,19 +1,18 @@
 """Further databases of the shim's server, with the project's tables."""
 
-import os
+import io
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
-import pymysql
-
-from tests.shim.database import SCHEMA
+from tools import migrate, migration_database, migrations
 
 # Table and name of each column, except those that the database fills in itself.
 COLUMNS = """
 SELECT table_name, column_name FROM information_schema.columns
-WHERE table_schema = DATABASE() AND position('auto_increment' IN extra) = 0
+WHERE table_schema = DATABASE() AND table_name <> 'migrations'
+AND position('auto_increment' IN extra) = 0
 AND position('(' IN coalesce(column_default, '')) = 0
 AND position('CURRENT' IN coalesce(column_default, '')) = 0
 ORDER BY table_name, column_name
@@ -25,7 +24,8 @@ def create(name: str) -> None:
     drop(name)
     with connect("main") as cursor:
         cursor.execute(f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
-    run_script(name, SCHEMA.read_text(encoding="utf-8"))
+    with redirect_stdout(io.StringIO()):
+        migrate.apply_to_shim(migrations.read_all(), name)
 
 
 def run_script(name: str, script: str) -> None:
@@ -45,13 +45,5 @@ def drop(name: str) -> None:
 @contextmanager
 def connect(name: str) -> Iterator[Any]:
     """Yield a cursor on a connection to a database of the shim."""
-    connection = pymysql.connect(
-        host=os.environ["DB_HOST"],
-        port=int(os.environ["DB_PORT"]),
-        database=name,
-        user=os.environ["DB_USER"],
-        password=os.environ["DB_PASS"],
-        autocommit=True,
-    )
-    with connection, connection.cursor() as cursor:
+    with migration_database.connect(name) as connection, connection.cursor() as cursor:
         yield cursor

@@ -4,8 +4,8 @@ Context, all of it optional, as in `cdk synth -c environment=dev queue`:
 
 - `environment`: an environment of `config/deploy.yml`, by default `local`; or several,
   separated by spaces, whose stacks are then named `<environment>-<stack>`.
-- `stacks`: the stacks to synthesise, separated by spaces; by default all, and
-  for `local` those that the shim emulates.
+- `stacks`: the stacks to synthesise, separated by spaces; by default all that the
+  environment has.
 - `still_mapped`: containers whose queue still feeds their Lambda.
 - `project`: the first part of all names; by default the project's.
 - `config`: another file of the form of `config/deploy.yml`, for tests, which need
@@ -13,7 +13,6 @@ Context, all of it optional, as in `cdk synth -c environment=dev queue`:
 - `is_checked`: apply the rules of cdk-nag. Nothing has to be built.
 """
 
-import os
 import sys
 from collections.abc import Iterable
 from importlib import import_module
@@ -22,9 +21,10 @@ from aws_cdk import App, DefaultStackSynthesizer, Stack, Tags, Validations
 from cdk_nag import AwsSolutionsChecks
 
 from infra.deployment import Deployment, acknowledge_rule
-from tools import project
-from tools.deploy_config import CONFIG, EMULATED, STACKS
+from tools import monitoring, project
+from tools.deploy_config import CONFIG, list_stacks
 from tools.errors import UserError
+from tools.qualifier import make_qualifier
 
 NO_RESOURCES = "CloudFormation-Validate::F0001"
 
@@ -46,10 +46,20 @@ def make_stacks(
     stacks: dict[str, Stack] = {}
     for name in names:
         full_name = f"{deployment.prefix}-{name}"
-        # CDK checks the version of the bootstrap, too. A rule for it in the template
-        # would be a difference in a stack without resources, such as a fresh `extra`.
-        synthesizer = DefaultStackSynthesizer(generate_bootstrap_version_rule=False)
-        stack = Stack(app, prefix + name, stack_name=full_name, synthesizer=synthesizer)
+        synthesizer = DefaultStackSynthesizer(
+            qualifier=make_qualifier(deployment.project, deployment.env),
+            # CDK checks the version of the bootstrap, too. A rule for it in the
+            # template would be a difference in a stack without resources, such as a
+            # fresh `extra`.
+            generate_bootstrap_version_rule=False,
+        )
+        stack = Stack(
+            app,
+            prefix + name,
+            stack_name=full_name,
+            synthesizer=synthesizer,
+            permissions_boundary=deployment.boundary,
+        )
         if stacks:
             stack.add_stack_dependency([*stacks.values()][-1])
         # by name: `import infra.lambda` is a syntax error
@@ -57,6 +67,7 @@ def make_stacks(
         acknowledge_rule(stack, NO_RESOURCES, "CDK skips a stack without resources")
         Tags.of(stack).add("project", deployment.project)
         Tags.of(stack).add("environment", deployment.env)
+        Tags.of(stack).add(monitoring.COST_TAG, deployment.prefix)
         stacks[name] = stack
     return stacks
 
@@ -84,11 +95,9 @@ def synthesise() -> None:
             database=context("database", project.answers().database),
             still_mapped=context("still_mapped").split(),
             config=config,
-            alarm_topic=os.environ.get("ALARM_TOPIC", ""),
             is_checked=bool(context("is_checked")) or config != CONFIG,
         )
-        known = EMULATED if deployment.is_local else STACKS
-        names = context("stacks").split() or known
+        names = context("stacks").split() or list_stacks(env, config)
         prefix = f"{env}-" if len(environments) > 1 else ""
         make_stacks(app, deployment, names, prefix)
     app.synth()

@@ -20,8 +20,8 @@ FUNCTIONS = ("worker", "fanout", "part", "enrich", "nightly", "orders", "prices"
 def synthesise(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., Any]:
     """Return a function that synthesises the stack in the test's directory.
 
-    It takes an environment of infra/tests/deploy.yml (small, large, lean or local), a
-    database, and other arguments of `Deployment`, and returns the template.
+    It takes an environment of infra/tests/deploy.yml, a database, and other arguments
+    of `Deployment`, and returns the template.
     """
 
     def make_template(

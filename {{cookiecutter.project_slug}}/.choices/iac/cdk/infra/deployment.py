@@ -10,7 +10,15 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from aws_cdk import Acknowledgment, Aws, CfnOutput, Stack, Validations
+from aws_cdk import (
+    Acknowledgment,
+    Aws,
+    CfnOutput,
+    PermissionsBoundary,
+    Stack,
+    Validations,
+)
+from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
@@ -28,6 +36,19 @@ PSEUDO_PARAMETERS = {
     "Region": Aws.REGION,
     "AccountId": Aws.ACCOUNT_ID,
 }
+# Without an egress rule, CloudFormation would add one that allows everything.
+NOTHING = ec2.CfnSecurityGroup.EgressProperty(
+    description="Nothing",
+    ip_protocol="icmp",
+    from_port=252,
+    to_port=86,
+    cidr_ip="255.255.255.255/32",
+)
+# The CA bundle of the system, by that of RDS: in a Lambda and in a container.
+PUBLIC_CA = {
+    "/opt/rds-ca.pem": "/etc/pki/tls/certs/ca-bundle.crt",
+    "/app/rds-ca.pem": "/etc/ssl/certs/ca-certificates.crt",
+}
 PORTS = {"mysql": 3306, "postgres": 5432}
 
 
@@ -40,7 +61,6 @@ class Deployment:
         database: mysql or postgres.
         config: path of the configuration, below the project's root.
         still_mapped: containers whose queue still feeds their Lambda.
-        alarm_topic: ARN of the SNS topic for alarms, or empty.
         is_checked: whether the stacks are only checked or tested, so that nothing has
             to be built.
 
@@ -55,16 +75,15 @@ class Deployment:
         database: str,
         config: str = deploy_config.CONFIG,
         still_mapped: Collection[str] = (),
-        alarm_topic: str = "",
         is_checked: bool = False,
     ) -> None:
         self.spec = fill_placeholders(function_specs.resolve(env, config, project))
         self.project = project
         self.env = env
         self.settings: dict[str, Any] = self.spec["settings"]
+        self.network: dict[str, Any] | None = self.spec["network"]  # an existing one
         self.database = database
         self.still_mapped = still_mapped
-        self.alarm_topic = alarm_topic
         self.is_local = env == "local"
         self.python: str = self.spec["python"]
         self.architecture: str = self.spec["architecture"]
@@ -79,6 +98,13 @@ class Deployment:
             self.artifacts = deployer.write_placeholders(self.functions)
         self.prefix = f"{project}-{env}"
         self.database_port = PORTS[database]
+
+    @property
+    def boundary(self) -> PermissionsBoundary | None:
+        """The permissions boundary of all roles; the emulator has none."""
+        if self.is_local:
+            return None
+        return PermissionsBoundary.from_name(f"{self.prefix}-boundary")
 
     def triggered_by(self, trigger: str) -> dict[str, Any]:
         """Return the functions with a trigger."""
@@ -134,18 +160,48 @@ class Deployment:
         if self.is_local:
             names = deploy_config.DATABASE_VARIABLES
             return variables | {name: os.environ.get(name, "") for name in names}
-        return variables | {
-            "DB_HOST": self.published(stack, "database-host"),
-            "DB_PORT": str(self.database_port),
-            "DB_NAME": "main",
-            "DB_SECRET": self.published(stack, "database-secret"),
-            "DB_CA": ca_bundle,
-        }
+        if self.spec["has_proxy"]:  # its certificate is of a public CA
+            ca_bundle = PUBLIC_CA[ca_bundle]
+        database: dict[str, str] = self.spec["database"] | {"DB_CA": ca_bundle}
+        if "DB_HOST" not in database:
+            database["DB_HOST"] = self.published(stack, "database-host")
+            database["DB_PORT"] = str(self.database_port)
+        return variables | database
 
     def security_groups(self, stack: Stack, function: str) -> list[str]:
         """Return the IDs of a function's security groups."""
+        if self.network:
+            return [self.network["security_group"]]
         names = self.functions[function]["security_groups"]
         return [self.published(stack, f"{name}-group") for name in names]
+
+    def subnets(self, stack: Stack) -> Any:
+        """Return the IDs of the private subnets."""
+        if self.network:
+            return self.network["subnets"]
+        return self.published_list(stack, "subnets")
+
+    def connect_proxy(self, stack: Stack, group: str) -> None:
+        """Let the database's proxy, which is in its group, reach the database."""
+        port = {"from_port": self.database_port, "to_port": self.database_port}
+        ec2.CfnSecurityGroupEgress(
+            stack,
+            "proxy-to-database",
+            group_id=group,
+            destination_security_group_id=group,
+            description="SQL from the proxy to the database",
+            ip_protocol="tcp",
+            **port,
+        )
+        ec2.CfnSecurityGroupIngress(
+            stack,
+            "database-from-proxy",
+            group_id=group,
+            source_security_group_id=group,
+            description="SQL from the proxy",
+            ip_protocol="tcp",
+            **port,
+        )
 
     def publish(self, stack: Stack, name: str, value: str) -> None:
         """Publish a value to other stacks."""

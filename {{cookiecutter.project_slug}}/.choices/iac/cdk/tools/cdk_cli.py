@@ -11,13 +11,13 @@ from botocore.exceptions import ClientError
 from tools import deployer, install
 from tools.environment import client
 from tools.errors import UserError
-from tools.project import ROOT
+from tools.policies import FILES
+from tools.project import ROOT, answers
+from tools.qualifier import make_qualifier
 
 VENV = ".venv-infra"
 BIN = ROOT / VENV / "bin"
 CDK = ROOT / VENV / "node_modules" / ".bin" / "cdk"
-# https://docs.aws.amazon.com/cdk/v2/guide/bootstrapping-customizing.html
-QUALIFIER = "hnb659fds"
 
 
 def run(
@@ -60,11 +60,11 @@ def run_installed(
     return deployer.run(command, cwd=cwd, variables=with_node, is_quiet=is_quiet)
 
 
-def is_bootstrapped() -> bool:
-    """Return whether the account and region have CDK's bucket and roles."""
-    parameter = f"/cdk-bootstrap/{QUALIFIER}/version"
+def is_bootstrapped(env: str) -> bool:
+    """Return whether an environment has CDK's bucket and roles."""
+    qualifier = make_qualifier(answers().project_slug, env)
     try:
-        client("ssm").get_parameter(Name=parameter)
+        client("ssm").get_parameter(Name=f"/cdk-bootstrap/{qualifier}/version")
     except ClientError as error:
         if error.response["Error"]["Code"] == "ParameterNotFound":
             return False
@@ -72,12 +72,12 @@ def is_bootstrapped() -> bool:
     return True
 
 
-def bootstrap(is_local: bool) -> str:
-    """Create CDK's bucket and roles, or update them.
+def bootstrap(env: str) -> str:
+    """Create CDK's bucket and roles for an environment, or update them.
 
-    Args:
-        is_local: the account is the shim, whose endpoint has no TLS, so the policy that
-            requires TLS is removed from the bucket.
+    The roles may do what the policies of `infra/policies/` allow, which exist already.
+    In the shim, whose endpoint has no TLS, they may do anything, and the policy that
+    requires TLS is removed from the bucket.
 
     Returns:
         The account and region, as `aws://123456789012/eu-west-1`.
@@ -87,13 +87,26 @@ def bootstrap(is_local: bool) -> str:
     """
     sts = client("sts")
     account, region = sts.get_caller_identity()["Account"], sts.meta.region_name
+    prefix = f"{answers().project_slug}-{env}"
+    qualifier = make_qualifier(answers().project_slug, env)
     destination = f"aws://{account}/{region}"
+    options = [f"--qualifier={qualifier}", f"--toolkit-stack-name=CDKToolkit-{prefix}"]
+    if env != "local":
+        policies = f"arn:{sts.meta.partition}:iam::{account}:policy/{prefix}"
+        names = ["cloudformation", *(file.stem for file in FILES.glob("change-*.json"))]
+        arns = ",".join(f"{policies}-{name}" for name in sorted(names))
+        # https://docs.aws.amazon.com/cdk/v2/guide/bootstrapping-customizing.html
+        options += [
+            f"--cloudformation-execution-policies={arns}",
+            f"--custom-permissions-boundary={prefix}-bootstrap-boundary",
+            "--apply-permissions-boundary-to-all-roles",
+        ]
     try:
         # outside of infra/, CDK finds no app and synthesises nothing
-        run("bootstrap", destination, cwd=ROOT, is_quiet=True)
+        run("bootstrap", destination, *options, cwd=ROOT, is_quiet=True)
     except subprocess.CalledProcessError as error:
         raise UserError(f"CDK could not bootstrap {destination}, see above") from error
-    if is_local:
-        bucket = f"cdk-{QUALIFIER}-assets-{account}-{region}"
+    if env == "local":
+        bucket = f"cdk-{qualifier}-assets-{account}-{region}"
         client("s3").delete_bucket_policy(Bucket=bucket)
     return destination

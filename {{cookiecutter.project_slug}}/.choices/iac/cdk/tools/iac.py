@@ -5,22 +5,21 @@ command, and CDK's command line works on that directory.
 """
 
 import json
-import os
 import re
 import shutil
 import subprocess
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import boto3
 from botocore.exceptions import ClientError
 
-from tools import cdk_cli, deploy_config, deployer, testing
+from tools import cdk_cli, deploy_config, deployer, managed_policies, testing
 from tools.environment import CLIENT_CONFIG, client, enter
 from tools.errors import UserError
-from tools.project import BUILD, ROOT
+from tools.project import BUILD, ROOT, answers
+from tools.qualifier import make_qualifier
 
 WORK = BUILD / "cdk"
 LONGEST_TEST = 300  # seconds, of a machine that synthesises slowly
@@ -32,21 +31,11 @@ FULL_ZONE = "use1-az3"  # Lambda has no capacity left in it
 
 
 class Iac(deployer.Deployer):
-    """CDK in one environment; see `deployer.Deployer`.
-
-    Raises:
-        UserError: `ALARM_TOPIC` is no ARN of an SNS topic, or see `Deployer`.
-    """
+    """CDK in one environment; see `deployer.Deployer`."""
 
     def __init__(self, env: str, stacks: Sequence[str]) -> None:
         super().__init__(env, stacks)
         self._synthesised: set[Path] = set()
-        topic = os.environ.get("ALARM_TOPIC", "")
-        if topic and not re.match("arn:[^:]+:sns:", topic):
-            raise UserError(
-                f"ALARM_TOPIC={topic} is not the ARN of an SNS topic, such as "
-                "arn:aws:sns:eu-west-1:123456789012:alarms"
-            )
 
     def plan(self) -> bool:
         """Print the differences of all stacks; return whether there are any."""
@@ -61,8 +50,6 @@ class Iac(deployer.Deployer):
         app = self._synthesise(still_mapped)
         if still_mapped:
             self._synthesise()  # so that later steps deploy the same code as this one
-        if "role" in stacks:
-            self._remove_policies_of_deleted_functions()
         options = ["--require-approval=never", "--progress=events"]
         if "network" in stacks:
             name = f"{self.project}-{self.env}-network"
@@ -113,20 +100,6 @@ class Iac(deployer.Deployer):
             failed = next((each for each in order if each not in done), order[-1])
             raise UserError(f"{action} stopped at {failed}") from error
 
-    def _remove_policies_of_deleted_functions(self) -> None:
-        """Make the roles of deleted functions deletable.
-
-        IAM deletes no role with a policy, and the stack `aurora`, which has given them
-        one, is deployed after `role`.
-        """
-        iam = client("iam")
-        deployed = self.read_output("role", "execution") or {}
-        for name in deployed.keys() - self.functions:
-            for kind in ("execution", "task"):
-                role = f"{self.project}-{self.env}-{name}-{kind}"
-                with suppress(iam.exceptions.NoSuchEntityException):
-                    iam.delete_role_policy(RoleName=role, PolicyName="secret")
-
     def _synthesise(self, still_mapped: Sequence[str] = ()) -> Path:
         """Synthesise the stacks, once; return the directory.
 
@@ -146,25 +119,29 @@ class Iac(deployer.Deployer):
         return directory
 
     def _require_bootstrap(self) -> None:
-        if cdk_cli.is_bootstrapped():
+        if cdk_cli.is_bootstrapped(self.env):
             return
         if not self.is_local:
             raise UserError(
                 f"the account and region of {self.env} are not prepared for "
-                f"CDK: run 'make bootstrap ENV={self.env}'"
+                f"CDK: let an administrator run 'make bootstrap ENV={self.env}'"
             )
-        cdk_cli.bootstrap(is_local=True)
+        cdk_cli.bootstrap(self.env)
 
 
 def bootstrap(env: str) -> int:
-    """Create CDK's bucket and roles in an account and region; return 0.
+    """Create an environment's policies, and CDK's bucket and roles; return 0.
 
     Raises:
-        UserError: there is no such environment, or CDK failed.
+        UserError: there is no such environment, a policy is too long, or CDK failed.
     """
     enter(env)
-    destination = cdk_cli.bootstrap(is_local=env == "local")
-    print(f"CDK can deploy to {destination}.")
+    if env != "local":
+        managed_policies.create(
+            env, qualifier=make_qualifier(answers().project_slug, env)
+        )
+    destination = cdk_cli.bootstrap(env)
+    print(f"CDK can deploy {env} to {destination}.")
     return 0
 
 
@@ -191,7 +168,8 @@ def validate() -> int:
         if "Resources" in json.loads(path.read_bytes())
     ]
     try:
-        cdk_cli.run_installed([cdk_cli.BIN / "cfn-lint", "--template", *templates])
+        lint = [str(cdk_cli.BIN / "cfn-lint"), "--regions", answers().aws_region]
+        cdk_cli.run_installed([*lint, "--template", *templates])
     except subprocess.CalledProcessError as error:
         raise UserError("the stacks break rules of cfn-lint, see above") from error
     return 0

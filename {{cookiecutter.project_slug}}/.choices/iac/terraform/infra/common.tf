@@ -44,6 +44,7 @@ locals {
     "{partition}", local.partition), "{region}", local.region), "{account}", local.account)
   )
   settings   = local.spec.settings
+  network    = local.spec.network # an existing one, or null
   functions  = local.spec.functions
   names      = toset(keys(local.functions))
   containers = { for name, each in local.functions : name => each if each.runtime == "container" }
@@ -58,5 +59,9 @@ locals {
   bucket_arn = "arn:${local.partition}:s3:::${local.spec.bucket}"
   queues_arn = "arn:${local.partition}:sqs:${local.region}:${local.account}"
   roles_arn  = "arn:${local.partition}:iam::${local.account}:role"
+  registry   = "${local.account}.dkr.ecr.${local.region}.${data.aws_partition.current.dns_suffix}"
   logs_arn   = "arn:${local.partition}:logs:${local.region}:${local.account}:log-group"
+
+  # The permissions boundary of all roles, which `make bootstrap` creates; the emulator has none.
+  boundary_arn = local.is_local ? null : "arn:${local.partition}:iam::${local.account}:policy/${local.prefix}-boundary"
 }

@@ -1,7 +1,7 @@
 # The provider of each stack, linked beside its own files as common.tf is.
 provider "aws" {
   default_tags {
-    tags = { project = local.project, environment = var.environment }
+    tags = { project = local.project, environment = var.environment, deployment = local.prefix }
   }
   max_retries                 = local.is_local ? 3 : null # retrying does not help if the shim lacks a service
   s3_use_path_style           = local.is_local

@@ -11,7 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,9 @@ from tools import (
     deployer,
     function_specs,
     install,
+    lambda_code,
+    managed_policies,
+    stack_order,
     state_bucket,
 )
 from tools.environment import enter
@@ -53,7 +56,11 @@ class ProviderUnavailableError(UserError):
 
 
 class Iac(deployer.Deployer):
-    """Terraform in one environment; see `deployer.Deployer`."""
+    """Terraform in one environment; see `deployer.Deployer`.
+
+    Stacks that do not need each other are deployed and destroyed at the same time,
+    since most of that time is waiting: for AWS, or for the provider to believe it.
+    """
 
     def __init__(self, env: str, stacks: Sequence[str]) -> None:
         super().__init__(env, stacks)
@@ -61,7 +68,6 @@ class Iac(deployer.Deployer):
         self._variables = {
             "TF_VAR_environment": env,
             "TF_VAR_database": self.database,
-            "TF_VAR_alarm_topic": os.environ.get("ALARM_TOPIC", ""),
         }
         if self.is_local:
             names = deploy_config.DATABASE_VARIABLES
@@ -78,17 +84,22 @@ class Iac(deployer.Deployer):
         return bool(changed)
 
     def deploy(self, stacks: Sequence[str], still_mapped: Sequence[str] = ()) -> None:
-        """Apply stacks one by one; see `Deployer.deploy`."""
-        for stack in stacks:
+        """Apply stacks; see `Deployer.deploy`."""
+
+        def apply(stack: str) -> None:
             kept = json.dumps(still_mapped if stack == "lambda" else [])
-            with deployer.step("deploy", stack):
-                self._run(stack, "apply", *NOT_INTERACTIVE, TF_VAR_still_mapped=kept)
+            self._run(stack, "apply", *NOT_INTERACTIVE, TF_VAR_still_mapped=kept)
+
+        self._work_on("deploy", stacks, deploy_config.NEEDS, apply)
 
     def destroy(self) -> None:
-        """Destroy the stacks one by one, the last one first."""
-        for stack in reversed(self.stacks):
-            with deployer.step("destroy", stack):
-                self._run(stack, "destroy", *NOT_INTERACTIVE)
+        """Destroy the stacks; see `Deployer.destroy`."""
+
+        def destroy(stack: str) -> None:
+            self._run(stack, "destroy", *NOT_INTERACTIVE)
+
+        needed_by = stack_order.invert(deploy_config.NEEDS)
+        self._work_on("destroy", [*reversed(self.stacks)], needed_by, destroy)
 
     def read_output(self, stack: str, name: str) -> Any:
         """Return an output of a stack, or None before the stack is deployed."""
@@ -113,9 +124,48 @@ class Iac(deployer.Deployer):
                 return True
         return False
 
+    def _work_on(
+        self,
+        action: str,
+        stacks: Sequence[str],
+        needs: Mapping[str, Sequence[str]],
+        act: Callable[[str], None],
+    ) -> None:
+        """Act on several stacks at a time, and report at which ones that stops."""
+
+        def announce_and_act(stack: str) -> None:
+            print(f"== {action} {stack}", flush=True)
+            act(stack)
+
+        failed = stack_order.work_on(stacks, needs, self._initialize, announce_and_act)
+        stack_order.require_all(action, failed)
+
     def _run(self, stack: str, *arguments: str, **variables: str) -> None:
         directory = self._initialize(stack)
-        run_terraform(directory, *arguments, variables=self._variables | variables)
+        if stack == "lambda" and arguments[0] != "destroy":
+            variables["TF_VAR_synced"] = json.dumps(self._find_synced())
+        # plans come one after the other
+        is_mixed = len(self.stacks) > 1 and arguments[0] != "plan"
+        run_terraform(
+            directory,
+            *arguments,
+            variables=self._variables | variables,
+            prefix=f"{stack:7} | " if is_mixed else "",
+        )
+
+    def _find_synced(self) -> dict[str, str]:
+        """Return the hashes in Terraform's state of Lambdas that run what was built.
+
+        After `make sync` they are those of earlier code, and would be a change.
+        """
+        prefix = f"{self.project}-{self.env}"
+        current = []
+        for name in self.functions:
+            code = (BUILD / "lambda" / f"{name}.zip").read_bytes()
+            if lambda_code.read_hash(f"{prefix}-{name}") == lambda_code.hash_zip(code):
+                current.append(name)
+        known = (current and self.read_output("lambda", "code")) or {}
+        return {name: known[name] for name in current if name in known}
 
     def _initialize(self, stack: str) -> Path:
         """Initialize Terraform for a stack, once; return the directory to run it in."""
@@ -132,8 +182,8 @@ class Iac(deployer.Deployer):
         bucket = state_bucket.find(self.env)
         if not bucket:
             raise UserError(
-                f"there is no bucket for the state of {self.env}: run "
-                f"'make bootstrap ENV={self.env}'"
+                f"there is no bucket for the state of {self.env}: let an "
+                f"administrator run 'make bootstrap ENV={self.env}'"
             )
         return [
             "-reconfigure",
@@ -143,15 +193,16 @@ class Iac(deployer.Deployer):
 
 
 def bootstrap(env: str) -> int:
-    """Create the bucket for an environment's state; return 0.
+    """Create an environment's policies, and the bucket for its state; return 0.
 
     Raises:
-        UserError: there is no such environment.
+        UserError: there is no such environment, or a policy is too long.
     """
     if env == "local":
         print("Nothing to prepare: the state of ENV=local is kept below .build/.")
         return 0
     enter(env)
+    managed_policies.create(env)
     bucket = state_bucket.create(env)
     print(f"The state of {env} is kept in s3://{bucket}.")
     return 0
@@ -292,6 +343,7 @@ def run_terraform(
     *arguments: str,
     is_quiet: bool = False,
     variables: Mapping[str, str] | None = None,
+    prefix: str = "",
 ) -> None:
     """Run Terraform in a directory.
 
@@ -300,6 +352,7 @@ def run_terraform(
         arguments: of the command line.
         is_quiet: print the output only if Terraform fails.
         variables: environment variables that override this process's.
+        prefix: what each line of its output begins with.
 
     Raises:
         ProviderUnavailableError: Terraform cannot install its provider.
@@ -315,6 +368,7 @@ def run_terraform(
             ["terraform", f"-chdir={directory}", *arguments, *color],
             variables={**shared, **os.environ, **(variables or {})},
             is_quiet=is_quiet,
+            prefix=prefix,
         )
     except subprocess.CalledProcessError as error:
         if any(message in error.output for message in UNAVAILABLE):
@@ -333,14 +387,12 @@ def _validate_together() -> None:
     the provider for each root. The mock knows the data sources of the template's stacks
     only, so `extra` is not planned.
     """
-    all_stacks, planned = WORK / ".validate" / "all", WORK / ".validate" / "planned"
+    all_stacks = WORK / ".validate" / "all"
     try:
         link_together(all_stacks, deploy_config.STACKS)
         initialize(all_stacks)
         run_terraform(all_stacks, "validate", is_quiet=True)
-        stacks = [stack for stack in deploy_config.STACKS if stack != "extra"]
-        link_together(planned, stacks)
-        if _write_plans(planned):
+        for planned in _write_plans(WORK / ".validate"):
             initialize(planned)
             run_terraform(planned, "test", is_quiet=True)
     except ProviderUnavailableError:
@@ -349,20 +401,26 @@ def _validate_together() -> None:
         raise UserError("the stacks are not valid Terraform, see above") from error
 
 
-def _write_plans(root: Path) -> list[str]:
-    """Write a test that plans each environment on AWS; return the environments."""
-    environments = [
-        env for env in deploy_config.load()["environments"] if env != "local"
-    ]
-    for path in root.glob("*.tftest.hcl"):
+def _write_plans(directory: Path) -> list[Path]:
+    """Write a test that plans each environment on AWS; return their root modules.
+
+    Environments with the same stacks share a root.
+    """
+    for path in directory.glob("*/*.tftest.hcl"):
         path.unlink()
-    for env in environments:
+    roots: dict[tuple[str, ...], Path] = {}
+    for env in deploy_config.load()["environments"]:
+        if env == "local":
+            continue
+        stacks = [each for each in deploy_config.list_stacks(env) if each != "extra"]
+        root = roots.setdefault(tuple(stacks), directory / f"like-{env}")
         spec = function_specs.resolve(env)
         artifacts = deployer.write_placeholders(spec["functions"])
-        write_spec(root.parent, env, spec, artifacts)
+        write_spec(directory, env, spec, artifacts)
+        link_together(root, stacks)
         plan = PLAN % {"env": env, "database": answers().database}
         (root / f"{env}.tftest.hcl").write_text(plan, encoding="utf-8")
-    return environments
+    return list(roots.values())
 
 
 def _check(

@@ -2,7 +2,8 @@ r"""Rules for the values that MySQL and MariaDB would store as something else.
 
 LOAD DATA and strict INSERT warn of most values that do not fit. They do not warn of
 `1.5` for a whole number, `26` for a year, `1` for the first member of an ENUM, or NULL
-for TIMESTAMP NOT NULL.
+for TIMESTAMP NOT NULL. MySQL's LOAD DATA reads `1.5x` as a decimal number, and only
+notes it, as it does for digits that it rounds.
 """
 
 import re
@@ -22,6 +23,10 @@ WHERE table_name = %s AND table_schema = coalesce(%s, database())
 """
 WHOLE_NUMBERS = ("tinyint", "smallint", "mediumint", "int", "bigint")
 WHOLE_NUMBER = Rule("whole number", "[+-]?+[0-9]++")
+DECIMAL_NUMBER = Rule(
+    "decimal number",
+    r"[+-]?+(?:[0-9]++(?:\.[0-9]*+)?+|\.[0-9]++)(?:[eE][+-]?+[0-9]++)?+",
+)
 ANY = Rule("value", r"(?:(?:[^\\\t\n]|\\[^N\t\n])[^\t\n]*+)?+")
 MEMBER = re.compile("'((?:[^']|'')*)'")
 
@@ -99,7 +104,7 @@ def _make_member_rule(data_type: str, definition: str) -> Rule:
     texts = (each.replace(r"\\", "\\").translate(ESCAPES) for each in found)
     member = f"(?:{'|'.join(map(re.escape, texts))})"
     pattern = rf"(?:{member}(?:,{member})*)?" if data_type == "set" else member
-    return Rule(f"member of {data_type.upper()}", pattern)
+    return Rule(f"member of {data_type.upper()}", pattern, has_spaces=True)
 
 
 def _refuse_tiny(layout: str) -> Rule:
@@ -122,6 +127,7 @@ def _refuse_tiny(layout: str) -> Rule:
 
 RULES = {
     **dict.fromkeys(WHOLE_NUMBERS, WHOLE_NUMBER),
+    "decimal": DECIMAL_NUMBER,
     "float": _refuse_tiny("f"),
     "double": _refuse_tiny("d"),
     "date": values.DATE,

@@ -8,8 +8,8 @@ one UPDATE and one INSERT for each batch.
 from collections.abc import Sequence
 from typing import Any
 
-from lib.database import quote_name, quote_table
 from lib.database_errors import DatabaseError
+from lib.statements import quote_name, quote_table
 
 STAGE = "rows_to_merge"
 NEWEST = "newest_rows_to_merge"  # MySQL opens a temporary table once in a statement

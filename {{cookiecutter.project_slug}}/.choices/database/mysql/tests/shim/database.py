@@ -9,23 +9,24 @@ import threading
 from pathlib import Path
 
 from tests.shim import mariadb_packages
-from tests.shim.processes import ShimError, run_logged
+from tests.shim.processes import ROOT, ShimError, run_logged
 
 PORT = 13306
-SCHEMA = Path(__file__).with_name("schema.sql")
+APP = Path(__file__).with_name("app.sql")
+GRANTS = ROOT / "tools" / "grants.sql"
 STOP_SIGNAL = signal.SIGTERM
-SPEED = ("innodb_flush_log_at_trx_commit=0", "skip_name_resolve")
+# with a binary log, MySQL would create no triggers for users without SUPER
+SPEED = ("innodb_flush_log_at_trx_commit=0", "skip_log_bin", "skip_name_resolve")
 DIRECTORIES = ("/usr/sbin", "/usr/libexec", "/usr/local/sbin", "/opt/homebrew/bin")
 MISSING = (
     "install MySQL or MariaDB with `apt-get install mariadb-server` (Debian, Ubuntu, "
     "WSL) or `brew install mysql` (macOS), or start Docker"
 )
+# An init file wants each statement on a line of its own.
 SETUP = """
 CREATE DATABASE main CHARACTER SET utf8mb4;
 CREATE USER worker@'127.0.0.1' IDENTIFIED BY 'shim';
-GRANT ALL ON main.* TO worker@'127.0.0.1';
-GRANT ALL ON `parity%`.* TO worker@'127.0.0.1';
-USE main;
+GRANT ALL ON *.* TO worker@'127.0.0.1';
 """
 
 
@@ -74,8 +75,8 @@ def create(directory: Path) -> None:
 def command(directory: Path, port: int) -> list[str]:
     """Return the command that serves the database in a directory."""
     start = directory / "start.sql"
-    statements = SETUP + SCHEMA.read_text(encoding="utf-8")
-    start.write_text(_one_line_each(statements), encoding="utf-8")
+    scripts = [path.read_text(encoding="utf-8") for path in (APP, GRANTS)]
+    start.write_text(_one_line_each("\n".join([SETUP, *scripts])), encoding="utf-8")
     settings = (
         f"datadir={directory / 'data'}",
         f"tmpdir={directory / 'temporary'}",  # in /tmp it deletes other servers' files
@@ -92,7 +93,7 @@ def command(directory: Path, port: int) -> list[str]:
 
 
 def is_ready(port: int) -> bool:
-    """Return whether the database accepts connections, with its tables created."""
+    """Return whether the database accepts connections, once it has run `SETUP`."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
             return len(connection.recv(1)) == 1
@@ -100,8 +101,8 @@ def is_ready(port: int) -> bool:
         return False
 
 
-def create_tables(port: int) -> None:
-    """Do nothing: the server creates the tables when it starts."""
+def create_database(port: int) -> None:
+    """Do nothing: the server creates the database when it starts."""
 
 
 def _server() -> list[str]:
@@ -129,14 +130,14 @@ def _as_root() -> list[str]:
     return ["--user=root"] if os.geteuid() == 0 else []
 
 
+def _installed(*names: str) -> str | None:
+    path = os.pathsep.join((os.environ["PATH"], *DIRECTORIES))
+    return next(filter(None, (shutil.which(name, path=path) for name in names)), None)
+
+
 def _one_line_each(script: str) -> str:
     """Return the statements as an init file wants them: a line each, no comments."""
     statements = re.sub(r"(?m)^\s*--.*$", "", script).split(";\n")
     return "".join(
         " ".join(each.split()) + ";\n" for each in statements if each.strip()
     )
-
-
-def _installed(*names: str) -> str | None:
-    path = os.pathsep.join((os.environ["PATH"], *DIRECTORIES))
-    return next(filter(None, (shutil.which(name, path=path) for name in names)), None)

@@ -8,8 +8,8 @@ https://www.postgresql.org/docs/current/sql-insert.html#SQL-ON-CONFLICT
 from collections.abc import Sequence
 from typing import Any
 
-from lib.database import quote_name
 from lib.database_errors import DatabaseError
+from lib.statements import quote_name
 
 STAGE = "rows_to_merge"
 POSITION = "position in file"  # a column of the stage

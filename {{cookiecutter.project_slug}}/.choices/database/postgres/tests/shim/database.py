@@ -10,7 +10,8 @@ from pathlib import Path
 from tests.shim.processes import ROOT, VENV, ShimError, run_logged
 
 PORT = 15432
-SCHEMA = Path(__file__).with_name("schema.sql")
+APP = Path(__file__).with_name("app.sql")
+GRANTS = ROOT / "tools" / "grants.sql"
 STOP_SIGNAL = signal.SIGINT  # "fast": SIGTERM would wait for clients to disconnect
 SPEED = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 MISSING = "make shim installs it"
@@ -57,29 +58,30 @@ def command(directory: Path, port: int) -> list[str]:
 
 def is_ready(port: int) -> bool:
     """Return whether the database accepts connections."""
-    return _psql(port, "postgres", "-c", "SELECT 1") == 0
+    return _psql(port, "-c", "SELECT 1") == 0
 
 
-def create_tables(port: int) -> None:
-    """Create the database and its tables.
+def create_database(port: int) -> None:
+    """Create the database, and the user of functions.
 
     Raises:
-        ShimError: the schema is wrong; psql has printed why.
+        ShimError: it could not be created.
     """
-    if _psql(port, "postgres", "-c", "CREATE DATABASE main") != 0:
+    if _psql(port, "-c", "CREATE DATABASE main") != 0:
         raise ShimError("the database could not be created")
-    if _psql(port, "main", "-f", str(SCHEMA), is_quiet=False) != 0:
-        raise ShimError(f"{SCHEMA} has an error; see above")
+    for path in (APP, GRANTS):
+        if _psql(port, "-f", str(path), database="main") != 0:
+            raise ShimError(f"{path} has an error")
 
 
-def _psql(port: int, database: str, *words: str, is_quiet: bool = True) -> int:
+def _psql(port: int, *words: str, database: str = "postgres") -> int:
     connection = ["-h", "127.0.0.1", "-p", str(port), "-U", "worker", "-d", database]
     return subprocess.run(
         [_program("psql"), "-qX", "-v", "ON_ERROR_STOP=1", *connection, *words],
         env=os.environ | {"PGPASSWORD": "shim", "PGSSLMODE": "disable"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL if is_quiet else None,
+        stderr=subprocess.DEVNULL,
     ).returncode
 
 

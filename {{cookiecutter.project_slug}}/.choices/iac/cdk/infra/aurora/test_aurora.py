@@ -44,13 +44,13 @@ def test_password_is_managed_and_storage_encrypted(synthesise: Synthesise) -> No
     )
 
 
-def test_only_functions_that_use_it_read_the_password(synthesise: Synthesise) -> None:
-    policies = synthesise().find_resources("AWS::IAM::RolePolicy").values()
-    assert {each["Properties"]["RoleName"] for each in policies} == {
-        f"test-small-{name}-{kind}"
-        for name in ("worker", "part", "nightly", "orders", "prices")
-        for kind in ("execution", "task")
+def test_functions_have_a_secret_of_their_own(synthesise: Synthesise) -> None:
+    without_value = {
+        "Name": "test-small-app",
+        "SecretString": Match.absent(),
+        "GenerateSecretString": Match.absent(),
     }
+    synthesise().has_resource_properties("AWS::SecretsManager::Secret", without_value)
 
 
 def test_small_environment_can_be_destroyed(synthesise: Synthesise) -> None:
@@ -78,8 +78,50 @@ def test_engine_version_changes_by_deploy_only(synthesise: Synthesise) -> None:
     )
 
 
+def test_parameter_group_can_be_replaced(synthesise: Synthesise) -> None:
+    synthesise().has_resource_properties(
+        PARAMETERS, {"DBClusterParameterGroupName": Match.absent()}
+    )
+
+
+def test_idle_reader_and_old_engine_cost_nothing_more(synthesise: Synthesise) -> None:
+    template = synthesise("large")
+    template.all_resources_properties("AWS::RDS::DBInstance", {"PromotionTier": 2})
+    disabled = "open-source-rds-extended-support-disabled"
+    template.has_resource_properties(CLUSTER, {"EngineLifecycleSupport": disabled})
+
+
 def test_logs_expire(synthesise: Synthesise) -> None:
     name = "/aws/rds/cluster/test-small/postgresql"
     synthesise().has_resource_properties(
         "AWS::Logs::LogGroup", {"LogGroupName": name, "RetentionInDays": 30}
     )
+
+
+def test_existing_network_gets_a_group_for_the_database(
+    synthesise: Synthesise,
+) -> None:
+    template = synthesise("shared")
+    template.has_resource_properties(
+        "AWS::EC2::SecurityGroup", {"VpcId": "vpc-0123456789abcdef0"}
+    )
+    # from the functions, and from the proxy
+    template.resource_count_is("AWS::EC2::SecurityGroupIngress", 2)
+    template.has_resource_properties(
+        "AWS::EC2::SecurityGroupIngress",
+        {"SourceSecurityGroupId": "sg-0123456789abcdef0", "FromPort": 5432},
+    )
+    subnets = ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"]
+    template.has_resource_properties("AWS::RDS::DBSubnetGroup", {"SubnetIds": subnets})
+
+
+def test_proxy_requires_tls_and_logs_in_as_functions(synthesise: Synthesise) -> None:
+    synthesise("small").resource_count_is("AWS::RDS::DBProxy", 0)
+    template = synthesise("large")
+    auth = {"AuthScheme": "SECRETS", "IAMAuth": "DISABLED", "SecretArn": {"Ref": "app"}}
+    proxy = {"EngineFamily": "POSTGRESQL", "RequireTLS": True, "Auth": [auth]}
+    template.has_resource_properties("AWS::RDS::DBProxy", proxy)
+    template.resource_count_is("AWS::RDS::DBProxyTargetGroup", 1)
+    host = {"Name": "/test-large/database-host"}
+    endpoint = {"Value": {"Fn::GetAtt": ["proxy", "Endpoint"]}}
+    template.has_resource_properties("AWS::SSM::Parameter", host | endpoint)

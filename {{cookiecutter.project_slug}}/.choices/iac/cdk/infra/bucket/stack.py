@@ -8,7 +8,15 @@ from infra.deployment import Deployment, acknowledge_rule, add_output
 
 
 def add_resources(stack: Stack, deployment: Deployment) -> None:
-    """Add the bucket and its rules."""
+    """Add the bucket, unless there is an existing one, and its rules."""
+    if "bucket" not in deployment.settings:
+        add_bucket(stack, deployment)
+    for name, function in deployment.triggered_by("bucket").items():
+        add_rule(stack, deployment, name, function["key_pattern"])
+
+
+def add_bucket(stack: Stack, deployment: Deployment) -> None:
+    """Add the bucket. `make destroy` empties the one that the output names."""
     bucket = s3.Bucket(
         stack,
         "raw",
@@ -18,19 +26,7 @@ def add_resources(stack: Stack, deployment: Deployment) -> None:
         encryption=s3.BucketEncryption.S3_MANAGED,
         enforce_ssl=not deployment.is_local,  # the emulator has no TLS
         versioned=True,
-        lifecycle_rules=[
-            s3.LifecycleRule(
-                id="raw",
-                transitions=[
-                    s3.Transition(
-                        storage_class=s3.StorageClass.INFREQUENT_ACCESS,
-                        transition_after=Duration.days(30),
-                    )
-                ],
-                noncurrent_version_expiration=Duration.days(90),
-                abort_incomplete_multipart_upload_after=Duration.days(7),
-            )
-        ],
+        lifecycle_rules=list_rules(deployment.spec["lifecycle"]),
         removal_policy=RemovalPolicy.DESTROY,  # fails if the bucket holds objects
     )
     acknowledge_rule(
@@ -47,9 +43,34 @@ def add_resources(stack: Stack, deployment: Deployment) -> None:
                 )
             )
         )
-    for name, function in deployment.triggered_by("bucket").items():
-        add_rule(stack, deployment, name, function["key_pattern"])
     add_output(stack, "Bucket", "Name of the bucket", bucket.bucket_name)
+
+
+def list_rules(days: dict[str, int | None]) -> list[s3.LifecycleRule]:
+    """Return the rules for files of the given `transition`, `expiration` and so on."""
+    rules = [
+        s3.LifecycleRule(
+            id="raw",
+            transitions=[
+                s3.Transition(
+                    storage_class=s3.StorageClass.INFREQUENT_ACCESS,
+                    transition_after=Duration.days(days["transition"]),
+                )
+            ]
+            if days["transition"]
+            else None,
+            expiration=Duration.days(days["expiration"])
+            if days["expiration"]
+            else None,
+            noncurrent_version_expiration=Duration.days(days["noncurrent"]),
+            abort_incomplete_multipart_upload_after=Duration.days(7),
+        )
+    ]
+    if days["expiration"]:
+        # what remains of a file, once its versions have expired; S3 wants its own rule
+        markers = s3.LifecycleRule(id="markers", expired_object_delete_marker=True)
+        rules.append(markers)
+    return rules
 
 
 def add_rule(stack: Stack, deployment: Deployment, name: str, pattern: str) -> None:

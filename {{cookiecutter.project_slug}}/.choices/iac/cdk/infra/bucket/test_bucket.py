@@ -71,3 +71,38 @@ def test_bucket_that_triggers_nothing_sends_no_events(synthesise: Synthesise) ->
     template.has_resource_properties(
         "AWS::S3::Bucket", {"NotificationConfiguration": Match.absent()}
     )
+
+
+def test_existing_bucket_stays_as_it_is(synthesise: Synthesise) -> None:
+    template = synthesise("existing")
+    template.resource_count_is("AWS::S3::Bucket", 0)
+    template.resource_count_is("AWS::S3::BucketPolicy", 0)
+    detail = Match.object_like({"bucket": {"name": ["company-files"]}})
+    rule = {"EventPattern": Match.object_like({"detail": detail})}
+    template.resource_properties_count_is(RULE, rule, 2)
+    # 'make destroy' empties the bucket that the output names
+    assert "Bucket" not in template.to_json().get("Outputs", {})
+
+
+def test_files_are_kept_for_ever(synthesise: Synthesise) -> None:
+    [rule] = rules_of(synthesise("small"))
+    assert [each["TransitionInDays"] for each in rule["Transitions"]] == [30]
+    assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": 90}
+    assert "ExpirationInDays" not in rule
+
+
+def test_files_expire_after_declared_days(synthesise: Synthesise) -> None:
+    files, markers = rules_of(synthesise("large"))
+    assert files["ExpirationInDays"] == 45
+    assert files["NoncurrentVersionExpiration"] == {"NoncurrentDays": 45}
+    assert "Transitions" not in files
+    assert markers["ExpiredObjectDeleteMarker"]
+
+
+def rules_of(template: Any) -> list[dict[str, Any]]:
+    """Return the lifecycle rules of the bucket."""
+    [bucket] = template.find_resources("AWS::S3::Bucket").values()
+    rules: list[dict[str, Any]] = bucket["Properties"]["LifecycleConfiguration"][
+        "Rules"
+    ]
+    return rules

@@ -1,6 +1,6 @@
 """A repository for each function's images, empty while the function is a Lambda."""
 
-from aws_cdk import RemovalPolicy, Stack
+from aws_cdk import Duration, RemovalPolicy, Stack
 from aws_cdk import aws_ecr as ecr
 
 from infra.deployment import Deployment, add_output
@@ -19,7 +19,19 @@ def add_resources(stack: Stack, deployment: Deployment) -> None:
             empty_on_delete=True,  # the images can be built again
             removal_policy=RemovalPolicy.DESTROY,
             lifecycle_rules=[
-                ecr.LifecycleRule(description="Keep the last ten", max_image_count=10)
+                ecr.LifecycleRule(
+                    description="Keep the last thirty builds",
+                    tag_status=ecr.TagStatus.TAGGED,
+                    tag_pattern_list=["*"],
+                    max_image_count=30,
+                ),
+                # a build with provenance pushes such manifests, too; those of a tagged
+                # image stay
+                ecr.LifecycleRule(
+                    description="Remove what has no tag",
+                    tag_status=ecr.TagStatus.UNTAGGED,
+                    max_image_age=Duration.days(7),
+                ),
             ],
         )
     images = {name: deployment.image(name) for name in deployment.containers}

@@ -1,5 +1,6 @@
 """Repositories scan images, and never change them."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,17 @@ def test_images_are_scanned_and_immutable(synthesise: Synthesise) -> None:
             "ImageScanningConfiguration": {"ScanOnPush": True},
         },
     )
+
+
+def test_tagged_images_do_not_expire_because_of_others(synthesise: Synthesise) -> None:
+    repositories = synthesise().find_resources("AWS::ECR::Repository").values()
+    for each in repositories:
+        text = each["Properties"]["LifecyclePolicy"]["LifecyclePolicyText"]
+        kept = {
+            rule["selection"]["tagStatus"]: rule["selection"]["countNumber"]
+            for rule in json.loads(text)["rules"]
+        }
+        assert kept == {"tagged": 30, "untagged": 7}
 
 
 def test_containers_have_an_image_and_lambdas_none(synthesise: Synthesise) -> None:

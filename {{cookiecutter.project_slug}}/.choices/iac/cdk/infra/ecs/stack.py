@@ -74,6 +74,7 @@ def add_service(
         task_definition=task.ref,
         launch_type="FARGATE",  # without desired_count, which autoscaling sets
         enable_execute_command=False,
+        propagate_tags="SERVICE",  # tasks cost money, and a budget counts by tag
         deployment_configuration=ecs.CfnService.DeploymentConfigurationProperty(
             deployment_circuit_breaker=(
                 ecs.CfnService.DeploymentCircuitBreakerProperty(
@@ -83,7 +84,7 @@ def add_service(
         ),
         network_configuration=ecs.CfnService.NetworkConfigurationProperty(
             awsvpc_configuration=ecs.CfnService.AwsVpcConfigurationProperty(
-                subnets=deployment.published_list(stack, "subnets"),
+                subnets=deployment.subnets(stack),
                 security_groups=deployment.security_groups(stack, name),
                 assign_public_ip="DISABLED",
             )
@@ -97,6 +98,7 @@ def container(stack: Stack, deployment: Deployment, name: str, log: str) -> Any:
     """Return the definition of a function's container."""
     variables = deployment.variables(stack, name, "/app/rds-ca.pem") | {
         "READ_QUEUE": deployment.functions[name]["queue"],
+        "FUNCTION_NAME": f"{deployment.prefix}-{name}",  # in metrics
         "AWS_REGION": Aws.REGION,
         "GRACE": "110",  # seconds; leaves time for a last request before stop_timeout
     }

@@ -36,7 +36,8 @@ def test_task_has_its_own_variables_only(synthesise: Synthesise) -> None:
     [container] = task["Properties"]["ContainerDefinitions"]
     variables = {each["Name"]: each["Value"] for each in container["Environment"]}
     assert set(variables) == {
-        *("API_KEY_SECRET", "API_URL", "AWS_REGION", "BUCKET", "GRACE", "READ_QUEUE")
+        *("API_KEY_SECRET", "API_URL", "AWS_REGION", "BUCKET", "FUNCTION_NAME"),
+        *("GRACE", "READ_QUEUE"),
     }
     assert variables["API_KEY_SECRET"] == "partner/api-key"
     assert variables["API_URL"] == "https://large.example.com"
@@ -60,3 +61,16 @@ def test_tasks_scale_with_the_backlog(synthesise: Synthesise) -> None:
         "AWS::ApplicationAutoScaling::ScalingPolicy",
         {"TargetTrackingScalingPolicyConfiguration": {"TargetValue": 100}},
     )
+
+
+def test_existing_network_and_database_are_used(synthesise: Synthesise) -> None:
+    template = synthesise("existing")
+    place = {
+        "AssignPublicIp": "DISABLED",
+        "SecurityGroups": ["sg-0123456789abcdef0"],
+        "Subnets": ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"],
+    }
+    service = {"NetworkConfiguration": {"AwsvpcConfiguration": place}}
+    template.has_resource_properties(SERVICE, service)
+    host = {"Name": "DB_HOST", "Value": "db.example.internal"}
+    assert str(host) in str(template.to_json())

@@ -35,7 +35,7 @@ def vpc_config(stack: Stack, deployment: Deployment, name: str) -> Any:
         return None
     return lambda_.CfnFunction.VpcConfigProperty(
         security_group_ids=deployment.security_groups(stack, name),
-        subnet_ids=deployment.published_list(stack, "subnets"),
+        subnet_ids=deployment.subnets(stack),
     )
 
 
@@ -103,7 +103,19 @@ def add_mapping(
         # Lambda refuses any for a FIFO queue, even 0
         maximum_batching_window_in_seconds=settings["batch_window"] or None,
         function_response_types=["ReportBatchItemFailures"],
-        scaling_config=lambda_.CfnEventSourceMapping.ScalingConfigProperty(
-            maximum_concurrency=settings["max_concurrency"]
-        ),
+        **scaling(settings),
     )
+
+
+def scaling(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return how a mapping scales: with provisioned pollers, or up to a limit."""
+    mapping = lambda_.CfnEventSourceMapping
+    if pollers := settings.get("provisioned_pollers"):
+        config = mapping.ProvisionedPollerConfigProperty(
+            minimum_pollers=pollers["min"], maximum_pollers=pollers["max"]
+        )
+        return {"provisioned_poller_config": config}
+    limit = mapping.ScalingConfigProperty(
+        maximum_concurrency=settings["max_concurrency"]
+    )
+    return {"scaling_config": limit}

@@ -79,3 +79,33 @@ def variables_of(template: Any, name: str) -> dict[str, Any]:
     [function] = found.values()
     variables: dict[str, Any] = function["Properties"]["Environment"]["Variables"]
     return variables
+
+
+def test_existing_network_and_database_are_used(synthesise: Synthesise) -> None:
+    template = synthesise("existing")
+    variables = {
+        "BUCKET": "company-files",
+        "DB_CA": "/opt/rds-ca.pem",
+        "DB_HOST": "db.example.internal",
+        "DB_NAME": "shop",
+        "DB_PORT": "5432",
+        "DB_SECRET": "shop/database",
+    }
+    worker = {
+        "FunctionName": "test-existing-worker",
+        "Environment": {"Variables": variables},
+        "VpcConfig": {
+            "SecurityGroupIds": ["sg-0123456789abcdef0"],
+            "SubnetIds": ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"],
+        },
+    }
+    template.has_resource_properties("AWS::Lambda::Function", worker)
+    assert "subnets" not in str(template.to_json()["Parameters"])
+
+
+def test_provisioned_pollers_replace_max_concurrency(synthesise: Synthesise) -> None:
+    mapping = {
+        "ProvisionedPollerConfig": {"MinimumPollers": 2, "MaximumPollers": 20},
+        "ScalingConfig": Match.absent(),
+    }
+    synthesise("lean").resource_properties_count_is(MAPPING, mapping, 1)

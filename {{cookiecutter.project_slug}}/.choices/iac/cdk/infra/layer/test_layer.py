@@ -15,3 +15,8 @@ def test_layer_matches_python_and_architecture(synthesise: Synthesise) -> None:
             "CompatibleArchitectures": ["arm64"],
         },
     )
+
+
+def test_layer_is_kept_for_a_rollback(synthesise: Synthesise) -> None:
+    kept = {"DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain"}
+    synthesise().has_resource("AWS::Lambda::LayerVersion", kept)

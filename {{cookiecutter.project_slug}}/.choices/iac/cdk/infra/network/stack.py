@@ -5,22 +5,15 @@ groups that reach the database and the internet.
 """
 
 from ipaddress import ip_network
+from typing import Any
 
 from aws_cdk import Aws, CfnParameter, Fn, Stack, Tags
 from aws_cdk import aws_ec2 as ec2
 
-from infra.deployment import Deployment, acknowledge_rule, add_output
+from infra.deployment import NOTHING, Deployment, acknowledge_rule, add_output
 
 HTTPS = {"ip_protocol": "tcp", "from_port": 443, "to_port": 443}
 TCP = {"ip_protocol": "tcp", "from_port": 0, "to_port": 65535}
-# Without an egress rule, CloudFormation would add one that allows everything.
-NOTHING = ec2.CfnSecurityGroup.EgressProperty(
-    description="Nothing",
-    ip_protocol="icmp",
-    from_port=252,
-    to_port=86,
-    cidr_ip="255.255.255.255/32",
-)
 
 
 def add_resources(stack: Stack, deployment: Deployment) -> None:
@@ -115,6 +108,8 @@ def add_security_groups(
         return ec2.CfnSecurityGroup.EgressProperty(description=description, **rule)
 
     database = group("database", "Database", [NOTHING])
+    if deployment.spec["has_proxy"]:
+        deployment.connect_proxy(stack, database.ref)
     endpoint = group("endpoint", "Endpoints of AWS", [NOTHING])
     egress = [to("HTTPS to AWS", destination_security_group_id=endpoint.ref, **HTTPS)]
     for service in deployment.spec["gateways"]:
@@ -173,6 +168,7 @@ def add_endpoints(
             vpc_id=vpc.ref,
             service_name=f"com.amazonaws.{Aws.REGION}.{service}",
             vpc_endpoint_type="Gateway",
+            policy_document=endpoint_policy(deployment, service),
             route_table_ids=tables,
         )
     for service in deployment.spec["endpoints"]:
@@ -182,10 +178,17 @@ def add_endpoints(
             vpc_id=vpc.ref,
             service_name=f"com.amazonaws.{Aws.REGION}.{service}",
             vpc_endpoint_type="Interface",
+            policy_document=endpoint_policy(deployment, service),
             private_dns_enabled=True,
             subnet_ids=subnets,
             security_group_ids=[group.ref],
         )
+
+
+def endpoint_policy(deployment: Deployment, service: str) -> dict[str, Any] | None:
+    """Return the policy of an endpoint, or None for AWS's own."""
+    statements = deployment.spec["endpoint_statements"][service]
+    return {"Version": "2012-10-17", "Statement": statements} if statements else None
 
 
 def add_nat_gateway(

@@ -71,3 +71,35 @@ def test_only_declared_functions_reach_the_database(synthesise: Synthesise) -> N
             ],
         }
         template.has_resource_properties("AWS::EC2::SecurityGroup", out)
+
+
+def test_s3_endpoint_reaches_the_bucket_and_layers_only(
+    synthesise: Synthesise,
+) -> None:
+    for env, sids in (
+        ("small", ["ProjectBucket"]),
+        ("large", ["ProjectBucket", "ImageLayers"]),
+    ):
+        found = [each["Sid"] for each in statements(synthesise(env), "s3")]
+        assert found == sids
+    [bucket, layers] = statements(synthesise("large"), "s3")
+    assert f"test-{env}-raw-" in str(bucket["Resource"])
+    assert "-starport-layer-bucket/*" in str(layers["Resource"])
+
+
+def test_only_this_account_uses_endpoints(synthesise: Synthesise) -> None:
+    template = synthesise()
+    for service in ("s3", "dynamodb", "secretsmanager", "sqs"):
+        [statement] = statements(template, service)
+        account = {"aws:PrincipalAccount": {"Ref": "AWS::AccountId"}}
+        assert statement["Condition"] == {"StringEquals": account}
+
+
+def statements(template: Any, service: str) -> list[dict[str, Any]]:
+    """Return the policy of the endpoint of a service."""
+    name = {"Fn::Join": ["", Match.array_with([f".{service}"])]}
+    properties = {"Properties": {"ServiceName": name}}
+    found = template.find_resources("AWS::EC2::VPCEndpoint", properties)
+    [endpoint] = found.values()
+    policy: dict[str, Any] = endpoint["Properties"]["PolicyDocument"]
+    return list(policy["Statement"])

@@ -1,10 +1,8 @@
-"""Queues, alarms, topics and schedules of the functions."""
+"""Queues, topics and schedules of the functions."""
 
 import json
 
 from aws_cdk import Duration, Stack
-from aws_cdk import aws_cloudwatch as cloudwatch
-from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_scheduler as scheduler
 from aws_cdk import aws_sns as sns
@@ -15,14 +13,12 @@ from infra.deployment import Deployment, add_output
 
 
 def add_resources(stack: Stack, deployment: Deployment) -> None:
-    """Add queues with their alarms, and what sends to them."""
+    """Add queues, and what sends to them."""
     pending, dead_letter = {}, {}
     for name in deployment.functions:
         scope = Construct(stack, name)
         dead_letter[name] = add_dead_letter_queue(scope, deployment, name)
         pending[name] = add_pending_queue(scope, deployment, name, dead_letter[name])
-        if not deployment.is_local:  # the emulator has no metrics
-            add_alarms(scope, deployment, name, pending[name], dead_letter[name])
     topics = add_topics(stack, deployment)
     for name in deployment.triggered_by("topic"):
         add_subscription(stack, deployment, name, pending[name], topics)
@@ -78,47 +74,6 @@ def add_pending_queue(
     for statement in settings["queue_statements"]:
         queue.add_to_resource_policy(iam.PolicyStatement.from_json(statement))
     return queue
-
-
-def add_alarms(
-    scope: Construct,
-    deployment: Deployment,
-    name: str,
-    pending: sqs.Queue,
-    dead_letter: sqs.Queue,
-) -> None:
-    """Add alarms on dead letters and on the age of the oldest message."""
-    minute = {"period": Duration.minutes(1), "statistic": "Maximum"}
-    alarms = [
-        cloudwatch.Alarm(
-            scope,
-            "dead-letters",
-            alarm_name=f"{deployment.functions[name]['dead_letter']}-messages",
-            alarm_description=f"{name} failed to handle a message: read its logs, fix "
-            "the cause, then redrive the message.",
-            metric=dead_letter.metric_approximate_number_of_messages_visible(**minute),
-            threshold=0,
-            evaluation_periods=1,
-            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
-            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
-        ),
-        cloudwatch.Alarm(
-            scope,
-            "oldest-message",
-            alarm_name=f"{deployment.functions[name]['queue']}-age",
-            alarm_description=f"{name} does not run, or is too slow for its queue.",
-            metric=pending.metric_approximate_age_of_oldest_message(**minute),
-            threshold=deployment.functions[name]["oldest_message"],
-            evaluation_periods=5,
-            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
-            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
-        ),
-    ]
-    if deployment.alarm_topic:
-        topic = sns.Topic.from_topic_arn(scope, "topic", deployment.alarm_topic)
-        for alarm in alarms:
-            alarm.add_alarm_action(actions.SnsAction(topic))
-            alarm.add_ok_action(actions.SnsAction(topic))
 
 
 def add_topics(stack: Stack, deployment: Deployment) -> list[sns.CfnTopic]:

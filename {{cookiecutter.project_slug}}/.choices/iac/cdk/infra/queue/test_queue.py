@@ -1,4 +1,4 @@
-"""Queues have their limits, their alarms and the right senders."""
+"""Queues have their limits and the right senders."""
 
 from collections.abc import Callable
 from typing import Any
@@ -62,24 +62,6 @@ def test_queues_are_encrypted_and_require_tls(synthesise: Synthesise) -> None:
         },
         2 * len(FUNCTIONS),
     )
-
-
-def test_alarms_watch_dead_letters_and_age(synthesise: Synthesise) -> None:
-    topic = "arn:aws:sns:eu-west-1:123456789012:alarms"
-    template = synthesise(alarm_topic=topic)
-    for metric, threshold in (
-        ("ApproximateNumberOfMessagesVisible", 0),
-        ("ApproximateAgeOfOldestMessage", 3600),
-    ):
-        alarm = {
-            "MetricName": metric,
-            "Threshold": threshold,
-            "AlarmActions": [topic],
-            "OKActions": [topic],
-        }
-        template.resource_properties_count_is(
-            "AWS::CloudWatch::Alarm", alarm, len(FUNCTIONS)
-        )
 
 
 def test_of_services_only_the_trigger_may_send(synthesise: Synthesise) -> None:

@@ -65,6 +65,8 @@ def add_resources(stack: Stack, deployment: Deployment) -> None:
         )
         acknowledge_wildcards(scope, deployment, name)
     add_scheduler(stack, deployment)
+    if deployment.spec["has_proxy"]:
+        add_proxy(stack, deployment)
     arns = {name: role.role_arn for name, role in execution.items()}
     add_output(stack, "Execution", "ARN of each Lambda's execution role", arns)
 
@@ -84,6 +86,22 @@ def add_scheduler(stack: Stack, deployment: Deployment) -> None:
             conditions={"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}},
         ),
         inline_policies={"send": iam.PolicyDocument(statements=statements)},
+    )
+
+
+def add_proxy(stack: Stack, deployment: Deployment) -> None:
+    """Add the role of the database's proxy."""
+    statements = parse([deployment.spec["proxy_statement"]])
+    iam.Role(
+        stack,
+        "proxy",
+        role_name=f"{deployment.prefix}-proxy",
+        description="Role of the database's proxy",
+        assumed_by=iam.ServicePrincipal(
+            "rds.amazonaws.com",
+            conditions={"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}},
+        ),
+        inline_policies={"read": iam.PolicyDocument(statements=statements)},
     )
 
 

@@ -25,6 +25,14 @@ def test_allowed_actions_have_no_wildcard(synthesise: Synthesise) -> None:
                 assert "*" not in json.dumps(statement["Action"])
 
 
+def test_roles_have_the_permissions_boundary(synthesise: Synthesise) -> None:
+    for role in synthesise().find_resources("AWS::IAM::Role").values():
+        boundary = role["Properties"]["PermissionsBoundary"]
+        assert flatten(boundary).endswith(":policy/test-small-boundary")
+    for role in synthesise("local").find_resources("AWS::IAM::Role").values():
+        assert "PermissionsBoundary" not in role["Properties"]  # the emulator has none
+
+
 def test_function_may_do_what_it_declares(synthesise: Synthesise) -> None:
     template = synthesise()
     here = "AWS::Region:AWS::AccountId"
@@ -61,6 +69,10 @@ def test_function_may_do_what_it_declares(synthesise: Synthesise) -> None:
                 for each in statements(role(template, f"{name}-{kind}"))
                 if each["Sid"] not in OF_EACH_LAMBDA
             }
+            if name not in ("fanout", "enrich"):
+                expected["ReadPassword"] = arn(
+                    "secretsmanager", "secret:test-small-app-??????"
+                )
             assert found == {"ReceiveMessages": queue} | expected
 
 
@@ -85,5 +97,18 @@ def role(template: Any, name: str) -> dict[str, Any]:
 
 def flatten(value: Any) -> str:
     """Return an ARN with the names of the parameters that it refers to."""
+    if "Fn::Sub" in value:
+        return str(value["Fn::Sub"])
     parts = value["Fn::Join"][1]
     return "".join(part if isinstance(part, str) else part["Ref"] for part in parts)
+
+
+def test_functions_read_the_secret_of_existing_database(
+    synthesise: Synthesise,
+) -> None:
+    template = synthesise("existing")
+    for name in FUNCTIONS:
+        properties = {"Properties": {"RoleName": f"test-existing-{name}-task"}}
+        [found] = template.find_resources("AWS::IAM::Role", properties).values()
+        uses_database = name not in ("fanout", "enrich")
+        assert ("secret:shop/database-??????" in str(found)) == uses_database

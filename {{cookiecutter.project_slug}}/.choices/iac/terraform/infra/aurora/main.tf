@@ -27,7 +27,7 @@ locals {
 
 # Idle sessions end after ten minutes, because Aurora pauses only when none is open.
 resource "aws_rds_cluster_parameter_group" "main" {
-  name        = local.prefix
+  name_prefix = "${local.prefix}-" # another major version needs a second one beside it
   family      = local.engine.family
   description = "TLS for all"
   dynamic "parameter" {
@@ -37,6 +37,9 @@ resource "aws_rds_cluster_parameter_group" "main" {
       value        = parameter.value
       apply_method = "pending-reboot"
     }
+  }
+  lifecycle {
+    create_before_destroy = true # the cluster leaves the old one first
   }
 }
 
@@ -51,7 +54,7 @@ resource "aws_cloudwatch_log_group" "main" {
 
 resource "aws_db_subnet_group" "main" {
   name       = local.prefix
-  subnet_ids = data.aws_subnets.private.ids
+  subnet_ids = local.subnets
 }
 
 resource "aws_rds_cluster" "main" {
@@ -62,17 +65,20 @@ resource "aws_rds_cluster" "main" {
   cluster_identifier              = local.prefix
   engine                          = local.engine.name
   engine_version                  = local.engine.version
+  allow_major_version_upgrade     = true
+  apply_immediately               = true # else the old parameter group is still in use when it is deleted
   database_name                   = "main"
   master_username                 = "worker"
   manage_master_user_password     = true
   storage_encrypted               = true
   db_subnet_group_name            = aws_db_subnet_group.main.name
   db_cluster_parameter_group_name = aws_rds_cluster_parameter_group.main.name
-  vpc_security_group_ids          = [data.aws_security_group.database.id]
+  vpc_security_group_ids          = [local.group]
   enabled_cloudwatch_logs_exports = local.engine.logs
   enable_http_endpoint            = true # the Data API, for `make sql` and the query editor
   backup_retention_period         = local.size.backup_days
   copy_tags_to_snapshot           = true
+  engine_lifecycle_support        = "open-source-rds-extended-support-disabled" # it is charged by vCPU
   deletion_protection             = local.size.is_protected
   skip_final_snapshot             = local.size.backup_days == 1 # one day of backups needs no final snapshot either
   final_snapshot_identifier       = "${local.prefix}-${formatdate("YYYYMMDDhhmmss", plantimestamp())}"
@@ -98,5 +104,6 @@ resource "aws_rds_cluster_instance" "main" {
   engine_version               = aws_rds_cluster.main.engine_version
   instance_class               = "db.serverless"
   auto_minor_version_upgrade   = false
+  promotion_tier               = 2 # in tiers 0 and 1, an idle reader grows and costs as much as the writer
   performance_insights_enabled = true
 }

@@ -1,6 +1,7 @@
 # New objects become messages of the functions whose prefix and suffix they match.
 resource "aws_s3_bucket_notification" "raw" {
-  bucket      = aws_s3_bucket.raw.id
+  count       = local.count
+  bucket      = aws_s3_bucket.raw[0].id
   eventbridge = local.spec.uses_bucket
 }
 
@@ -12,7 +13,7 @@ resource "aws_cloudwatch_event_rule" "created" {
     source      = ["aws.s3"]
     detail-type = ["Object Created"]
     detail = {
-      bucket = { name = [aws_s3_bucket.raw.bucket] }
+      bucket = { name = [local.spec.bucket] }
       object = { key = [{ wildcard = each.value.key_pattern }] }
     }
   })

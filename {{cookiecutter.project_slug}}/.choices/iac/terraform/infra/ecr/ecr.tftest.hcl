@@ -16,6 +16,13 @@ run "images" {
     error_message = "Images must be scanned and immutable."
   }
   assert {
+    condition = alltrue([
+      for each in aws_ecr_lifecycle_policy.function :
+      [for rule in jsondecode(each.policy).rules : [rule.selection.tagStatus, rule.selection.countNumber]] == [["tagged", 30], ["untagged", 7]]
+    ])
+    error_message = "Images with tags must not expire because of others."
+  }
+  assert {
     condition     = toset(keys(output.images)) == local.names
     error_message = "Each container must have an image."
   }

@@ -17,11 +17,20 @@ resource "aws_ecr_lifecycle_policy" "function" {
   for_each   = local.functions
   repository = aws_ecr_repository.function[each.key].name
   policy = jsonencode({
-    rules = [{
-      rulePriority = 1
-      description  = "Keep the last ten"
-      selection    = { tagStatus = "any", countType = "imageCountMoreThan", countNumber = 10 }
-      action       = { type = "expire" }
-    }]
+    rules = [
+      {
+        rulePriority = 1
+        description  = "Keep the last thirty builds"
+        selection    = { tagStatus = "tagged", tagPatternList = ["*"], countType = "imageCountMoreThan", countNumber = 30 }
+        action       = { type = "expire" }
+      },
+      {
+        # a build with provenance pushes such manifests, too; those of a tagged image stay
+        rulePriority = 2
+        description  = "Remove what has no tag"
+        selection    = { tagStatus = "untagged", countType = "sinceImagePushed", countUnit = "days", countNumber = 7 }
+        action       = { type = "expire" }
+      },
+    ]
   })
 }

@@ -25,11 +25,16 @@ run "containers" {
     error_message = "A task must have a read-only root, 120 seconds to stop, and no password."
   }
   assert {
+    condition     = jsondecode(aws_ecs_task_definition.function["part"].container_definitions)[0].image == "123456789012.dkr.ecr.eu-west-1.amazonaws.com/test-large-part:placeholder-arm64"
+    error_message = "The image's name must be known before there is a repository."
+  }
+  assert {
     condition = { for each in jsondecode(aws_ecs_task_definition.function["enrich"].container_definitions)[0].environment : each.name => each.value } == {
       API_KEY_SECRET = "partner/api-key"
       API_URL        = "https://large.example.com"
       AWS_REGION     = "eu-west-1"
       BUCKET         = "test-large-raw-123456789012"
+      FUNCTION_NAME  = "test-large-enrich"
       GRACE          = "110"
       READ_QUEUE     = "test-large-enrich-pending"
     }
@@ -63,5 +68,21 @@ run "no_database" {
   assert {
     condition     = length(data.aws_rds_cluster.main) == 0
     error_message = "Without functions that use it, the stack must not need the database."
+  }
+}
+
+run "existing" {
+  variables {
+    environment = "existing"
+  }
+  assert {
+    condition = aws_ecs_service.function["nightly"].network_configuration[0].security_groups == toset(["sg-0123456789abcdef0"]) && {
+      for each in jsondecode(aws_ecs_task_definition.function["nightly"].container_definitions)[0].environment : each.name => each.value
+    }["DB_HOST"] == "db.example.internal"
+    error_message = "A service must use the existing network and database."
+  }
+  assert {
+    condition     = length(data.aws_rds_cluster.main) + length(data.aws_subnets.private) + length(data.aws_security_group.group) == 0
+    error_message = "Nothing of the skipped stacks may be looked up."
   }
 }

@@ -31,15 +31,16 @@ resource "aws_ecs_task_definition" "function" {
   }
   container_definitions = jsonencode([{
     name                   = each.key
-    image                  = "${data.aws_ecr_repository.function[each.key].repository_url}:${file("${local.build}/local/${each.key}.tag")}-${local.spec.architecture}"
+    image                  = "${local.registry}/${local.prefix}-${each.key}:${file("${local.build}/local/${each.key}.tag")}-${local.spec.architecture}"
     essential              = true
     readonlyRootFilesystem = true
     stopTimeout            = 120 # seconds; the maximum on Fargate
     environment = [
       for name, value in merge(each.value.variables, each.value.database ? local.database : {}, {
-        READ_QUEUE = each.value.queue
-        AWS_REGION = local.region
-        GRACE      = "110" # seconds; leaves time for a last request before stopTimeout
+        READ_QUEUE    = each.value.queue
+        FUNCTION_NAME = "${local.prefix}-${each.key}" # in metrics
+        AWS_REGION    = local.region
+        GRACE         = "110" # seconds; leaves time for a last request before stopTimeout
       }) : { name = name, value = value }
     ]
     healthCheck = { # ECS ignores the image's own
@@ -69,14 +70,15 @@ resource "aws_ecs_service" "function" {
   launch_type            = "FARGATE"
   desired_count          = each.value.min_tasks
   enable_execute_command = false
-  wait_for_steady_state  = true # so that deploy fails if the tasks do not run
+  propagate_tags         = "SERVICE" # tasks cost money, and a budget counts by tag
+  wait_for_steady_state  = true      # so that deploy fails if the tasks do not run
   deployment_circuit_breaker {
     enable   = true
     rollback = true
   }
   network_configuration {
-    subnets          = data.aws_subnets.private.ids
-    security_groups  = [for name in each.value.security_groups : data.aws_security_group.group[name].id]
+    subnets          = local.subnets
+    security_groups  = local.groups[each.key]
     assign_public_ip = false
   }
   lifecycle {

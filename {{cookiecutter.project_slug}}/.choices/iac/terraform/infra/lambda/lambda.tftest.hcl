@@ -49,6 +49,19 @@ run "lambda" {
   }
 }
 
+run "pollers" {
+  variables {
+    environment = "lean"
+  }
+  assert {
+    condition = {
+      for name, each in aws_lambda_event_source_mapping.pending : name => [each.provisioned_poller_config[0].minimum_pollers, each.provisioned_poller_config[0].maximum_pollers]
+      if length(each.scaling_config) == 0
+    } == { part = [2, 20] }
+    error_message = "Provisioned pollers must replace the maximum concurrency."
+  }
+}
+
 run "container" {
   variables {
     environment = "large"
@@ -77,5 +90,43 @@ run "no_database" {
   assert {
     condition     = length(data.aws_rds_cluster.main) == 0
     error_message = "Without functions that use it, the stack must not need the database."
+  }
+}
+
+run "existing" {
+  variables {
+    environment = "existing"
+  }
+  assert {
+    condition = alltrue([
+      for each in aws_lambda_function.function :
+      each.vpc_config[0].security_group_ids == toset(["sg-0123456789abcdef0"]) && each.vpc_config[0].subnet_ids == toset(["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"])
+    ])
+    error_message = "Lambdas must be in the existing network."
+  }
+  assert {
+    condition = aws_lambda_function.function["worker"].environment[0].variables == tomap({
+      BUCKET    = "company-files"
+      DB_CA     = "/opt/rds-ca.pem"
+      DB_HOST   = "db.example.internal"
+      DB_NAME   = "shop"
+      DB_PORT   = "5432"
+      DB_SECRET = "shop/database"
+    })
+    error_message = "A Lambda must use the existing bucket and database."
+  }
+  assert {
+    condition     = length(data.aws_rds_cluster.main) + length(data.aws_subnets.private) + length(data.aws_security_group.group) == 0
+    error_message = "Nothing of the skipped stacks may be looked up."
+  }
+}
+
+run "proxy" {
+  variables {
+    environment = "large"
+  }
+  assert {
+    condition     = aws_lambda_function.function["worker"].environment[0].variables["DB_HOST"] == "proxy.example" && aws_lambda_function.function["worker"].environment[0].variables["DB_CA"] == "/etc/pki/tls/certs/ca-bundle.crt"
+    error_message = "Functions must connect to the proxy, whose certificate is of a public CA."
   }
 }

@@ -21,7 +21,7 @@ resource "aws_lambda_function" "function" {
   architectures                  = [local.spec.architecture]
   handler                        = "lambda_wrapper.handler"
   filename                       = "${local.build}/lambda/${each.key}.zip"
-  source_code_hash               = filebase64sha256("${local.build}/lambda/${each.key}.zip")
+  source_code_hash               = lookup(var.synced, each.key, filebase64sha256("${local.build}/lambda/${each.key}.zip"))
   layers                         = [data.aws_lambda_layer_version.packages.arn]
   memory_size                    = each.value.memory
   timeout                        = each.value.timeout
@@ -35,10 +35,10 @@ resource "aws_lambda_function" "function" {
     mode = "Active"
   }
   dynamic "vpc_config" {
-    for_each = data.aws_subnets.private
+    for_each = local.is_local ? [] : [local.subnets]
     content {
-      security_group_ids = [for name in each.value.security_groups : data.aws_security_group.group[name].id]
-      subnet_ids         = vpc_config.value.ids
+      security_group_ids = local.groups[each.key]
+      subnet_ids         = vpc_config.value
     }
   }
 }
@@ -57,7 +57,17 @@ resource "aws_lambda_event_source_mapping" "pending" {
   batch_size                         = each.value.batch_size
   maximum_batching_window_in_seconds = each.value.batch_window
   function_response_types            = ["ReportBatchItemFailures"]
-  scaling_config {
-    maximum_concurrency = each.value.max_concurrency
+  dynamic "scaling_config" {
+    for_each = can(each.value.provisioned_pollers) ? [] : [each.value.max_concurrency]
+    content {
+      maximum_concurrency = scaling_config.value
+    }
+  }
+  dynamic "provisioned_poller_config" {
+    for_each = try([each.value.provisioned_pollers], [])
+    content {
+      minimum_pollers = provisioned_poller_config.value.min
+      maximum_pollers = provisioned_poller_config.value.max
+    }
   }
 }

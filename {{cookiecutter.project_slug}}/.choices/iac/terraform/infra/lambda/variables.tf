@@ -17,3 +17,13 @@ variable "shim_database" {
     error_message = "The names of the database's settings must begin with DB_."
   }
 }
+
+variable "synced" {
+  type        = map(string)
+  description = "Hashes to keep, since 'make sync' has updated the code of these functions."
+  default     = {}
+  validation {
+    condition     = alltrue([for hash in values(var.synced) : hash != ""])
+    error_message = "A hash must not be empty."
+  }
+}

@@ -26,6 +26,22 @@ run "small" {
   }
 }
 
+run "endpoint_policies" {
+  assert {
+    condition = [for each in jsondecode(aws_vpc_endpoint.gateway["s3"].policy).Statement : [each.Action, each.Resource, each.Condition.StringEquals["aws:PrincipalAccount"]]] == [
+      [["s3:*"], ["arn:aws:s3:::test-small-raw-123456789012", "arn:aws:s3:::test-small-raw-123456789012/*"], "123456789012"]
+    ]
+    error_message = "The endpoint of S3 must only reach the project's bucket."
+  }
+  assert {
+    condition = alltrue([
+      for each in concat(values(aws_vpc_endpoint.service), [aws_vpc_endpoint.gateway["dynamodb"]]) :
+      jsondecode(each.policy).Statement[0].Condition.StringEquals["aws:PrincipalAccount"] == "123456789012" && length(jsondecode(each.policy).Statement) == 1
+    ])
+    error_message = "Only this account may use an endpoint."
+  }
+}
+
 run "large" {
   variables {
     environment = "large"
@@ -38,6 +54,10 @@ run "large" {
   assert {
     condition     = toset(keys(aws_vpc_endpoint.service)) == toset(["ecr.api", "ecr.dkr", "logs", "secretsmanager", "sqs"])
     error_message = "Containers must get their images and write their logs."
+  }
+  assert {
+    condition     = { for each in jsondecode(aws_vpc_endpoint.gateway["s3"].policy).Statement : each.Sid => each.Resource }["ImageLayers"] == ["arn:aws:s3:::prod-eu-west-1-starport-layer-bucket/*"]
+    error_message = "Containers must get the layers of their images from ECR's bucket."
   }
   assert {
     condition     = aws_vpc_security_group_egress_rule.internet[0].security_group_id == aws_security_group.internet[0].id

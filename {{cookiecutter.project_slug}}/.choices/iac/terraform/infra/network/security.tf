@@ -80,3 +80,23 @@ resource "aws_vpc_security_group_egress_rule" "function_to_gateway" {
   from_port         = 443
   to_port           = 443
 }
+
+resource "aws_vpc_security_group_egress_rule" "proxy_to_database" {
+  count                        = local.spec.has_proxy ? 1 : 0
+  security_group_id            = aws_security_group.database.id
+  referenced_security_group_id = aws_security_group.database.id
+  description                  = "SQL from the proxy to the database"
+  ip_protocol                  = "tcp"
+  from_port                    = local.database_port
+  to_port                      = local.database_port
+}
+
+resource "aws_vpc_security_group_ingress_rule" "database_from_proxy" {
+  count                        = local.spec.has_proxy ? 1 : 0
+  security_group_id            = aws_security_group.database.id
+  referenced_security_group_id = aws_security_group.database.id
+  description                  = "SQL from the proxy"
+  ip_protocol                  = "tcp"
+  from_port                    = local.database_port
+  to_port                      = local.database_port
+}

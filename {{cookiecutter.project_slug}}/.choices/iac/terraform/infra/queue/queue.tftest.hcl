@@ -28,10 +28,6 @@ run "small" {
     error_message = "Queues must be encrypted."
   }
   assert {
-    condition     = length(aws_cloudwatch_metric_alarm.dead_letters) == length(local.names) && alltrue([for alarm in aws_cloudwatch_metric_alarm.oldest_message : alarm.threshold == 3600])
-    error_message = "Alarms must watch dead letters and the age of messages."
-  }
-  assert {
     condition = {
       for name, queue in aws_sqs_queue.pending : name => [
         for each in jsondecode(queue.policy).Statement : [each.Principal.Service, each.Condition.ArnEquals["aws:SourceArn"]] if each.Effect == "Allow"
@@ -78,12 +74,4 @@ run "large" {
     condition     = alltrue([for queue in aws_sqs_queue.pending : queue.visibility_timeout_seconds == 6 * 100 + (queue.fifo_queue ? 0 : 5) && jsondecode(queue.redrive_policy).maxReceiveCount == 5])
     error_message = "The environment's timeout and max_receives must override the defaults."
   }
-}
-
-run "no_topic" {
-  command = plan
-  variables {
-    alarm_topic = "alarms"
-  }
-  expect_failures = [var.alarm_topic]
 }

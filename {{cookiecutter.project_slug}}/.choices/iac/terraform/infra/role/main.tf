@@ -6,11 +6,11 @@ locals {
 }
 
 resource "aws_iam_role" "execution" {
-  for_each              = local.functions
-  name                  = "${local.prefix}-${each.key}-execution"
-  description           = "Execution role of the Lambda ${each.key}"
-  assume_role_policy    = jsonencode(local.trust_lambda)
-  force_detach_policies = true # the stack aurora attaches another policy
+  for_each             = local.functions
+  name                 = "${local.prefix}-${each.key}-execution"
+  description          = "Execution role of the Lambda ${each.key}"
+  assume_role_policy   = jsonencode(local.trust_lambda)
+  permissions_boundary = local.boundary_arn
 }
 
 resource "aws_iam_role_policy" "execution" {
@@ -59,11 +59,11 @@ resource "aws_iam_role_policy" "execution" {
 }
 
 resource "aws_iam_role" "task" {
-  for_each              = local.functions
-  name                  = "${local.prefix}-${each.key}-task"
-  description           = "Task role of the container ${each.key}"
-  assume_role_policy    = jsonencode(local.trust_tasks)
-  force_detach_policies = true # the stack aurora attaches another policy
+  for_each             = local.functions
+  name                 = "${local.prefix}-${each.key}-task"
+  description          = "Task role of the container ${each.key}"
+  assume_role_policy   = jsonencode(local.trust_tasks)
+  permissions_boundary = local.boundary_arn
 }
 
 resource "aws_iam_role_policy" "task" {
@@ -74,10 +74,11 @@ resource "aws_iam_role_policy" "task" {
 }
 
 resource "aws_iam_role" "start" {
-  for_each           = local.functions
-  name               = "${local.prefix}-${each.key}-start"
-  description        = "Task execution role of the container ${each.key}"
-  assume_role_policy = jsonencode(local.trust_tasks)
+  for_each             = local.functions
+  name                 = "${local.prefix}-${each.key}-start"
+  description          = "Task execution role of the container ${each.key}"
+  assume_role_policy   = jsonencode(local.trust_tasks)
+  permissions_boundary = local.boundary_arn
 }
 
 resource "aws_iam_role_policy" "start" {
@@ -115,10 +116,11 @@ resource "aws_iam_role_policy" "start" {
 }
 
 resource "aws_iam_role" "scheduler" {
-  count              = length(local.spec.schedule_statements)
-  name               = "${local.prefix}-scheduler"
-  description        = "Role of the schedules"
-  assume_role_policy = jsonencode(local.trust_scheduler)
+  count                = length(local.spec.schedule_statements)
+  name                 = "${local.prefix}-scheduler"
+  description          = "Role of the schedules"
+  assume_role_policy   = jsonencode(local.trust_scheduler)
+  permissions_boundary = local.boundary_arn
 }
 
 resource "aws_iam_role_policy" "scheduler" {
@@ -126,4 +128,19 @@ resource "aws_iam_role_policy" "scheduler" {
   name   = "send"
   role   = aws_iam_role.scheduler[0].id
   policy = jsonencode({ Version = "2012-10-17", Statement = local.spec.schedule_statements })
+}
+
+resource "aws_iam_role" "proxy" {
+  count                = local.spec.has_proxy ? 1 : 0
+  name                 = "${local.prefix}-proxy"
+  description          = "Role of the database's proxy"
+  assume_role_policy   = jsonencode(local.trust_proxy)
+  permissions_boundary = local.boundary_arn
+}
+
+resource "aws_iam_role_policy" "proxy" {
+  count  = local.spec.has_proxy ? 1 : 0
+  name   = "read"
+  role   = aws_iam_role.proxy[0].id
+  policy = jsonencode({ Version = "2012-10-17", Statement = [local.spec.proxy_statement] })
 }

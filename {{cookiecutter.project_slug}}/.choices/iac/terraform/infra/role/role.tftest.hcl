@@ -25,6 +25,7 @@ run "policies" {
         ReceiveMessages = "arn:aws:sqs:eu-west-1:123456789012:test-small-worker-pending"
         ReadObjects     = "arn:aws:s3:::test-small-raw-123456789012/worker/*"
         ListBucket      = "arn:aws:s3:::test-small-raw-123456789012"
+        ReadPassword    = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:test-small-app-??????"
       }
       fanout = {
         ReceiveMessages = "arn:aws:sqs:eu-west-1:123456789012:test-small-fanout-pending"
@@ -32,7 +33,7 @@ run "policies" {
         ListBucket      = "arn:aws:s3:::test-small-raw-123456789012"
         SendMessages    = "arn:aws:sqs:eu-west-1:123456789012:test-small-part-pending"
       }
-      part = { ReceiveMessages = "arn:aws:sqs:eu-west-1:123456789012:test-small-part-pending" }
+      part = { ReceiveMessages = "arn:aws:sqs:eu-west-1:123456789012:test-small-part-pending", ReadPassword = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:test-small-app-??????" }
       enrich = {
         ReceiveMessages = "arn:aws:sqs:eu-west-1:123456789012:test-small-enrich-pending"
         ReadObjects     = "arn:aws:s3:::test-small-raw-123456789012/incoming/*"
@@ -41,9 +42,9 @@ run "policies" {
         ReadSecrets     = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:partner/api-key-??????"
         Allow1          = "arn:aws:dynamodb:eu-west-1:123456789012:table/test-small-seen"
       }
-      nightly = { ReceiveMessages = "arn:aws:sqs:eu-west-1:123456789012:test-small-nightly-pending" }
-      orders  = { ReceiveMessages = "arn:aws:sqs:eu-west-1:123456789012:test-small-orders-pending.fifo" }
-      prices  = { ReceiveMessages = "arn:aws:sqs:eu-west-1:123456789012:test-small-prices-pending" }
+      nightly = { ReceiveMessages = "arn:aws:sqs:eu-west-1:123456789012:test-small-nightly-pending", ReadPassword = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:test-small-app-??????" }
+      orders  = { ReceiveMessages = "arn:aws:sqs:eu-west-1:123456789012:test-small-orders-pending.fifo", ReadPassword = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:test-small-app-??????" }
+      prices  = { ReceiveMessages = "arn:aws:sqs:eu-west-1:123456789012:test-small-prices-pending", ReadPassword = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:test-small-app-??????" }
     }
     error_message = "A function may do what it declares, and nothing else."
   }
@@ -52,8 +53,11 @@ run "policies" {
     error_message = "The scheduler may send to the queues of scheduled functions only."
   }
   assert {
-    condition     = alltrue([for role in concat(values(aws_iam_role.execution), values(aws_iam_role.task)) : role.force_detach_policies])
-    error_message = "A role must be deletable although the stack aurora attached a policy."
+    condition = alltrue([
+      for role in concat(values(aws_iam_role.execution), values(aws_iam_role.task), values(aws_iam_role.start), aws_iam_role.scheduler) :
+      role.permissions_boundary == "arn:aws:iam::123456789012:policy/test-small-boundary"
+    ])
+    error_message = "Each role must have the environment's permissions boundary."
   }
 }
 
@@ -64,5 +68,43 @@ run "no_schedule" {
   assert {
     condition     = length(aws_iam_role.scheduler) == 0
     error_message = "Without a schedule, there must be no role for schedules."
+  }
+}
+
+run "existing_database" {
+  variables {
+    environment = "existing"
+  }
+  assert {
+    condition = {
+      for name, policy in aws_iam_role_policy.task : name => [
+        for statement in jsondecode(policy.policy).Statement : one(statement.Resource) if statement.Sid == "ReadPassword"
+      ]
+      } == {
+      for name in local.names : name => [
+        for secret in ["arn:aws:secretsmanager:eu-west-1:123456789012:secret:shop/database-??????"] : secret if !contains(["fanout", "enrich"], name)
+      ]
+    }
+    error_message = "Functions that use an existing database must be able to read its secret, and no others."
+  }
+}
+
+run "proxy" {
+  variables {
+    environment = "large"
+  }
+  assert {
+    condition     = jsondecode(aws_iam_role_policy.proxy[0].policy).Statement[0].Resource == ["arn:aws:secretsmanager:eu-west-1:123456789012:secret:test-large-app-??????"]
+    error_message = "The proxy may only read the secret of the functions' user."
+  }
+}
+
+run "local" {
+  variables {
+    environment = "local"
+  }
+  assert {
+    condition     = alltrue([for role in aws_iam_role.execution : role.permissions_boundary == null])
+    error_message = "The emulator has no permissions boundary."
   }
 }

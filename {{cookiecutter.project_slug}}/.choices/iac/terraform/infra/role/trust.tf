@@ -21,6 +21,15 @@ locals {
       }
     }]
   }
+  trust_proxy = {
+    Version = "2012-10-17"
+    Statement = [{
+      Effect    = "Allow"
+      Action    = ["sts:AssumeRole"]
+      Principal = { Service = "rds.amazonaws.com" }
+      Condition = { StringEquals = { "aws:SourceAccount" = local.account } }
+    }]
+  }
   trust_scheduler = {
     Version = "2012-10-17"
     Statement = [{

@@ -3,7 +3,7 @@ mock_data "aws_caller_identity" {
   defaults = { account_id = "123456789012" }
 }
 mock_data "aws_partition" {
-  defaults = { partition = "aws" }
+  defaults = { partition = "aws", dns_suffix = "amazonaws.com" }
 }
 mock_data "aws_region" {
   defaults = { id = "eu-west-1" }
@@ -13,9 +13,6 @@ mock_data "aws_availability_zones" {
 }
 mock_data "aws_lambda_layer_version" {
   defaults = { arn = "arn:aws:lambda:eu-west-1:123456789012:layer:test:1" }
-}
-mock_data "aws_ecr_repository" {
-  defaults = { repository_url = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/test" }
 }
 mock_data "aws_security_group" {
   defaults = { id = "sg-1" }
@@ -33,6 +30,12 @@ mock_data "aws_rds_cluster" {
     database_name      = "main"
     master_user_secret = [{ secret_arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:main" }]
   }
+}
+mock_data "aws_db_proxy" {
+  defaults = { endpoint = "proxy.example" }
+}
+mock_resource "aws_secretsmanager_secret" {
+  defaults = { arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:app" }
 }
 mock_resource "aws_rds_cluster" {
   defaults = {

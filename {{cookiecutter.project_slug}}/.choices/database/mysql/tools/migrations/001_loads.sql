@@ -1,16 +1,5 @@
--- The example's table. `on_new_version: replace` deletes earlier rows by the load's number:
--- only there is an index on it worth a third of each load's time.
-CREATE TABLE clicks (
-    click_id BIGINT NOT NULL,
-    visitor VARCHAR(64) NOT NULL,
-    page VARCHAR(2048) NOT NULL,
-    referrer VARCHAR(2048),
-    clicked_at DATETIME NOT NULL,
-    load_number BIGINT
-) CHARACTER SET utf8mb4;
-
 -- The ledger: which state of which object was loaded into which table.
-CREATE TABLE loads (
+CREATE TABLE IF NOT EXISTS loads (
     number BIGINT AUTO_INCREMENT UNIQUE,
     object_id CHAR(64) NOT NULL,
     target VARCHAR(129) NOT NULL,
@@ -23,18 +12,15 @@ CREATE TABLE loads (
     loaded BIGINT,
     rejected BIGINT,
     loaded_at DATETIME,
-    PRIMARY KEY (object_id, target)
+    PRIMARY KEY (object_id, target),
+    INDEX loads_object_key (object_key(191), bucket)
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 -- The lines that were no rows, or that the database refused.
-CREATE TABLE rejects (
+CREATE TABLE IF NOT EXISTS rejects (
     number BIGINT NOT NULL,
     line BIGINT NOT NULL,
     content VARCHAR(1000) NOT NULL,
     reason VARCHAR(1000) NOT NULL,
     PRIMARY KEY (number, line)
 ) CHARACTER SET utf8mb4;
-
-CREATE INDEX loads_object_key ON loads (object_key(191), bucket);
-
--- Tables of your own come below.

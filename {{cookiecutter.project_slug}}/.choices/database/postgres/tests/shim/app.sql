@@ -1,0 +1,2 @@
+-- The user of functions, with the password of the shim.
+CREATE ROLE app LOGIN PASSWORD 'shim';
