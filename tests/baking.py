@@ -24,7 +24,7 @@ import sql_client
 ROOT = Path(__file__).resolve().parents[1]
 TEMPLATE = ROOT / "{{cookiecutter.project_slug}}"
 SHARED = ROOT / ".build" / "shared"
-DEADLINE = 60  # seconds
+DEADLINE = 180  # seconds; a machine may be slow, and only a failure waits so long
 
 # The locks that decide what each virtual environment holds.
 LOCKS = {

@@ -13,9 +13,9 @@ def read_menu(project: Path) -> list[str]:
 def read_targets(project: Path) -> list[str]:
     """Return all targets that are commands, those of CI included."""
     text = (project / "Makefile").read_text(encoding="utf-8").replace("\\\n", " ")
-    [names] = re.findall(r"^\.PHONY: (.+) \$\(COMMANDS\)$", text, re.MULTILINE)
-    [commands] = re.findall(r"^COMMANDS := (.+)$", text, re.MULTILINE)
-    return f"{names} {commands}".split()
+    [names] = re.findall(r"^\.PHONY: (.+)$", text, re.MULTILINE)
+    commands = re.findall(r"^COMMANDS := (.+)$", text, re.MULTILINE)
+    return f"{names} {' '.join(commands)}".replace("$(COMMANDS)", "").split()
 
 
 def read_variables(project: Path) -> list[str]:

@@ -45,6 +45,7 @@ import json, sys
 from tests.shim.mariadb_packages import program, root
 print(json.dumps([program(sys.argv[1]), f"{root()}/usr"]))
 """
+SHOW_ROOT = "from tests.shim.mariadb_packages import root; print(root())"
 WITHOUT_SERVER = """
 import sys, threading
 from tests.shim import database, supervisor
@@ -442,13 +443,7 @@ def test_projects_download_a_server_together(tmp_path: Path) -> None:
 def test_download_that_fails_names_the_remedy(tmp_path: Path) -> None:
     need_apt()
     project = bake(tmp_path, database="mysql")
-    config = tmp_path / "apt.conf"
-    config.write_text(
-        'Dir::State::Lists "/nonexistent/lists";\n'
-        f'Acquire::http::Proxy "http://127.0.0.1:{free_port()}";\n'
-        f'Acquire::https::Proxy "http://127.0.0.1:{free_port()}";\n'
-    )
-    environment = {"XDG_CACHE_HOME": str(tmp_path), "APT_CONFIG": str(config)}
+    environment = without_packages(tmp_path)
     words = ("python3", "-c", WITHOUT_SERVER, *options().split())
     result = project.run(*words, env=environment, check=False)
     assert result.returncode == 1
@@ -457,11 +452,32 @@ def test_download_that_fails_names_the_remedy(tmp_path: Path) -> None:
     assert "apt-get install mariadb-server" in line
 
 
+def without_packages(folder: Path) -> dict[str, str]:
+    """Return variables with an empty cache in a folder, and no way to a package."""
+    config = folder / "apt.conf"
+    config.write_text(
+        'Dir::State::Lists "/nonexistent/lists";\n'
+        f'Acquire::http::Proxy "http://127.0.0.1:{free_port()}";\n'
+        f'Acquire::https::Proxy "http://127.0.0.1:{free_port()}";\n'
+    )
+    return {"XDG_CACHE_HOME": str(folder), "APT_CONFIG": str(config)}
+
+
+def test_download_that_fails_keeps_what_was_there(tmp_path: Path) -> None:
+    need_apt()
+    project = bake(tmp_path, database="mysql")
+    environment = without_packages(tmp_path)
+    root = Path(project.run("python3", "-c", SHOW_ROOT, env=environment).stdout.strip())
+    (root / "usr").mkdir(parents=True)
+    result = project.run("python3", "-c", DOWNLOAD, env=environment, check=False)
+    assert "DownloadError: " in result.stdout
+    assert (root / "usr").is_dir()
+
+
 def test_cache_that_is_not_writable_has_a_fallback(tmp_path: Path) -> None:
     project = bake(tmp_path, database="mysql")
-    code = "from tests.shim.mariadb_packages import root; print(root())"
     environment = {"XDG_CACHE_HOME": "/dev/null/cache"}
-    output = project.run("python3", "-c", code, env=environment).stdout
+    output = project.run("python3", "-c", SHOW_ROOT, env=environment).stdout
     assert output.startswith(str(project.path / ".shim" / "cache"))
 
 

@@ -71,12 +71,12 @@ def download(stop: threading.Event) -> None:
         if _is_usable():
             return
         print(f"Downloading MariaDB (about 15 MB, once) to {target}", flush=True)
-        shutil.rmtree(target, ignore_errors=True)
         with tempfile.TemporaryDirectory(dir=target.parent) as work:
             new = Path(work) / "root"
             for package in _packages(Path(work), stop):
                 words = ["dpkg-deb", "--extract", str(package), str(new)]
                 subprocess.run(words, check=True)
+            shutil.rmtree(target, ignore_errors=True)
             new.rename(target)
 
 
@@ -97,7 +97,9 @@ def _cache() -> Path:
 def _is_usable() -> bool:
     """Return whether the server is there, with the libraries that it needs."""
     words = [*program("sbin/mariadbd"), "--no-defaults", "--version"]
-    return subprocess.run(words, capture_output=True).returncode == 0
+    # Ctrl-C must not reach it: a usable server would look like a damaged one.
+    result = subprocess.run(words, capture_output=True, start_new_session=True)
+    return result.returncode == 0
 
 
 def _packages(work: Path, stop: threading.Event) -> list[Path]:
