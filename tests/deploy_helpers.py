@@ -347,7 +347,10 @@ def list_resources(project: Project) -> dict[str, list[Any]]:
     names = {}
     for service, (action, key, name) in listed.items():
         found = getattr(client(project, service), action)().get(key, [])
-        names[service] = sorted(each[name] if name else each for each in found)
+        # a queue's URL has the port that it was asked for at
+        names[service] = sorted(
+            each[name] if name else each.rpartition("/")[2] for each in found
+        )
     layers = client(project, "lambda").list_layers()["Layers"]
     mappings = client(project, "lambda").list_event_source_mappings()
     return names | {"layers": layers, "mappings": mappings["EventSourceMappings"]}
