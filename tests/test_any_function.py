@@ -83,6 +83,7 @@ def test_messages_pass_through_the_shim(shop: Project) -> None:
 
 
 @pytest.mark.long(3)
+@pytest.mark.parametrize("shop", ["postgres"], indirect=True)
 def test_functions_are_included_in_parity(shop: Project) -> None:
     with shop.shim():
         page = shop.make("parity").stdout

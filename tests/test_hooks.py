@@ -188,8 +188,7 @@ def test_odd_answers_stay_as_typed(tmp_path: Path) -> None:
     assert metadata["authors"] == [{"name": ODD}]
     assert ODD in (project.path / "LICENSE").read_text(encoding="utf-8")
     assert re.fullmatch(r"[a-z0-9-]+", metadata["name"])
-    project.share_installs().make("test")
-    project.make("lint")
+    project.share_installs().make("lint-code", "test")
 
 
 def test_only_the_chosen_tree_is_copied(tmp_path: Path) -> None:

@@ -326,10 +326,9 @@ def test_missing_ensurepip_names_the_remedy(project: Project) -> None:
     assert "apt-get install python3-venv" in done.stdout
 
 
-@pytest.mark.parametrize("character", ["$x", '"', "'", " "])
 @pytest.mark.long
-def test_odd_path_works(tmp_path: Path, character: str) -> None:
-    project = bake(tmp_path / f"a{character}b", **ANSWERS[0])
+def test_odd_path_works(tmp_path: Path) -> None:
+    project = bake(tmp_path / "a$x\"' b", **ANSWERS[0])
     install(project)
     project.run(".venv/bin/python", "-m", "pytest", "--version")
     project.run(".venv/bin/ruff", "--version")
@@ -365,18 +364,13 @@ def falsify_hashes(lock: Path) -> None:
 
 
 @pytest.mark.long
-def test_pip_replaces_missing_uv(project: Project) -> None:
+def test_pip_replaces_missing_uv(project: Project, tmp_path: Path) -> None:
+    """Packages without a wheel are built with the locked setuptools."""
     falsify_hashes(project.path / "tools" / "requirements.txt")
-    assert "Using pip" in install(project)
+    output = install(project, env={"XDG_CACHE_HOME": str(tmp_path / "empty")})
+    assert "Using pip" in output
     assert not (project.path / ".venv" / "bin" / "uv").exists()
     project.run(".venv/bin/python", "-m", "pytest", "--version")
-    assert "Using pip" not in install(project, ".venv-shim")
-
-
-@pytest.mark.long
-def test_pip_builds_with_locked_setuptools(project: Project, tmp_path: Path) -> None:
-    env = USES_PIP | {"XDG_CACHE_HOME": str(tmp_path / "empty")}
-    install(project, env=env)
     path = project.path / "tools" / "requirements-build.txt"
     version = {each.name: each.version for each in read_lock(path)}["setuptools"]
     for name in ("docopt", "pytest_watch"):

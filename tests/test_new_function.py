@@ -59,7 +59,7 @@ def test_new_function_runs_beside_the_first(fresh: Project) -> None:
     after = fresh.make("test").stdout
     # two of these check the settings of each function
     assert count_passed(after) == count_passed(before) + 7
-    fresh.make("lint")
+    fresh.make("lint-code")
 
 
 def table_of_new_function_is_migrated(project: Project) -> None:

@@ -11,7 +11,7 @@ from soak import soak
 
 @pytest.mark.long
 @fault(
-    "2,000 messages for 200 objects, with duplicates, poison messages, bad and missing "
+    "1,000 messages for 100 objects, with duplicates, poison messages, bad and missing "
     "objects, half of them with a version, and messages that end the process, hang, "
     "call `sys.exit` or panic; four workers, killed at random; a database with hostile "
     "defaults that restarts, is read-only for a while, and ends connections; requests "
@@ -21,4 +21,4 @@ from soak import soak
 def test_random_faults_lose_and_repeat_nothing(shimmed: Project) -> None:
     seed = random.randrange(10**6)
     print(f"seed {seed}: make soak SEED={seed}")
-    print(soak(shimmed, seed))
+    print(soak(shimmed, seed, messages=1000, objects=100))
