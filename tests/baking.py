@@ -1,5 +1,6 @@
 """Bake projects, run their make targets, and share installed environments."""
 
+import atexit
 import hashlib
 import json
 import os
@@ -12,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, NoReturn, Self
@@ -230,14 +232,20 @@ def bake(folder: Path, **answers: str) -> Project:
     Raises:
         AssertionError: cookiecutter failed.
     """
+    baked = _bake_once(tuple(answers.items()))
     folder.mkdir(parents=True, exist_ok=True)
-    before = set(folder.iterdir())
-    result = cookiecutter(
-        folder, *(f"{name}={value}" for name, value in answers.items())
-    )
+    return Project(shutil.copytree(baked, folder / baked.name, symlinks=True))
+
+
+@cache
+def _bake_once(answers: tuple[tuple[str, str], ...]) -> Path:
+    """Return a project of some answers that no test changes."""
+    folder = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, folder)
+    result = cookiecutter(folder, *(f"{name}={value}" for name, value in answers))
     assert result.returncode == 0, result.stderr
-    [path] = set(folder.iterdir()) - before
-    return Project(path)
+    [path] = folder.iterdir()
+    return path
 
 
 def cookiecutter(
