@@ -201,7 +201,11 @@ class Running:
     def __exit__(self, *exception: object) -> None:
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGINT)
-        self.process.wait(DEADLINE)
+        try:
+            self.process.wait(DEADLINE)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            pytest.fail(f"Ctrl-C has not ended it; it printed:\n{self.output}")
 
     @property
     def output(self) -> str:

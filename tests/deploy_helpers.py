@@ -166,7 +166,8 @@ def fill_versions(project: Project, name: str) -> None:
     iam = client(project, "iam")
     arn = f"arn:aws:iam::000000000000:policy/{name}"
     for _ in range(5 - len(iam.list_policy_versions(PolicyArn=arn)["Versions"])):
-        document = json.dumps({"Version": "2012-10-17", "Statement": []})
+        nothing = {"Effect": "Deny", "Action": "*", "Resource": "*"}
+        document = json.dumps({"Version": "2012-10-17", "Statement": [nothing]})
         iam.create_policy_version(PolicyArn=arn, PolicyDocument=document)
 
 
