@@ -26,6 +26,7 @@ from baking import (
     skip,
     wait_until,
 )
+from data_api import DataApi
 from iam_policies import Call, fill, is_allowed, make_arn, read_calls
 from recorder import record
 from shim_helpers import (
@@ -354,10 +355,31 @@ def test_operators_may_do_what_targets_do(playing: Project) -> None:
         ):
             playing.make(*words, "ENV=prod")
         actions |= recorder.actions()
+    actions |= undo_on_aws(playing)
     # the Data API reads the password with the rights of its caller
     allowed = {each.action for each in read_calls("operate")}
     assert allowed - actions == {"secretsmanager:GetSecretValue"}
     assert actions <= allowed
+
+
+def undo_on_aws(project: Project) -> set[str]:
+    """Undo a load of an empty file, and try one that is refused; return the actions."""
+    columns = "object_id, target, bucket, object_key, version, function, loaded"
+    for name, count in (("empty", 0), ("numberless", 3)):
+        values = f"'{name}', 'public.clicks', 'raw', '{name}', '', 'func.worker'"
+        project.query(f"INSERT INTO loads ({columns}) VALUES ({values}, {count})")
+    statement = "SELECT number FROM loads WHERE object_id IN ('empty', 'numberless')"
+    api = DataApi("postgres", project.shim_environment())
+    file = Path("config/secrets-prod.env")
+    with api.serve():
+        keys = "AWS_ACCESS_KEY_ID=x\nAWS_SECRET_ACCESS_KEY=x\n"
+        text = f"{keys}AWS_ENDPOINT_URL={api.url}\n"
+        (project.path / file).write_text(text, encoding="utf-8")
+        with record(project, file) as recorder:
+            for [number] in project.query(statement):
+                words = (f"LOAD={number}", f"CONFIRM={number}", "ENV=prod")
+                project.make("undo", *words, check=False)
+    return recorder.actions()
 
 
 def test_causes_on_aws_are_logged_errors(playing: Project) -> None:

@@ -110,6 +110,9 @@ LOCAL = Option("env", "environment of config/deploy.yml", default="local")
 TARGET = Option("target", "one stack of infra/; without it, all of them")
 RUN_ARGS = Option("run-args", "settings of the function, as in '--poll_interval=10'")
 DEBUG = Option("debug", "wait for a debugger: 1 or a port", debugging.parse_port)
+LOAD = Option("load", "number of a load in the ledger")
+OBJECT = Option("object", "key or s3:// URI of an object")
+OUTPUT = Option("file", "file to write the lines to", Path, Path())
 CAUSE = Option("cause", "only dead letters with this cause, as `dead` names it")
 DEAD_LETTER = Option("message", "only the dead letter with this ID")
 DOCKER_ARGS = Option("docker-args", "more arguments of Docker's command")
@@ -302,6 +305,29 @@ COMMANDS = (
             DEAD_LETTER,
             Option("confirm", "the function's name, instead of asking"),
         ),
+    ),
+    Command(
+        "undo",
+        "undo:undo",
+        "Delete the rows of a load, and its entry in the ledger.",
+        (
+            LOAD,
+            FUNC,
+            ENV,
+            Option("confirm", "the number of the load, instead of asking"),
+        ),
+    ),
+    Command(
+        "reload",
+        "undo:reload",
+        "Load an object again in place of its earlier load.",
+        (OBJECT, FUNC, ENV),
+    ),
+    Command(
+        "rejects",
+        "reject_lines:show",
+        "Print rejected lines, or export them to correct them.",
+        (LOAD, OBJECT, Option("reason", "only reasons with this text"), OUTPUT, ENV),
     ),
     Command("build", "deploy:build_stacks", "Build what is deployed.", (TARGET, ENV)),
     Command(

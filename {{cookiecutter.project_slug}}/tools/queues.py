@@ -281,13 +281,16 @@ def purge(
     return 0
 
 
-def require_confirmation(func: str, confirm: str, question: str) -> None:
+def require_confirmation(
+    word: str, confirm: str, question: str, what: str = "the function's name"
+) -> None:
     """Ask on the terminal unless it is confirmed.
 
     Args:
-        func: the function, whose name confirms it.
-        confirm: that name, or empty to ask.
+        word: what confirms it.
+        confirm: the same, or empty to ask.
         question: what is about to happen.
+        what: a description of the word.
 
     Raises:
         UserError: it is not confirmed.
@@ -295,8 +298,8 @@ def require_confirmation(func: str, confirm: str, question: str) -> None:
     if not confirm:
         if not sys.stdin.isatty():
             raise UserError(
-                f"{question} Without a terminal, confirm with CONFIRM={func}"
+                f"{question} Without a terminal, confirm with CONFIRM={word}"
             )
-        confirm = input(f"{question}\nType the function's name to confirm: ").strip()
-    if confirm != func:
-        raise UserError(f"{confirm!r} is not {func}: nothing was deleted")
+        confirm = input(f"{question}\nType {what} to confirm: ").strip()
+    if confirm != word:
+        raise UserError(f"{confirm!r} is not {word}: nothing was deleted")
