@@ -288,7 +288,9 @@ class _Loads:
         keys = ",".join(map(_key, files))
         python = ".venv/bin/python"
         words: list[str | Path] = [python, PROGRAM, self._client.driver, way, keys]
-        settings = [f"--table={shape.table}", "--columns", *shape.columns]
+        column = "load_number" if shape is CLICKS else ""
+        settings = [f"--table={shape.table}", f"--load_column={column}"]
+        settings += ["--columns", *shape.columns]
         paths = {"PYTHONPATH": ".build/local/worker"}
         return [*words, *settings], self._environment | paths
 

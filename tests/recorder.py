@@ -44,6 +44,7 @@ ACTIONS = {
     "s3:DeleteBucketLifecycle": "s3:PutLifecycleConfiguration",
     "s3:DeleteBucketOwnershipControls": "s3:PutBucketOwnershipControls",
     "s3:DeletePublicAccessBlock": "s3:PutBucketPublicAccessBlock",
+    "sqs:SendMessageBatch": "sqs:SendMessage",
     "sts:GetCallerIdentity": "",
 }
 

@@ -373,7 +373,7 @@ def wait_for_load(project: Project, seconds: int = 1) -> int:
             that old.
     """
     pattern = "COPY %" if is_postgres(project) else "LOAD DATA LOCAL %"
-    return _wait_for_statement(project, pattern, seconds)
+    return wait_for_statement(project, pattern, seconds)
 
 
 def wait_for_claim(project: Project) -> int:
@@ -382,10 +382,11 @@ def wait_for_claim(project: Project) -> int:
     Returns:
         The id of the connection that waits.
     """
-    return _wait_for_statement(project, "%INSERT INTO loads %", 0)
+    return wait_for_statement(project, "%INSERT INTO loads %", 0)
 
 
-def _wait_for_statement(project: Project, pattern: str, seconds: int) -> int:
+def wait_for_statement(project: Project, pattern: str, seconds: int = 0) -> int:
+    """Wait until a statement runs in the database; return the connection's id."""
     table, name, column, age = (
         ("pg_stat_activity", "pid", "query", "clock_timestamp() - query_start")
         if is_postgres(project)

@@ -49,9 +49,10 @@ def test_column_name_may_have_dot(shimmed: Project) -> None:
     columns = ", ".join(f"{mark}{name}{mark} VARCHAR(9)" for name in names)
     shimmed.query(f"CREATE TABLE iris ({columns})")
     drop(shimmed, "iris.csv", '5.1,"x"\n4.9,y\n')
-    drain(shimmed, f"--table=iris --columns {' '.join(names)}")
+    drain(shimmed, f"--table=iris --load_column= --columns {' '.join(names)}")
     drop(shimmed, "iris-2.csv", "iris.species,Sepal.Length\nz,5.0\n")
     statement = "--insert_statement='INSERT INTO {table} ({columns}) VALUES ({values})'"
-    drain(shimmed, f"--table=iris --header --columns {' '.join(names)} {statement}")
+    words = f"--table=iris --load_column= --header --columns {' '.join(names)}"
+    drain(shimmed, f"{words} {statement}")
     rows = [["5.1", "x"], ["4.9", "y"], ["5.0", "z"]]
     assert shimmed.query("SELECT * FROM iris") == rows

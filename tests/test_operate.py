@@ -1,11 +1,13 @@
 """Targets that operate an environment: queue, redrive, purge, sql, logs, doctor."""
 
+import json
 import os
 import pty
 import re
 import select
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -24,6 +26,7 @@ from baking import (
     skip,
     wait_until,
 )
+from data_api import DataApi
 from iam_policies import Call, fill, is_allowed, make_arn, read_calls
 from recorder import record
 from shim_helpers import (
@@ -314,9 +317,11 @@ def test_operators_may_do_what_targets_do(playing: Project) -> None:
     client(playing, "logs").create_log_group(
         logGroupName="/aws/lambda/click-loader-dev-worker"
     )
-    client(playing, "sqs").send_message(
-        QueueUrl=queue_url(playing, "click-loader-dev-worker-dead-letter"),
-        MessageBody="dead",
+    sqs = client(playing, "sqs")
+    url = queue_url(playing, "click-loader-dev-worker-dead-letter")
+    one, _ = (
+        sqs.send_message(QueueUrl=url, MessageBody="dead")["MessageId"]
+        for _ in range(2)
     )
     with record(playing, Path("config/secrets-dev.env")) as recorder:
         for words in (
@@ -324,6 +329,9 @@ def test_operators_may_do_what_targets_do(playing: Project) -> None:
             ("send", "FUNC=worker", "BODY=hello"),
             ("queue", "PEEK=1"),
             ("logs", "FUNC=worker"),
+            ("replay", "FUNC=worker", "YES=1"),
+            ("dead", "FUNC=worker"),
+            ("redrive", "FUNC=worker", f"MESSAGE={one}"),
             ("redrive", "FUNC=worker"),
             ("purge", "FUNC=worker", "CONFIRM=worker"),
         ):
@@ -331,8 +339,7 @@ def test_operators_may_do_what_targets_do(playing: Project) -> None:
     calls = [
         Call(each.action, make_arn(each.resource))
         for each in recorder.calls
-        # the emulator has no redrive, so AWS would not be asked to delete a message
-        if each.action and each.action != "sqs:DeleteMessage"
+        if each.action
     ]
     actions = {call.action for call in calls}
     assert actions >= {"s3:PutObject", "sqs:PurgeQueue", "logs:FilterLogEvents"}
@@ -348,10 +355,65 @@ def test_operators_may_do_what_targets_do(playing: Project) -> None:
         ):
             playing.make(*words, "ENV=prod")
         actions |= recorder.actions()
+    actions |= undo_on_aws(playing)
     # the Data API reads the password with the rights of its caller
     allowed = {each.action for each in read_calls("operate")}
-    assert allowed - actions == {"secretsmanager:GetSecretValue", "sqs:DeleteMessage"}
+    assert allowed - actions == {"secretsmanager:GetSecretValue"}
     assert actions <= allowed
+
+
+def undo_on_aws(project: Project) -> set[str]:
+    """Undo a load of an empty file, and try one that is refused; return the actions."""
+    columns = "object_id, target, bucket, object_key, version, function, loaded"
+    for name, count in (("empty", 0), ("numberless", 3)):
+        values = f"'{name}', 'public.clicks', 'raw', '{name}', '', 'func.worker'"
+        project.query(f"INSERT INTO loads ({columns}) VALUES ({values}, {count})")
+    statement = "SELECT number FROM loads WHERE object_id IN ('empty', 'numberless')"
+    api = DataApi("postgres", project.shim_environment())
+    file = Path("config/secrets-prod.env")
+    with api.serve():
+        keys = "AWS_ACCESS_KEY_ID=x\nAWS_SECRET_ACCESS_KEY=x\n"
+        text = f"{keys}AWS_ENDPOINT_URL={api.url}\n"
+        (project.path / file).write_text(text, encoding="utf-8")
+        with record(project, file) as recorder:
+            for [number] in project.query(statement):
+                words = (f"LOAD={number}", f"CONFIRM={number}", "ENV=prod")
+                project.make("undo", *words, check=False)
+    return recorder.actions()
+
+
+def test_causes_on_aws_are_logged_errors(playing: Project) -> None:
+    """They are read from the time on at which the first dead letter was sent."""
+    sqs, logs = client(playing, "sqs"), client(playing, "logs")
+    url = queue_url(playing, "click-loader-dev-worker-dead-letter")
+    sqs.purge_queue(QueueUrl=url)
+    where = {
+        "logGroupName": "/aws/lambda/click-loader-dev-worker",
+        "logStreamName": "causes",
+    }
+    with suppress(logs.exceptions.ResourceAlreadyExistsException):
+        logs.create_log_group(logGroupName=where["logGroupName"])
+    logs.create_log_stream(**where)
+    events = []
+    for number in range(3):
+        sent = sqs.send_message(QueueUrl=url, MessageBody=f"{number}")["MessageId"]
+        text = (
+            f"message {sent} failed: TooManyRejectsError: {number} of 9 lines are bad"
+        )
+        line = {"messageId": sent, "outcome": "failed", "message": text}
+        if number < 2:
+            now = int(time.time() * 1000)
+            events += [
+                {"timestamp": now, "message": message}
+                for message in ("START RequestId", json.dumps(line))
+            ]
+    logs.put_log_events(**where, logEvents=events)
+    output = playing.make("dead", "FUNC=worker", "ENV=dev").stdout
+    assert "3 dead letters, 2 causes" in output
+    assert "2 dead letters: TooManyRejectsError: … of … lines are bad\n" in output
+    assert "1 dead letter: unknown: the log has no line about it\n" in output
+    assert "make redrive FUNC=worker ENV=dev CAUSE=" in output
+    sqs.purge_queue(QueueUrl=url)
 
 
 def test_logs_are_shown_and_followed(playing: Project) -> None:

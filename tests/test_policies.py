@@ -415,6 +415,8 @@ def test_operators_cannot_change_resources() -> None:
     assert changes == {
         *("rds-data:ExecuteStatement", "s3:PutObject", "sqs:DeleteMessage"),
         *("sqs:PurgeQueue", "sqs:SendMessage", "sqs:StartMessageMoveTask"),
+        "sqs:ChangeMessageVisibility",
+        *(f"rds-data:{each}Transaction" for each in ("Begin", "Commit", "Rollback")),
     } | {each for each in changes if each == "sqs:ReceiveMessage"}
 
 

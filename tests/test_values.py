@@ -47,6 +47,7 @@ def load(
     """
     key = drop(project, f"values-{random.random()}.csv", text)
     settings = f"--table={table} --max_reject_share=1 --retry_delay=0 {words}"
+    settings += " --load_column="
     return key, drain(project, f"{settings} --columns {columns}")
 
 

@@ -17,6 +17,7 @@ from argparse import (
     RawDescriptionHelpFormatter,
 )
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
@@ -76,6 +77,32 @@ def parse_minutes(text: str) -> int:
     return int(text)
 
 
+def parse_time(text: str) -> datetime:
+    """Return a date or a time, in UTC unless it says otherwise.
+
+    Raises:
+        ArgumentTypeError: it is none.
+    """
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise ArgumentTypeError(
+            f"{text!r} is not a time, such as 2026-01-31 or 2026-01-31T08:00"
+        ) from None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def parse_rate(text: str) -> int:
+    """Return a positive number of messages per second.
+
+    Raises:
+        ArgumentTypeError: it is none.
+    """
+    if not (text.isascii() and text.isdecimal() and 0 < int(text) < 10**6):
+        raise ArgumentTypeError(f"{text!r} is not a number of messages, such as 100")
+    return int(text)
+
+
 FUNC = Option("func", "name of a function in src/func/")
 WORKER = FUNC._replace(default="worker")
 ENV = Option("env", "environment of config/deploy.yml; without it, the shim")
@@ -83,6 +110,11 @@ LOCAL = Option("env", "environment of config/deploy.yml", default="local")
 TARGET = Option("target", "one stack of infra/; without it, all of them")
 RUN_ARGS = Option("run-args", "settings of the function, as in '--poll_interval=10'")
 DEBUG = Option("debug", "wait for a debugger: 1 or a port", debugging.parse_port)
+LOAD = Option("load", "number of a load in the ledger")
+OBJECT = Option("object", "key or s3:// URI of an object")
+OUTPUT = Option("file", "file to write the lines to", Path, Path())
+CAUSE = Option("cause", "only dead letters with this cause, as `dead` names it")
+DEAD_LETTER = Option("message", "only the dead letter with this ID")
 DOCKER_ARGS = Option("docker-args", "more arguments of Docker's command")
 
 # No command imports a package before it runs: the first two work without any.
@@ -219,7 +251,42 @@ COMMANDS = (
         ),
     ),
     Command(
-        "redrive", "queues:redrive", "Move dead letters back to the queue.", (FUNC, ENV)
+        "replay",
+        "replay:replay",
+        "Send messages for objects that are in the bucket.",
+        (
+            FUNC,
+            ENV,
+            Option("prefix", "of the objects' keys"),
+            Option("since", "objects modified at this time or later", parse_time, None),
+            Option("until", "objects modified before this time", parse_time, None),
+            Option(
+                "state",
+                "what became of them: loaded, failed or never (loaded)",
+                choices=("loaded", "failed", "never"),
+            ),
+            Option("rate", "messages per second", parse_rate, 100),
+            Option("yes", "send the messages, instead of counting", is_flag=True),
+        ),
+    ),
+    Command(
+        "dead",
+        "causes:show",
+        "Group dead letters by cause.",
+        (FUNC, ENV, Option("message", "print the body of the dead letter of this ID")),
+    ),
+    Command(
+        "redrive",
+        "queues:redrive",
+        "Move dead letters back to the queue.",
+        (
+            FUNC,
+            ENV,
+            CAUSE,
+            DEAD_LETTER,
+            Option("body", "send this instead of the message's body"),
+            Option("file", "a file with what to send instead", Path, Path()),
+        ),
     ),
     Command(
         "purge",
@@ -234,8 +301,33 @@ COMMANDS = (
                 default="pending",
                 choices=("pending", "dead-letter"),
             ),
+            CAUSE,
+            DEAD_LETTER,
             Option("confirm", "the function's name, instead of asking"),
         ),
+    ),
+    Command(
+        "undo",
+        "undo:undo",
+        "Delete the rows of a load, and its entry in the ledger.",
+        (
+            LOAD,
+            FUNC,
+            ENV,
+            Option("confirm", "the number of the load, instead of asking"),
+        ),
+    ),
+    Command(
+        "reload",
+        "undo:reload",
+        "Load an object again in place of its earlier load.",
+        (OBJECT, FUNC, ENV),
+    ),
+    Command(
+        "rejects",
+        "reject_lines:show",
+        "Print rejected lines, or export them to correct them.",
+        (LOAD, OBJECT, Option("reason", "only reasons with this text"), OUTPUT, ENV),
     ),
     Command("build", "deploy:build_stacks", "Build what is deployed.", (TARGET, ENV)),
     Command(

@@ -57,7 +57,7 @@ def print_event(event: dict[str, Any]) -> None:
 
 
 def read_events(
-    environment: Environment, func: str, start: int
+    environment: Environment, func: str, start: int, pattern: str = ""
 ) -> Iterator[dict[str, Any]]:
     """Yield the events of a function's Lambda and of its containers, oldest first.
 
@@ -65,6 +65,7 @@ def read_events(
         environment: where it runs.
         func: the function.
         start: milliseconds since 1970; earlier events are left out.
+        pattern: a filter pattern of CloudWatch Logs, or empty for all events.
 
     Raises:
         UserError: the function has no log group.
@@ -84,14 +85,17 @@ def read_events(
             "log to their own terminal, and ENV=local shows what 'make deploy' put "
             "into the shim"
         )
-    streams = [filter_events(logs, group, start) for group in groups]
+    streams = [filter_events(logs, group, start, pattern) for group in groups]
     yield from heapq.merge(*streams, key=lambda event: event["timestamp"])
 
 
-def filter_events(logs: Any, group: str, start: int) -> Iterator[dict[str, Any]]:
+def filter_events(
+    logs: Any, group: str, start: int, pattern: str
+) -> Iterator[dict[str, Any]]:
     """Yield the events of a log group, page after page."""
     paginator = logs.get_paginator("filter_log_events")
-    for page in paginator.paginate(logGroupName=group, startTime=start):
+    options = {"filterPattern": pattern} if pattern else {}
+    for page in paginator.paginate(logGroupName=group, startTime=start, **options):
         yield from page["events"]
 
 

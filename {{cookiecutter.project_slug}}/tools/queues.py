@@ -3,12 +3,12 @@
 import sys
 from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 from time import sleep
-from typing import Any
 
 from botocore.exceptions import ClientError
 
-from tools import shim_resources
+from tools import causes, dead_letters, send, shim_resources
 from tools.environment import Environment, client, enter
 from tools.errors import UserError
 from tools.project import functions, require_function
@@ -21,7 +21,6 @@ COUNTS = {
 KINDS = ("pending", "dead-letter")
 BODY_LIMIT = 4000
 POLL_SECONDS = 1
-MOVE_VISIBILITY_SECONDS = 120
 
 
 def show(func: str, env: str, peek: bool) -> int:
@@ -106,58 +105,46 @@ def print_newest(url: str) -> None:
     )
 
 
-def read_dead_letter(environment: Environment, func: str, message: str) -> str:
-    """Return the body of a dead letter, which stays in its queue.
-
-    Args:
-        environment: the one that was entered.
-        func: the function.
-        message: the message's ID.
-
-    Raises:
-        UserError: it is not in the dead-letter queue, or that queue does not exist.
-    """
-    url, sqs = environment.find_queue_url(func, "dead-letter"), client("sqs")
-    seen: dict[str, str] = {}
-    try:
-        while True:
-            found = sqs.receive_message(
-                QueueUrl=url,
-                MaxNumberOfMessages=10,
-                VisibilityTimeout=MOVE_VISIBILITY_SECONDS,
-                WaitTimeSeconds=1,
-            ).get("Messages", [])
-            if not found:
-                raise UserError(
-                    f"MESSAGE={message} is not in "
-                    f"{environment.queue_name(func, 'dead-letter')}"
-                )
-            for each in found:
-                seen[each["MessageId"]] = each["ReceiptHandle"]
-                if each["MessageId"] == message:
-                    return str(each["Body"])
-    finally:
-        for receipt in seen.values():
-            sqs.change_message_visibility(
-                QueueUrl=url, ReceiptHandle=receipt, VisibilityTimeout=0
-            )
-
-
-def redrive(func: str, env: str) -> int:
+def redrive(
+    func: str, env: str, cause: str, message: str, body: str, file: Path
+) -> int:
     """Move a function's dead letters back to its queue; return 0.
 
-    SQS moves them itself and resets their receive counts. Where an emulator cannot,
-    each message is sent again and then deleted.
+    SQS moves all of them itself and resets their receive counts. Where an emulator
+    cannot, and where only some are to be moved, each message is sent again and then
+    deleted.
+
+    Args:
+        func: the function.
+        env: an environment of `config/deploy.yml`; empty for the shim.
+        cause: only those with this cause, see `causes.show`.
+        message: only the one with this ID.
+        body: what to send instead of this message's body, or empty.
+        file: a file with this, or an empty path.
 
     Raises:
-        UserError: a queue does not exist, or SQS stopped moving.
+        UserError: a queue or a message does not exist, or SQS stopped moving.
     """
     require_function(func)
+    is_edited = bool(body) or file != Path()
+    if is_edited and not message:
+        raise UserError("BODY= and FILE= replace the body of one message: add MESSAGE=")
     environment = enter(env)
+    function = environment.functions[func]
+    text = send.read_body(func, function, body, file) if is_edited else ""
     if not env:
         shim_resources.update()
     pending = environment.find_queue_url(func, "pending")
     dead_letter = environment.find_queue_url(func, "dead-letter")
+    if cause or message:
+        chosen = causes.choose(environment, func, cause, message)
+
+        def move(message: dead_letters.Message) -> None:
+            dead_letters.resend(message, pending, text)
+
+        for moved in dead_letters.take(environment, func, chosen, move):
+            print(f"moved {moved} of {len(chosen)}", flush=True)
+        return 0
     count = count_messages(dead_letter)["ApproximateNumberOfMessages"]
     if not count:
         print(f"{environment.queue_name(func, 'dead-letter')} has no messages.")
@@ -232,7 +219,7 @@ def move_messages(source: str, destination: str, count: int) -> Iterator[int]:
         messages = sqs.receive_message(
             QueueUrl=source,
             MaxNumberOfMessages=min(10, count - moved),
-            VisibilityTimeout=MOVE_VISIBILITY_SECONDS,
+            VisibilityTimeout=dead_letters.VISIBILITY_SECONDS,
             WaitTimeSeconds=1,
             MessageAttributeNames=["All"],
             MessageSystemAttributeNames=["MessageGroupId"],
@@ -240,55 +227,49 @@ def move_messages(source: str, destination: str, count: int) -> Iterator[int]:
         if not messages:
             return
         for each in messages:
-            sqs.send_message(
-                QueueUrl=destination,
-                MessageBody=each["Body"],
-                MessageAttributes=each.get("MessageAttributes", {}),
-                **group_options(each, destination),
-            )
+            dead_letters.resend(each, destination)
             sqs.delete_message(QueueUrl=source, ReceiptHandle=each["ReceiptHandle"])
         moved += len(messages)
         yield moved
 
 
-def group_options(message: dict[str, Any], destination: str) -> dict[str, str]:
-    """Return arguments of `send_message` that keep a message's group."""
-    group = message.get("Attributes", {}).get("MessageGroupId")
-    if not group:
-        return {}
-    if not destination.endswith(".fifo"):
-        return {"MessageGroupId": group}
-    return {"MessageGroupId": group, "MessageDeduplicationId": message["MessageId"]}
-
-
-def purge(func: str, env: str, queue: str, confirm: str) -> int:
-    """Delete all messages of a queue after a confirmation; return 0.
+def purge(
+    func: str, env: str, queue: str, cause: str, message: str, confirm: str
+) -> int:
+    """Delete all messages of a queue, or some dead letters, when confirmed; return 0.
 
     Args:
         func: the function.
         env: an environment of `config/deploy.yml`; empty for the shim.
         queue: "pending" or "dead-letter".
+        cause: only dead letters with this cause, see `causes.show`.
+        message: only the dead letter with this ID.
         confirm: the function's name, or empty to ask on the terminal.
 
     Raises:
-        UserError: it is not confirmed, or the queue does not exist.
+        UserError: it is not confirmed, or the queue or a message does not exist.
     """
     require_function(func)
+    if (cause or message) and queue != "dead-letter":
+        raise UserError("CAUSE= and MESSAGE= need QUEUE=dead-letter")
     environment = enter(env)
     if not env:
         shim_resources.update()
     name = environment.queue_name(func, queue)
     url = environment.find_queue_url(func, queue)
+    if cause or message:
+        chosen = causes.choose(environment, func, cause, message)
+        require_confirmation(
+            func,
+            confirm,
+            f"This permanently deletes {len(chosen)} messages of {name}.",
+        )
+        for deleted in dead_letters.take(environment, func, chosen):
+            print(f"deleted {deleted} of {len(chosen)}", flush=True)
+        return 0
     counts = describe_counts(count_messages(url))
     question = f"This permanently deletes all messages of {name}: {counts}."
-    if not confirm:
-        if not sys.stdin.isatty():
-            raise UserError(
-                f"{question} Without a terminal, confirm with CONFIRM={func}"
-            )
-        confirm = input(f"{question}\nType the function's name to confirm: ").strip()
-    if confirm != func:
-        raise UserError(f"{confirm!r} is not {func}: nothing was deleted")
+    require_confirmation(func, confirm, question)
     sqs = client("sqs")
     try:
         sqs.purge_queue(QueueUrl=url)
@@ -298,3 +279,27 @@ def purge(func: str, env: str, queue: str, confirm: str) -> int:
         ) from None
     print(f"SQS deletes all messages of {name} within a minute.")
     return 0
+
+
+def require_confirmation(
+    word: str, confirm: str, question: str, what: str = "the function's name"
+) -> None:
+    """Ask on the terminal unless it is confirmed.
+
+    Args:
+        word: what confirms it.
+        confirm: the same, or empty to ask.
+        question: what is about to happen.
+        what: a description of the word.
+
+    Raises:
+        UserError: it is not confirmed.
+    """
+    if not confirm:
+        if not sys.stdin.isatty():
+            raise UserError(
+                f"{question} Without a terminal, confirm with CONFIRM={word}"
+            )
+        confirm = input(f"{question}\nType {what} to confirm: ").strip()
+    if confirm != word:
+        raise UserError(f"{confirm!r} is not {word}: nothing was deleted")

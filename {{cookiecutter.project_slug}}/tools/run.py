@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tools import build, debugging, queues, shim_resources, source_package
+from tools import build, dead_letters, debugging, shim_resources, source_package
 from tools.environment import client, enter
 from tools.errors import UserError
 from tools.project import BUILD, ROOT, require_file, require_function, split_arguments
@@ -98,7 +98,7 @@ def save_dead_letter(func: str, env: str, message: str) -> Path:
         UserError: there is no such message.
     """
     shell = dict(os.environ)
-    body = queues.read_dead_letter(enter(env), func, message)
+    body = dead_letters.read_body(enter(env), func, message)
     os.environ.clear()
     os.environ.update(shell)
     client.cache_clear()  # the function runs against the shim

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, ClassVar, ParamSpec, TypeVar
 
+from errors import BadInputError
 from lib.columns import SKIPPED
 from lib.database_errors import (
     DatabaseError,
@@ -89,8 +90,12 @@ class Database(ABC):
             DatabaseError: a statement failed.
             TooManyRejectsError: the share of rejects exceeds `max_reject_share`.
             ValueError: both `s3_object` and `key` are given, or none.
+            BadInputError: the message asks for a load in place of an earlier one, whose
+                rows cannot be found without `load_column`.
         """
         source = choose_source(s3_object, key)
+        if source.reload and not self._var.load_column:
+            raise BadInputError(f"{source} cannot be loaded again without load_column")
         columns = [name for name in columns if name != SKIPPED]
         var = self._var
         replaces = var.on_new_version == "replace"

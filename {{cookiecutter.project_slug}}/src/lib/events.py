@@ -62,12 +62,16 @@ class EventError(BadInputError):
 
 
 class S3Object(NamedTuple):
-    """An object in S3, and its version ID or ETag if known."""
+    """An object in S3, and its version ID or ETag if known.
+
+    `reload` asks for a version that was loaded before to be loaded again.
+    """
 
     bucket: str
     key: str
     version: str = ""
     etag: str = ""
+    reload: bool = False
 
     @property
     def request(self) -> dict[str, str]:
@@ -97,8 +101,8 @@ def objects(event: str) -> list[S3Object]:
 
     Args:
         event: body of the message, as JSON. The plain form is
-            `{"bucket": …, "key": …}`, optionally with `"version"` or `"etag"`.
-            Further fields are ignored.
+            `{"bucket": …, "key": …}`, optionally with `"version"` or `"etag"`, and
+            with `"reload": true`. Further fields are ignored.
 
     Raises:
         EventError: the message is not JSON, or of an unknown form.
@@ -107,7 +111,8 @@ def objects(event: str) -> list[S3Object]:
     while message.get("Type") == "Notification":
         message = _parse(_field(message, "Message", str))
     if "key" in message:
-        return [_from_fields(message, message, "bucket", "version", "etag")]
+        named = _from_fields(message, message, "bucket", "version", "etag")
+        return [named._replace(reload=message.get("reload") is True)]
     if message.get("Event") == "s3:TestEvent":
         return []
     if "detail" in message:

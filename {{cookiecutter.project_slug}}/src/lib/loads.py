@@ -190,8 +190,8 @@ class Load:
     def open(self, s3: Any) -> Stream:
         """Return the object's body: empty if there is nothing to load.
 
-        There is nothing to load if this version was loaded before, or if a newer one
-        was loaded and replaces it.
+        There is nothing to load if this version was loaded before, unless the message
+        asks for it again, or if a newer one was loaded and replaces it.
 
         Args:
             s3: client for S3.
@@ -199,13 +199,14 @@ class Load:
         Raises:
             ClientError: this version of the object is gone (an error of botocore).
         """
+        reloads = self._object.reload
         may_have_returned = self._replaces and not self._object.version
-        if not self.is_new and not may_have_returned:
+        if not (self.is_new or reloads or may_have_returned):
             return self._body
-        if self._replaces:
+        if self._replaces or reloads:
             self._store.lock(self._number)
         if not self.is_new:
-            if not self._has_returned(s3):
+            if not (reloads or self._has_returned(s3)):
                 return self._body
             self._start_again()
         response = s3.get_object(**self._object.request)

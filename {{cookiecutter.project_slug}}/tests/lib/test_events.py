@@ -69,6 +69,12 @@ def test_plain_form_is_read_leniently(event: str) -> None:
     assert objects(event) == [S3Object("raw", "a")]
 
 
+@for_each(("value", "expected"), [("true", True), ("false", False), ('"true"', False)])
+def test_plain_form_asks_for_reload(value: str, expected: bool) -> None:
+    [named] = objects(f'{{"bucket": "raw", "key": "a", "reload": {value}}}')
+    assert named.reload is expected
+
+
 @for_each("file", ["event-s3-removed.json", "event-eventbridge-deleted.json"])
 def test_deletion_names_no_object(file: str) -> None:
     assert objects(read(file)) == []

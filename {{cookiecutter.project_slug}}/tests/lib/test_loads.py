@@ -112,6 +112,12 @@ def test_known_version_is_not_loaded_again() -> None:
     assert load(Store((1,), is_new=False), VERSION) == "loaded before"
 
 
+def test_known_version_is_loaded_again_on_request() -> None:
+    store = Store(is_new=False)
+    assert load(store, VERSION._replace(reload=True)) == "loaded"
+    assert store.deleted == [1]
+
+
 def add_chunks(loading: Load, *numbers: tuple[int, int]) -> None:
     """Add chunks of good rows and rejects; then finish."""
     for good, bad in numbers:

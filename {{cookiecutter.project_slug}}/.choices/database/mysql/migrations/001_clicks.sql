@@ -1,5 +1,5 @@
--- The example's table. `on_new_version: replace` deletes earlier rows by the load's number:
--- only there is an index on it worth a third of each load's time.
+-- The example's table. `make undo` and `on_new_version: replace` find rows by the load's number.
+-- An index on it would take a third of each load's time: see docs/loading-files.md.
 CREATE TABLE IF NOT EXISTS clicks (
     click_id BIGINT NOT NULL,
     visitor VARCHAR(64) NOT NULL,
