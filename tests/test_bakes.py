@@ -42,7 +42,7 @@ def test_fresh_project_passes_its_checks(
 ) -> None:
     project = bake(tmp_path, **answers).share_installs().share_layer()
     assert "passed" in project.make("test").stdout
-    project.make("lint")
+    project.make("lint-code")
     assert not project.run("git", "status", "--porcelain", "--ignored=no").stdout.count(
         ".venv"
     )
