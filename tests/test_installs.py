@@ -545,13 +545,12 @@ def locks(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def test_locks_install_everywhere(
     tmp_path: Path, installed: Project, locks: list[Path], python: str, platform: str
 ) -> None:
+    uv = installed.path / ".venv" / "bin" / "uv"
+    options = ["--dry-run", "--quiet", "--require-hashes", "--no-deps"]
+    options += [f"--python-version={python}", f"--python-platform={platform}"]
     for path in locks:
-        options = ["--dry-run", "--quiet", "--require-hashes", "--no-deps"]
-        options += [f"--python-version={python}", f"--python-platform={platform}"]
-        installed.run(
-            *(installed.path / ".venv" / "bin" / "uv", "pip", "install"),
-            *("--target", str(tmp_path / "target"), *options, "-r", path),
-        )
+        target = ("--target", tmp_path / "target")
+        installed.run(uv, "pip", "install", *target, *options, "-r", path)
 
 
 # Git's hook
