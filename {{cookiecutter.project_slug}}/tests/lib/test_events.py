@@ -71,7 +71,7 @@ def test_plain_form_is_read_leniently(event: str) -> None:
 
 @for_each(("value", "expected"), [("true", True), ("false", False), ('"true"', False)])
 def test_plain_form_asks_for_reload(value: str, expected: bool) -> None:
-    [named] = objects('{"bucket": "raw", "key": "a", "reload": %s}' % value)
+    [named] = objects('{"bucket": "raw", "key": "a", "reload": ' + value + "}")
     assert named.reload is expected
 
 
