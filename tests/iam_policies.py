@@ -125,7 +125,7 @@ def holds(
     operator = operator.removesuffix("IfExists")
     if operator in ("StringEquals", "Bool"):
         return context[key] in values
-    if operator in ("StringLike", "ArnLike"):
+    if operator in ("StringLike", "ArnEquals", "ArnLike"):
         return any(matches(each, context[key]) for each in values)
     raise AssertionError(f"the condition operator {operator} is not evaluated")
 

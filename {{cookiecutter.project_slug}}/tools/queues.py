@@ -1,6 +1,5 @@
 """Show the queues of functions, redrive dead letters, and purge a queue."""
 
-import sys
 from collections.abc import Iterator
 from datetime import datetime
 from time import sleep
@@ -9,6 +8,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from tools import shim_resources
+from tools.confirm import require
 from tools.environment import Environment, client, enter
 from tools.errors import UserError
 from tools.project import functions, require_function
@@ -281,14 +281,7 @@ def purge(func: str, env: str, queue: str, confirm: str) -> int:
     url = environment.find_queue_url(func, queue)
     counts = describe_counts(count_messages(url))
     question = f"This permanently deletes all messages of {name}: {counts}."
-    if not confirm:
-        if not sys.stdin.isatty():
-            raise UserError(
-                f"{question} Without a terminal, confirm with CONFIRM={func}"
-            )
-        confirm = input(f"{question}\nType the function's name to confirm: ").strip()
-    if confirm != func:
-        raise UserError(f"{confirm!r} is not {func}: nothing was deleted")
+    require(question, func, "function", confirm)
     sqs = client("sqs")
     try:
         sqs.purge_queue(QueueUrl=url)
