@@ -25,8 +25,10 @@ COLUMNS = {
 }
 
 
-def estimate(env: str, defaults: dict[str, Any]) -> list[cost.Item]:
-    """Return the costs of a new project's environment with other defaults."""
+def estimate(
+    env: str, defaults: dict[str, Any], database: dict[str, Any] | None = None
+) -> list[cost.Item]:
+    """Return the costs of a new project's environment with other settings."""
     answers = project.Answers("shop", "eu-west-1", "terraform", "postgres")
     with (
         patch.object(project, "answers", lambda: answers),
@@ -34,6 +36,7 @@ def estimate(env: str, defaults: dict[str, Any]) -> list[cost.Item]:
     ):
         config = copy.deepcopy(deploy_config.load())
         config["defaults"] |= defaults
+        config["environments"][env]["database"] |= database or {}
         with patch.object(deploy_config, "load", lambda _: config):
             items: list[cost.Item] = cost.estimate(function_specs.resolve(env))
             return items

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -95,6 +96,31 @@ def destroy_locally(project: Project, before: dict[str, list[Any]]) -> None:
     project.make("destroy", "ENV=local")
     remaining = list_resources(project)
     assert remaining == before, f"{remaining} instead of {before}"
+
+
+def deployment_is_proven(project: Project, before: dict[str, list[Any]]) -> None:
+    """Prove the deployment, and destroy it. Failed messages come back sooner."""
+    sqs, pending = client(project, "sqs"), queue_url(project, f"{FUNCTION}-pending")
+    sqs.purge_queue(QueueUrl=queue_url(project, f"{FUNCTION}-dead-letter"))
+    sqs.set_queue_attributes(QueueUrl=pending, Attributes={"VisibilityTimeout": "12"})
+    project.query("DELETE FROM clicks")
+    large = project.path / "tests" / "data" / "large.csv"
+    file = large.with_name("huge.csv")
+    file.write_bytes(large.read_bytes() * 20)  # takes long enough to be disturbed
+    arguments = ("prove", "ENV=local", f"FILE={file}")
+    refused = project.make(*arguments, check=False)
+    assert refused.returncode != 0
+    assert "confirm with CONFIRM=local" in refused.stdout
+    report = project.make(*arguments, "CONFIRM=local").stdout.split("Proof of ")[1]
+    assert re.search("load +5 files of 20000 rows, none lost or doubled", report)
+    assert re.search("; sessions ended during that: [1-9]", report)
+    assert "a dead letter was redriven and loaded" in report
+    assert "the rows are deleted" in report
+    assert "no such stacks: network, aurora, ecr, ecs, monitoring\n" in report
+    tables = ("clicks", "loads WHERE object_key LIKE '%prove%'")
+    counts = [project.query(f"SELECT count(*) FROM {each}") for each in tables]
+    assert counts == [[[0]]] * 2
+    assert list_resources(project) == before
 
 
 @contextmanager

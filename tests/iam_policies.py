@@ -56,7 +56,9 @@ class Call(NamedTuple):
 def fill(
     tool: str, env: str = "dev", project: str = "shop", **more: str
 ) -> dict[str, policies.Document]:
-    """Return the policies of an environment without functions, by their files' names.
+    """Return an environment's policies, by their files' names.
+
+    It is in an existing network and has no functions.
 
     Args:
         tool: the IaC tool.
@@ -75,7 +77,8 @@ def fill(
         "bucket": f"{prefix}-raw-{ACCOUNT}",
         "qualifier": "0123456789",
     }
-    spec: dict[str, Any] = {"settings": {}, "functions": {}}
+    settings = {"network": {"vpc": f"vpc-{prefix}"}}
+    spec: dict[str, Any] = {"settings": settings, "functions": {}}
     found = policies.fill(spec, FILES[tool], values | more)
     return {name.removeprefix(f"{prefix}-"): each for name, each in found.items()}
 
@@ -114,14 +117,15 @@ def applies(statement: Statement, call: Call) -> bool:
 def holds(
     operator: str, key: str, values: list[str], context: Mapping[str, str]
 ) -> bool:
-    """Return whether a condition holds; of an unknown key, only `Null` can."""
+    """Return whether a condition holds: `Null` and `IfExists` can of an unknown key."""
     if operator == "Null":
         return values == [str(key not in context).lower()]
     if key not in context:
-        return False
+        return operator.endswith("IfExists")
+    operator = operator.removesuffix("IfExists")
     if operator in ("StringEquals", "Bool"):
         return context[key] in values
-    if operator in ("StringLike", "ArnLike"):
+    if operator in ("StringLike", "ArnEquals", "ArnLike"):
         return any(matches(each, context[key]) for each in values)
     raise AssertionError(f"the condition operator {operator} is not evaluated")
 

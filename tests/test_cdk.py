@@ -17,7 +17,7 @@ from deploy_helpers import (
     declaration_needs_bootstrap,
     declare_functions,
     deploy_locally,
-    destroy_locally,
+    deployment_is_proven,
     failing_migration,
     file_is_loaded,
     list_resources,
@@ -57,7 +57,7 @@ def test_deployment_loads_files_and_is_destroyed(
         assert project.make("plan", "ENV=local").stdout.count(UNCHANGED) == 6
         shutil.rmtree(project.path / ".build")  # the same code gives the same assets
         assert project.make("plan", "ENV=local").stdout.count(UNCHANGED) == 6
-        destroy_locally(project, before)
+        deployment_is_proven(project, before)
 
 
 def deploy_stops_at_lambda(project: Project) -> None:

@@ -37,6 +37,13 @@ ENVIRONMENTS = [
     for zones in (2, 3)
     for architecture in ARCHITECTURES
 ]
+# In existing networks. Both runtimes are in new ones, too, with two and three zones.
+EXISTING = ["lambda2x", "fargat2a"]
+NETWORK = {
+    "vpc": "vpc-0123456789abcdef0",
+    "subnets": ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"],
+    "security_group": "sg-0123456789abcdef0",
+}
 # So that each combination of three of the four settings is planned, in half the time.
 DATABASES = [
     ("postgres", "mysql")[(env[0] == "l") ^ (env[-2] == "2") ^ (env[-1] == "a")]
@@ -61,9 +68,9 @@ def bake_longest(directory: Path, iac: str, database: str = "postgres") -> Proje
         (project.path / f"config/{name}.yml").write_text("{}\n", encoding="utf-8")
     environments: dict[str, Any] = {"local": {}}
     for env in ENVIRONMENTS:
+        new = {"cidr": "10.0.0.0/24", "zones": int(env[-2])}
         environments[env] = {
-            "cidr": "10.0.0.0/24",
-            "zones": int(env[-2]),
+            **({"network": NETWORK} if env in EXISTING else new),
             "database": DATABASE,
             "defaults": {"runtime": RUNTIMES[env[:-2]]},
         }
@@ -90,12 +97,19 @@ run "%(name)s" {
 }
 """
 # Makes all stacks the modules of one root, whose environments each have one processor.
+# The network is left out of those that have one, as `make plan` does.
 LINK = """
+import json
 import sys
 from pathlib import Path
 from tools import deploy_config, deployer, function_specs, iac
 root = Path(sys.argv[1]).resolve()
 iac.link_together(root, [each for each in deploy_config.STACKS if each != "extra"])
+file = root / "main.tf.json"
+main = json.loads(file.read_text())
+has_network = f"contains({json.dumps(EXISTING)}, var.environment)"
+main["module"]["network"]["count"] = "${" + has_network + " ? 0 : 1}"
+file.write_text(json.dumps(main))
 for env in sys.argv[2:]:
     spec = function_specs.resolve(env) | {"architecture": ARCHITECTURES[env[-1]]}
     artifacts = deployer.write_placeholders(spec["functions"])
@@ -120,7 +134,7 @@ def test_terraform_plans_all_combinations(
         text = text.replace(f">= {oldest}, < {above}.0", f"~> {oldest}.0")
         common.write_text(text, encoding="utf-8")
     directory = ".build/terraform/.combinations/all"  # as deep as that of a stack
-    program = f"ARCHITECTURES = {ARCHITECTURES}\n{LINK}"
+    program = f"ARCHITECTURES = {ARCHITECTURES}\nEXISTING = {EXISTING}\n{LINK}"
     link = (".venv/bin/python", "-c", program, directory, *ENVIRONMENTS)
     project.run(*link)
     names = [
@@ -162,7 +176,8 @@ def test_cdk_synthesises_all_combinations(
         if "Resources" in json.loads(path.read_bytes())
     ]
     names = {path.name.removesuffix(".template.json") for path in templates}
-    assert names == {stack for stack in STACKS if stack != "extra"}  # without resources
+    empty = {"extra", "network"} if environment in EXISTING else {"extra"}
+    assert names == set(STACKS) - empty
     regions = load_hook("pre_gen_project").REGIONS
     lint = [".venv-infra/bin/cfn-lint", "--regions", *regions, "--template"]
     project.run(*lint, *templates)

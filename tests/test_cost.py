@@ -11,6 +11,7 @@ sys.path.insert(0, str(TEMPLATE))
 from tools import cost
 
 from cost_table import PAGE, estimate, replace
+from deploy_helpers import change_config
 
 
 def costs(env: str, **defaults: object) -> dict[str, float]:
@@ -48,6 +49,14 @@ def test_each_declaration_has_its_price() -> None:
     assert costs("prod")["Aurora at its smallest size"] == 8760  # 2 of 0.5 ACU
 
 
+@pytest.mark.parametrize(("capacity", "acus"), [(0.5, 8), (8, 16)])
+def test_proxy_costs_eight_acus_or_its_cluster(capacity: float, acus: int) -> None:
+    """The cluster of prod has two instances."""
+    size = {"proxy": True, "min_capacity": capacity}
+    [proxy] = [each for each in estimate("prod", {}, size) if each.what == "RDS Proxy"]
+    assert proxy.usd == pytest.approx(730 * acus * 0.015)
+
+
 def test_prices_have_region_and_date() -> None:
     found = cost.read_prices()
     assert found["region"] == "us-east-1"
@@ -59,7 +68,11 @@ def test_prices_have_region_and_date() -> None:
     ("region", "note"), [("us-east-1", ""), ("eu-west-1", "Prices in eu-west-1 may")]
 )
 def test_target_prints_the_sum(baked: Project, region: str, note: str) -> None:
+    if note:
+        pollers = {"provisioned_pollers": {"min": 2, "max": 3}}
+        change_config(baked, lambda config: config["functions"].update(worker=pollers))
     output = baked.make("cost", "ENV=dev", env={"AWS_REGION": region}).stdout
+    assert ("Without the provisioned pollers of worker" in output) is bool(note)
     assert "     19.10  together\n" in output
     assert note in output
     assert ("may differ" in output) is bool(note)

@@ -189,7 +189,7 @@ def test_purge_asks_on_a_terminal(playing: Project) -> None:
         playing, "purge", "FUNC=worker", typed=[("name to confirm: ", "yes\n")]
     )
     assert question in refused
-    assert "'yes' is not worker: nothing was deleted." in refused
+    assert "'yes' is not worker: nothing was done." in refused
     assert count_messages(playing) == [1, 0]
     done = on_terminal(
         playing, "purge", "FUNC=worker", typed=[("name to confirm: ", "worker\n")]

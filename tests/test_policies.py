@@ -44,6 +44,9 @@ UNLIMITED = {
     *("ec2:DeleteNetworkInterface", "ec2:DetachNetworkInterface"),
     *("ec2:AssignPrivateIpAddresses", "ec2:CreateNetworkInterface"),
     "ec2:UnassignPrivateIpAddresses",
+    # target groups of proxies have no tags, and a registered cluster keeps others out
+    *("rds:ModifyDBProxyTargetGroup", "rds:RegisterDBProxyTargets"),
+    "rds:DeregisterDBProxyTargets",  # AWS also checks the cluster and the proxy
 }
 
 
@@ -168,6 +171,7 @@ OTHER_ROLE = make_arn("iam role/admin")
 BOUND = {"iam:PermissionsBoundary": BOUNDARY}
 PASSED = "iam:PassedToService"
 OTHER_TAGS = {"aws:ResourceTag/project": "bank", "aws:ResourceTag/environment": "dev"}
+OWN_TAGS = {"aws:RequestTag/project": "shop", "aws:RequestTag/environment": "dev"}
 ESCALATIONS = {
     "change the boundary": [
         Call(f"iam:{action}", BOUNDARY)
@@ -280,6 +284,17 @@ ESCALATIONS = {
             {"aws:RequestTag/project": "shop", "aws:RequestTag/environment": "dev"},
         ),
     ],
+    "take over the database's proxy of someone else": [
+        *(
+            Call(f"rds:{action}", make_arn("rds db-proxy:prx-2"), OTHER_TAGS | OWN_TAGS)
+            for action in (
+                *("AddTagsToResource", "DeleteDBProxy", "ModifyDBProxy"),
+                *("DeregisterDBProxyTargets", "RemoveTagsFromResource"),
+            )
+        ),
+        Call("rds:DeregisterDBProxyTargets", make_arn("rds cluster:bank-dev")),
+        Call("rds:CreateDBProxy", "*", OTHER_TAGS),
+    ],
     "delete what the project did not create": [
         Call(
             "ec2:DeleteNetworkInterface",
@@ -363,34 +378,40 @@ def is_shared(call: Call) -> bool:
     )
 
 
+@pytest.mark.parametrize("env", ["small", "large", "existing"])
 def test_boundary_allows_what_functions_declare(
-    monkeypatch: pytest.MonkeyPatch,
+    env: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A proxy in front of the database has a role, too, and reads the same secret."""
     answers = project.Answers("shop", REGION, "terraform", "postgres")
     for module in (project, function_specs):
         monkeypatch.setattr(module, "answers", lambda: answers)
-    spec = function_specs.resolve("small", "infra/tests/deploy.yml", "shop")
+    spec = function_specs.resolve(env, "infra/tests/deploy.yml", "shop")
     values = {
         "partition": "aws",
         "region": REGION,
         "account": ACCOUNT,
-        "prefix": "shop-small",
-        "bucket": f"shop-small-raw-{ACCOUNT}",
+        "prefix": f"shop-{env}",
+        "bucket": spec["bucket"].replace("{account}", ACCOUNT),
     }
     [boundary] = policies.fill(
         spec, [policies.FILES / "boundary.json"], values
     ).values()
-    for function in spec["functions"].values():
-        for statement in function["statements"]:
-            for action in statement["Action"]:
-                for text in statement["Resource"]:
-                    resource = text.replace("{partition}", "aws").replace(
-                        "{region}", REGION
-                    )
-                    call = Call(action, resource.replace("{account}", ACCOUNT))
-                    assert is_allowed(boundary["Statement"], call), call
+    declared = [
+        each for one in spec["functions"].values() for each in one["statements"]
+    ]
+    if spec["has_proxy"]:
+        declared.append(spec["proxy_statement"])
+    for statement in declared:
+        for action in statement["Action"]:
+            for text in statement["Resource"]:
+                resource = text.replace("{partition}", "aws").replace(
+                    "{region}", REGION
+                )
+                call = Call(action, resource.replace("{account}", ACCOUNT))
+                assert is_allowed(boundary["Statement"], call), call
     undeclared = Call(
-        "dynamodb:DeleteTable", make_arn("dynamodb table/shop-small-seen")
+        "dynamodb:DeleteTable", make_arn(f"dynamodb table/shop-{env}-seen")
     )
     assert not is_allowed(boundary["Statement"], undeclared)
 

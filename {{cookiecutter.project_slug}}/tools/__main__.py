@@ -371,6 +371,17 @@ COMMANDS = (
         ),
     ),
     Command("destroy", "deploy:destroy", "Destroy what was deployed.", (TARGET, LOCAL)),
+    Command(
+        "prove",
+        "prove:prove",
+        "Deploy an environment, use and disturb it, destroy it, and print a report.",
+        (
+            WORKER,
+            Option("file", "the file to load", Path, Path("tests/data/large.csv")),
+            LOCAL,
+            Option("confirm", "the environment's name, instead of asking"),
+        ),
+    ),
     Command("whoami", "environment:print_identity", "Print the AWS identity.", (ENV,)),
     Command(
         "server_settings",

@@ -14,6 +14,7 @@ PRICES = ROOT / "tools" / "prices.yml"
 HOURS = 730  # in a month
 # Metrics of Container Insights, about: of a cluster, and of each of its services.
 CLUSTER_METRICS, SERVICE_METRICS = 10, 15
+PROXY_ACUS = 8  # that a proxy costs at least
 
 
 class Item(NamedTuple):
@@ -36,16 +37,31 @@ def show(env: str) -> int:
     if env == "local":
         print("The shim costs nothing: choose an environment on AWS, as in ENV=dev.")
         return 0
-    items = estimate(function_specs.resolve(env))
+    spec = function_specs.resolve(env)
+    items = estimate(spec)
     items.append(Item("together", sum(each.usd for each in items)))
     for each in items:
         detail = f" ({each.size})" if each.size else ""
         print(f"{each.usd:10,.2f}  {each.what}{detail}")
     print(f"\nUS dollars a month of {HOURS} hours, {describe_prices()}.")
+    if provisioned := find_provisioned(spec):
+        print(
+            f"Without the provisioned pollers of {', '.join(provisioned)}, which cost "
+            "money by the hour: see https://aws.amazon.com/lambda/pricing/."
+        )
     region = os.environ.get("AWS_REGION") or answers().aws_region
     if region != read_prices()["region"]:
         print(f"Prices in {region} may differ, so this is only an estimate.")
     return 0
+
+
+def find_provisioned(spec: Mapping[str, Any]) -> list[str]:
+    """Return the names of the Lambdas with provisioned pollers."""
+    return [
+        name
+        for name, each in spec["functions"].items()
+        if each["runtime"] == "lambda" and each.get("provisioned_pollers")
+    ]
 
 
 def estimate(spec: Mapping[str, Any]) -> list[Item]:
@@ -105,6 +121,9 @@ def _price_database(
     of_size = f"{smallest:g} ACU" if smallest else "0 ACU, paused"
     yield Item("Aurora at its smallest size", usd, f"{instances} of {of_size}")
     yield Item("the secrets of the database", 2 * prices["secret"])
+    if size.get("proxy"):
+        acus = max(PROXY_ACUS, instances * smallest)
+        yield Item("RDS Proxy", HOURS * acus * prices["proxy_acu"], f"{acus:g} ACU")
 
 
 def _price_containers(

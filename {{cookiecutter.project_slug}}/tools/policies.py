@@ -26,6 +26,7 @@ COVERED = (
     *("ReadObjects", "ListBucket", "WriteObjects"),
 )
 NOT_PROTECTED = "BucketEmptiedByDestroy"
+IN_EXISTING_NETWORK = "GroupInExistingNetwork"
 
 Document = dict[str, Any]
 
@@ -43,18 +44,20 @@ def fill(
     Raises:
         UserError: a policy is longer than AWS allows.
     """
-    is_protected = bool((spec["settings"].get("database") or {}).get("is_protected"))
+    settings = spec["settings"]
+    is_protected = (settings.get("database") or {}).get("is_protected")
+    vpc = (settings.get("network") or {}).get("vpc")
+    left_out = {NOT_PROTECTED: is_protected, IN_EXISTING_NETWORK: not vpc}
     documents = {}
     for file in sorted(files):
         document = json.loads(file.read_text(encoding="utf-8"))
         if file.stem == BOUNDARY:
             document["Statement"] += list_declared(spec["functions"].values())
-        if is_protected:
-            document["Statement"] = [
-                each for each in document["Statement"] if each["Sid"] != NOT_PROTECTED
-            ]
+        document["Statement"] = [
+            each for each in document["Statement"] if not left_out.get(each["Sid"])
+        ]
         text = json.dumps(document)
-        for placeholder, value in values.items():
+        for placeholder, value in {"vpc": vpc or "", **values}.items():
             text = text.replace("{" + placeholder + "}", value)
         name = f"{values['prefix']}-{file.stem}"
         length = len(re.sub(r"\s", "", text))

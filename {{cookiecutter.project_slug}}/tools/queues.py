@@ -1,6 +1,5 @@
 """Show the queues of functions, redrive dead letters, and purge a queue."""
 
-import sys
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -8,7 +7,7 @@ from time import sleep
 
 from botocore.exceptions import ClientError
 
-from tools import causes, dead_letters, send, shim_resources
+from tools import causes, confirmation, dead_letters, send, shim_resources
 from tools.environment import Environment, client, enter
 from tools.errors import UserError
 from tools.project import functions, require_function
@@ -259,17 +258,14 @@ def purge(
     url = environment.find_queue_url(func, queue)
     if cause or message:
         chosen = causes.choose(environment, func, cause, message)
-        require_confirmation(
-            func,
-            confirm,
-            f"This permanently deletes {len(chosen)} messages of {name}.",
-        )
+        question = f"This permanently deletes {len(chosen)} messages of {name}."
+        confirmation.require(question, func, "the function's name", confirm)
         for deleted in dead_letters.take(environment, func, chosen):
             print(f"deleted {deleted} of {len(chosen)}", flush=True)
         return 0
     counts = describe_counts(count_messages(url))
     question = f"This permanently deletes all messages of {name}: {counts}."
-    require_confirmation(func, confirm, question)
+    confirmation.require(question, func, "the function's name", confirm)
     sqs = client("sqs")
     try:
         sqs.purge_queue(QueueUrl=url)
@@ -279,27 +275,3 @@ def purge(
         ) from None
     print(f"SQS deletes all messages of {name} within a minute.")
     return 0
-
-
-def require_confirmation(
-    word: str, confirm: str, question: str, what: str = "the function's name"
-) -> None:
-    """Ask on the terminal unless it is confirmed.
-
-    Args:
-        word: what confirms it.
-        confirm: the same, or empty to ask.
-        question: what is about to happen.
-        what: a description of the word.
-
-    Raises:
-        UserError: it is not confirmed.
-    """
-    if not confirm:
-        if not sys.stdin.isatty():
-            raise UserError(
-                f"{question} Without a terminal, confirm with CONFIRM={word}"
-            )
-        confirm = input(f"{question}\nType {what} to confirm: ").strip()
-    if confirm != word:
-        raise UserError(f"{confirm!r} is not {word}: nothing was deleted")

@@ -5,7 +5,7 @@ import os
 from contextlib import closing
 
 from lib.statements import quote_name, quote_table
-from tools import ledger, queues, shim_resources, sql
+from tools import confirmation, ledger, shim_resources, sql
 from tools.environment import Environment, client, enter
 from tools.errors import UserError
 from tools.ledger import LoadEntry
@@ -49,7 +49,7 @@ def undo(load: str, func: str, env: str, confirm: str) -> int:
         f"This permanently deletes load {entry.number} of {entry.source} from "
         f"{entry.target}: {entry.loaded} rows, {entry.rejected} rejects."
     )
-    queues.require_confirmation(load, confirm, question, "the load's number")
+    confirmation.require(question, load, "the load's number", confirm)
     try:
         with closing(open_session(environment)) as session:
             deleted = delete(session, entry, column)

@@ -39,3 +39,18 @@ def make_verifier(password: str) -> str:
         base64.b64encode(each).decode() for each in (salt, stored_key, server_key)
     )
     return f"SCRAM-SHA-256${ITERATIONS}:{text}${stored}:{server}"
+
+
+def end_sessions(execute: Execute, user: str, is_on_aws: bool) -> int:
+    """End a user's sessions that are in a transaction; return how many.
+
+    Args:
+        execute: runs a statement.
+        user: its name.
+        is_on_aws: whether the database is Aurora, which needs nothing else.
+    """
+    ended = execute(
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+        f"WHERE usename = '{user}' AND xact_start IS NOT NULL"
+    )
+    return int(ended.rows[0][0])
