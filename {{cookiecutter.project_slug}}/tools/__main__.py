@@ -248,7 +248,7 @@ COMMANDS = (
         "container",
         "images:container",
         "Run a function's image against the shim.",
-        (FUNC, RUN_ARGS, DOCKER_ARGS),
+        (FUNC, RUN_ARGS, DOCKER_ARGS, DEBUG),
     ),
     Command(
         "rotate",
