@@ -98,6 +98,7 @@ def test_container_loads_file_and_is_healthy(imaged: Project) -> None:
         key = drop(imaged, "image.csv", clicks(100, first=1000))
         wait_until(lambda: count_loaded(imaged, key) == 100, "100 rows")
         wait_until(lambda: state(name, "Health.Status") == "healthy", "its health")
+        assert f"s3://raw/{key}" in imaged.make("logs", "FUNC=worker").stdout
         docker("stop", name)
         assert state(name, "ExitCode") == "0"
     assert count_messages(imaged) == [0, 0]

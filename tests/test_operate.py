@@ -376,6 +376,20 @@ def test_logs_are_shown_and_followed(playing: Project) -> None:
         )
 
 
+def test_logs_follow_a_local_poller(playing: Project) -> None:
+    poll = ("run", "FUNC=worker", "RUN_ARGS=--drain")
+    playing.make(*poll)
+    with playing.start("logs", "FUNC=worker", "FOLLOW=1") as following:
+        following.wait_for('"message": "polling ')
+        key = drop(playing, "third.csv", clicks(5, first=8121))
+        playing.make(*poll)
+        following.wait_for('"loaded": 5')
+    [message] = set(re.findall(r'"messageId": "([^"]+)"', following.output))
+    traced = playing.make("trace", f"MESSAGE={message}").stdout
+    assert f"message {message} done" in traced
+    assert f"s3://raw/{key}" in traced
+
+
 def test_cockpit_opens_four_working_panes(baked: Project, tmp_path: Path) -> None:
     if not shutil.which("tmux"):
         skip("this machine has no tmux")

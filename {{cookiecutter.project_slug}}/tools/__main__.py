@@ -200,7 +200,7 @@ COMMANDS = (
     Command(
         "logs",
         "logs:show",
-        "Print what a deployed function has logged.",
+        "Print what a function has logged.",
         (
             FUNC,
             ENV,

@@ -11,7 +11,14 @@ from pathlib import Path
 
 from botocore.exceptions import ClientError
 
-from tools import build, debugging, deploy_config, shim_resources, source_package
+from tools import (
+    build,
+    debugging,
+    deploy_config,
+    local_logs,
+    shim_resources,
+    source_package,
+)
 from tools.environment import client, enter
 from tools.errors import UserError
 from tools.project import ROOT, answers, require_function, split_arguments
@@ -84,6 +91,7 @@ def container(func: str, run_args: str, docker_args: str, debug: int) -> int:
     names = (*SHIM_VARIABLES, *function["variables"])
     variables = [f"--env={each}" for each in names]
     command = ["docker", "run", f"--platform=linux/{arch}", *HARDENING, *variables]
+    command.append(f"--label={local_logs.label(func)}")  # 'make logs' looks for it
     if debug:
         wrapper, const_path = source_package.WRAPPER, build.require_settings(func)
         program = ["python", str(wrapper), f"--const_path={const_path}"]
