@@ -36,6 +36,7 @@ from shim_helpers import (
     is_postgres,
     lambda_on_queue,
     on_each_database,
+    put_file,
     queue_url,
     send_messages,
 )
@@ -169,6 +170,17 @@ def test_redriven_dead_letter_is_loaded(playing: Project) -> None:
     )
     playing.make("redrive", "FUNC=worker")
     assert '"loaded": 3' in drain(playing)
+
+
+def test_function_runs_on_a_dead_letter(playing: Project) -> None:
+    """It stays in its queue."""
+    event = put_file(playing, "letter.csv", clicks(3, first=8011))
+    sent = client(playing, "sqs").send_message(
+        QueueUrl=queue_url(playing, DEAD), MessageBody=event
+    )
+    words = ("invoke", "FUNC=worker", f"MESSAGE={sent['MessageId']}")
+    assert '"loaded": 3' in playing.make(*words).stdout
+    assert '"loaded before"' in playing.make(*words).stdout
 
 
 def test_redrive_by_sqs_prints_progress(playing: Project) -> None:
