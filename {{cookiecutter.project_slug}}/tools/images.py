@@ -95,7 +95,7 @@ def container(func: str, run_args: str, docker_args: str, debug: int) -> int:
     if debug:
         wrapper, const_path = source_package.WRAPPER, build.require_settings(func)
         program = ["python", str(wrapper), f"--const_path={const_path}"]
-        _, *settings = [*debugging.wrap(program, debug), *settings]
+        settings = [*debugging.wrap(program, debug)[1:], *settings]
         command += debug_options(func)
     command += [*arguments, name, *settings]
     os.execvp("docker", command)  # noqa: S606 - no shell

@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -43,12 +44,14 @@ def read_file(func: str) -> Iterator[Event]:
     """Yield the events in a function's file; see `logs.read_events`."""
     path = name_file(func)
     lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
-    position = 0
+    position, time = 0, "1970-01-01T00:00:00Z"
     for line in lines:
         if not line.endswith(b"\n"):  # it is being written
             break
         text = line.decode(errors="replace").rstrip()
-        yield make_event(json.loads(text)["time"], f"{path.name}:{position}", text)
+        with suppress(ValueError):  # of a process that was killed
+            time = json.loads(text)["time"]
+        yield make_event(time, f"{time}:{position}", text)
         position += len(line)
 
 
