@@ -168,12 +168,12 @@ def _reloads(project: Project, rounds: int) -> list[Result]:
 
 
 def _reload(project: Project) -> float:
-    """Save a function; return the seconds until the poller has replaced itself."""
+    """Save a function; return the seconds until a new poller polls."""
     with project.start("run", "FUNC=worker", "RELOAD=1") as poller:
         poller.wait_for("polling")
         time.sleep(1)  # until the reloader, too, knows that it polls
         _change(project, "src/func/worker.py")
-        return _seconds_until(poller, lambda: "RELOAD=1: reloaded" in poller.output)
+        return _seconds_until(poller, lambda: poller.output.count("polling") == 2)
 
 
 def _restart(project: Project) -> float:
