@@ -1,6 +1,7 @@
 """Rounds, ratios, results, and processes whose time and memory are measured."""
 
 import os
+import platform
 import resource
 import subprocess
 import sys
@@ -72,6 +73,12 @@ class Chart:
     scales: tuple[str, str] = ("linear", "linear")
 
 
+def describe_machine() -> str:
+    """Return the number of cores, the system and the version of Python."""
+    system = f"{platform.system()} on {platform.machine()}"
+    return f"{os.cpu_count()} cores, {system}, Python {platform.python_version()}"
+
+
 @dataclass
 class Report:
     """The results of a benchmark, a text on its method, and charts by file name."""
@@ -79,6 +86,7 @@ class Report:
     results: list[Result] = field(default_factory=list)
     text: str = ""
     charts: dict[str, Chart] = field(default_factory=dict)
+    machine: str = field(default_factory=describe_machine)
 
 
 class Finished(NamedTuple):
@@ -200,6 +208,7 @@ def as_json(report: Report) -> dict[str, Any]:
         "results": [vars(result) for result in report.results],
         "text": report.text,
         "charts": {name: vars(chart) for name, chart in report.charts.items()},
+        "machine": report.machine,
     }
 
 
@@ -209,4 +218,5 @@ def from_json(found: dict[str, Any]) -> Report:
         [Result(**result) for result in found["results"]],
         found["text"],
         {name: Chart(**chart) for name, chart in found["charts"].items()},
+        found["machine"],
     )

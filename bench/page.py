@@ -1,7 +1,6 @@
 """Write the page of results and its charts."""
 
-import os
-import platform
+import re
 from pathlib import Path
 from statistics import median
 
@@ -23,13 +22,14 @@ STYLE = {
 HEAD = """\
 # Speed
 
-Written by `make bench` on {cores} cores, {system}, Python {python}.
+Written by `make bench`, which keeps the sections that it does not measure.
 
 Only ratios count, because a machine's speed changes from minute to minute. The ways
-that are compared take turns within one run, round by round ({runs} rounds). *Ratio* is
-the median over the rounds, *spread* the smallest and the largest value. A ratio of
-speeds above 1 means that ours is faster, and so does a ratio of times below 1. Each
-section comes from one run, and so does each database's part of the loads.
+that are compared take turns within one run, round by round, in {runs} rounds unless a
+section says otherwise. *Ratio* is the median over the rounds, *spread* the smallest and
+the largest value. A ratio of speeds above 1 means that ours is faster, and so does a
+ratio of times below 1. Each section comes from one run, and so does each database's
+part of the loads.
 """
 
 
@@ -50,27 +50,32 @@ def table(results: list[Result]) -> str:
 
 
 def write(directory: Path, reports: dict[str, Report], runs: int) -> Path:
-    """Write the page and its charts into a directory; return the page."""
+    """Write the page and its charts into a directory; return the page.
+
+    Sections that are on the page already and in no report stay as they are.
+    """
     directory.mkdir(parents=True, exist_ok=True)
-    parts = [
-        HEAD.format(
-            cores=os.cpu_count(),
-            system=f"{platform.system()} on {platform.machine()}",
-            python=platform.python_version(),
-            runs=runs,
-        )
-    ]
+    page = directory / "bench.md"
+    notes = NOTES.read_text(encoding="utf-8")
+    sections = _read_sections(page.read_text(encoding="utf-8") if page.exists() else "")
+    for title in _read_sections(notes):
+        sections.pop(title, None)
     for name, report in reports.items():
-        parts += [f"## {name.capitalize()}\n", table(report.results) + "\n"]
+        parts = [f"\nMeasured on {report.machine}.\n", table(report.results) + "\n"]
         for file, chart in report.charts.items():
             picture = f"bench-{file}.svg"
             draw(chart, directory / picture)
             parts.append(f"![{chart.title}]({picture})\n")
-        parts.append(f"{report.text}\n")
-    parts.append(NOTES.read_text(encoding="utf-8"))
-    page = directory / "bench.md"
-    page.write_text("\n".join(parts), encoding="utf-8")
+        sections[name.capitalize()] = "\n".join([*parts, f"{report.text}\n\n"])
+    text = "".join(f"## {title}\n{section}" for title, section in sections.items())
+    page.write_text(f"{HEAD.format(runs=runs)}\n{text}{notes}", encoding="utf-8")
     return page
+
+
+def _read_sections(text: str) -> dict[str, str]:
+    """Return the sections of a page by their titles."""
+    _, *pieces = re.split(r"^## (.+)\n", text, flags=re.MULTILINE)
+    return dict(zip(pieces[::2], pieces[1::2], strict=True))
 
 
 def draw(chart: Chart, file: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from baking import Project, bake, free_port, wait_until
+from debug_client import drop_sample, stopped_at
 from proxy import Proxy, hold
 from shim_helpers import (
     clicks,
@@ -70,17 +71,21 @@ def changed_function(project: Project, line: str) -> Iterator[None]:
 
 
 @contextmanager
-def container(project: Project, settings: str = "", more: str = "") -> Iterator[str]:
+def container(
+    project: Project, settings: str = "", more: str = "", debug: int = 0
+) -> Iterator[str]:
     """Run `make container`; yield the container's name.
 
     Args:
         project: whose shim runs, and whose image is built.
         settings: the function's settings on the command line.
         more: arguments of `docker run`.
+        debug: port for the debugger, or 0.
     """
     name = f"container-{free_port()}"
     options = f"DOCKER_ARGS=--detach --rm=false --name={name} {more}"
-    project.make("container", "FUNC=worker", f"RUN_ARGS={settings}", options)
+    words = ("FUNC=worker", f"RUN_ARGS={settings}", options, f"DEBUG={debug}")
+    project.make("container", *words)
     try:
         yield name
     finally:
@@ -93,6 +98,7 @@ def test_container_loads_file_and_is_healthy(imaged: Project) -> None:
         key = drop(imaged, "image.csv", clicks(100, first=1000))
         wait_until(lambda: count_loaded(imaged, key) == 100, "100 rows")
         wait_until(lambda: state(name, "Health.Status") == "healthy", "its health")
+        assert f"s3://raw/{key}" in imaged.make("logs", "FUNC=worker").stdout
         docker("stop", name)
         assert state(name, "ExitCode") == "0"
     assert count_messages(imaged) == [0, 0]
@@ -216,3 +222,14 @@ def test_stuck_container_is_unhealthy(
                 assert "stuck: message" in docker("logs", stuck)
                 assert health(busy) == "healthy"
                 docker("kill", stuck, busy, halted)
+
+
+@on_postgres
+def test_breakpoint_stops_the_container(imaged: Project) -> None:
+    """The image's Python runs the files in `src/`, not its own copies of them."""
+    port = free_port()
+    with (
+        container(imaged, debug=port),
+        stopped_at(imaged, port, "worker/contained.csv"),
+    ):
+        drop_sample(imaged, "contained.csv")

@@ -241,7 +241,7 @@ def second_function_has_its_own_queue(project: Project) -> None:
 
 
 def breakpoint_stops_the_lambda(project: Project) -> None:
-    """Let the Lambda run `src/` in a debugger, and then what was built again."""
+    """Let the Lambda run `src/` in a debugger, and then what is saved."""
     port = free_port()
     words, synced = ("sync", "FUNC=worker", "ENV=local"), "worker runs the new code"
     assert synced in project.make(*words, f"DEBUG={port}").stdout
@@ -249,6 +249,14 @@ def breakpoint_stops_the_lambda(project: Project) -> None:
     with stopped_at(project, port, key):
         pass
     assert synced in project.make(*words).stdout
+    module = project.path / "src" / "func" / "worker.py"
+    kept = module.read_bytes()
+    with project.start(*words, "WATCH=1") as watching:
+        watching.wait_for("debugged.csv")  # in the log
+        module.write_bytes(kept + b"\n# saved\n")
+        watching.wait_for(synced)
+        module.write_bytes(kept)
+        watching.wait_until(lambda: watching.output.count(synced) == 2)
     assert "worker runs this code already" in project.make(*words).stdout
     refused = project.make("sync", "ENV=prod", check=False)
     assert refused.returncode != 0

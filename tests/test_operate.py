@@ -39,6 +39,7 @@ from shim_helpers import (
     is_postgres,
     lambda_on_queue,
     on_each_database,
+    put_file,
     queue_url,
     send_messages,
 )
@@ -172,6 +173,17 @@ def test_redriven_dead_letter_is_loaded(playing: Project) -> None:
     )
     playing.make("redrive", "FUNC=worker")
     assert '"loaded": 3' in drain(playing)
+
+
+def test_function_runs_on_a_dead_letter(playing: Project) -> None:
+    """It stays in its queue."""
+    event = put_file(playing, "letter.csv", clicks(3, first=8011))
+    sent = client(playing, "sqs").send_message(
+        QueueUrl=queue_url(playing, DEAD), MessageBody=event
+    )
+    words = ("invoke", "FUNC=worker", f"MESSAGE={sent['MessageId']}")
+    assert '"loaded": 3' in playing.make(*words).stdout
+    assert '"loaded before"' in playing.make(*words).stdout
 
 
 def test_redrive_by_sqs_prints_progress(playing: Project) -> None:
@@ -436,6 +448,20 @@ def test_logs_are_shown_and_followed(playing: Project) -> None:
         assert all(
             re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ ", line) for line in lines
         )
+
+
+def test_logs_follow_a_local_poller(playing: Project) -> None:
+    poll = ("run", "FUNC=worker", "RUN_ARGS=--drain")
+    playing.make(*poll)
+    with playing.start("logs", "FUNC=worker", "FOLLOW=1") as following:
+        following.wait_for('"message": "polling ')
+        key = drop(playing, "third.csv", clicks(5, first=8121))
+        playing.make(*poll)
+        following.wait_for('"loaded": 5')
+    [message] = set(re.findall(r'"messageId": "([^"]+)"', following.output))
+    traced = playing.make("trace", f"MESSAGE={message}").stdout
+    assert f"message {message} done" in traced
+    assert f"s3://raw/{key}" in traced
 
 
 def test_cockpit_opens_four_working_panes(baked: Project, tmp_path: Path) -> None:

@@ -232,7 +232,7 @@ COMMANDS = (
     Command(
         "logs",
         "logs:show",
-        "Print what a deployed function has logged.",
+        "Print what a function has logged.",
         (
             FUNC,
             ENV,
@@ -340,7 +340,7 @@ COMMANDS = (
         "container",
         "images:container",
         "Run a function's image against the shim.",
-        (FUNC, RUN_ARGS, DOCKER_ARGS),
+        (FUNC, RUN_ARGS, DOCKER_ARGS, DEBUG),
     ),
     Command(
         "rotate",

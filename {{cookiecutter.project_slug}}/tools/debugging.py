@@ -18,6 +18,8 @@ from importlib.util import module_from_spec, spec_from_file_location
 sys.path[:0] = {paths!r}
 sys.path += {packages!r}
 os.environ["CONST_PATH"] = {const_path!r}
+# a warning about frozen modules, which none of yours are
+os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"
 import debugpy
 
 try:

@@ -6,11 +6,19 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 from botocore.exceptions import ClientError
 
-from tools import build, deploy_config, shim_resources
+from tools import (
+    build,
+    debugging,
+    deploy_config,
+    local_logs,
+    shim_resources,
+    source_package,
+)
 from tools.environment import client, enter
 from tools.errors import UserError
 from tools.project import ROOT, answers, require_function, split_arguments
@@ -54,7 +62,7 @@ def image(func: str, arch: str, docker_args: str) -> int:
     return 0
 
 
-def container(func: str, run_args: str, docker_args: str) -> int:
+def container(func: str, run_args: str, docker_args: str, debug: int) -> int:
     """Run the image of this checkout's current code against the shim.
 
     It is built first, if it has not been. Returns only if Docker cannot be started.
@@ -63,6 +71,7 @@ def container(func: str, run_args: str, docker_args: str) -> int:
         func: the function.
         run_args: the function's settings, as in `--poll_interval=10`.
         docker_args: more arguments of `docker run`.
+        debug: port for the debugger, or 0. The image's Python then runs your files.
 
     Raises:
         UserError: there is no such function, no Docker engine, or no shim.
@@ -78,11 +87,40 @@ def container(func: str, run_args: str, docker_args: str) -> int:
     if subprocess.run(found, capture_output=True).returncode != 0:
         build_image(func, arch, [])
     os.environ.setdefault("READ_QUEUE", function["queue"])
+    shim_resources.set_visibility(function["queue"], bool(debug))
     names = (*SHIM_VARIABLES, *function["variables"])
     variables = [f"--env={each}" for each in names]
     command = ["docker", "run", f"--platform=linux/{arch}", *HARDENING, *variables]
+    command.append(f"--label={local_logs.label(func)}")  # 'make logs' looks for it
+    if debug:
+        wrapper, const_path = source_package.WRAPPER, build.require_settings(func)
+        program = ["python", str(wrapper), f"--const_path={const_path}"]
+        settings = [*debugging.wrap(program, debug)[1:], *settings]
+        command += debug_options(func)
     command += [*arguments, name, *settings]
     os.execvp("docker", command)  # noqa: S606 - no shell
+
+
+def debug_options(func: str) -> list[str]:
+    """Return options of `docker run` that mount your files where they are here.
+
+    Raises:
+        UserError: .venv has no debugger.
+    """
+    debugger = find_spec("debugpy")
+    if not debugger or not debugger.submodule_search_locations:
+        raise UserError(".venv is damaged, debugpy is missing: run 'make install'")
+    paths = source_package.write(func)
+    mounted = {path: path for path in (*paths, str(ROOT / "config"))}
+    mounted[debugger.submodule_search_locations[0]] = "/debugger/debugpy"
+    return [
+        *(f"--volume={here}:{there}:ro" for here, there in mounted.items()),
+        f"--env=PYTHONPATH={':'.join([*paths, '/packages', '/debugger'])}",
+        # or `python -m` would import the copies in the working directory, /app
+        "--env=PYTHONSAFEPATH=1",
+        f"--user={os.getuid()}:{os.getgid()}",  # who may read your files
+        "--entrypoint=python",
+    ]
 
 
 def build_image(func: str, arch: str, arguments: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""Print the logs of a deployed function from CloudWatch Logs."""
+"""Print the logs of a function, from CloudWatch Logs or from this machine."""
 
 import heapq
 import sys
@@ -7,11 +7,13 @@ from datetime import UTC, datetime
 from time import sleep, time
 from typing import Any
 
+from tools import local_logs
 from tools.environment import Environment, client, enter
 from tools.errors import UserError
 from tools.project import require_function
 
 POLL_SECONDS = 1
+LATE = 10_000  # milliseconds that an event may arrive after a later one
 
 
 def show(func: str, env: str, since: int, follow: bool) -> int:
@@ -24,7 +26,7 @@ def show(func: str, env: str, since: int, follow: bool) -> int:
         follow: whether to print new events until Ctrl-C.
 
     Raises:
-        UserError: the function has no log group.
+        UserError: the function has no log.
     """
     require_function(func)
     environment = enter(env)
@@ -32,11 +34,11 @@ def show(func: str, env: str, since: int, follow: bool) -> int:
     seen: set[Any] = set()
     while True:
         for event in read_events(environment, func, start):
-            fields = (event["timestamp"], event["logStreamName"], event["message"])
+            fields = (event["timestamp"], event.get("logStreamName"), event["message"])
             key = event.get("eventId", fields)  # an emulator may have no ids
             if key not in seen:
                 seen.add(key)
-                start = max(start, event["timestamp"])
+                start = max(start, event["timestamp"] - LATE)
                 print_event(event)
         if not follow:
             break
@@ -61,6 +63,8 @@ def read_events(
 ) -> Iterator[dict[str, Any]]:
     """Yield the events of a function's Lambda and of its containers, oldest first.
 
+    Without ENV, also those of pollers, invocations and containers on this machine.
+
     Args:
         environment: where it runs.
         func: the function.
@@ -68,7 +72,7 @@ def read_events(
         pattern: a filter pattern of CloudWatch Logs, or empty for all events.
 
     Raises:
-        UserError: the function has no log group.
+        UserError: the function has no log.
     """
     logs = client("logs")
     name = environment.resource_name(func)
@@ -77,15 +81,19 @@ def read_events(
         for group in (f"/aws/lambda/{name}", f"/ecs/{name}")
         if group_exists(logs, group)
     ]
-    if not groups:
+    streams = [filter_events(logs, group, start, pattern) for group in groups]
+    if not environment.name:
+        for local in (local_logs.read_file(func), local_logs.read_containers(func)):
+            events = sorted(local, key=lambda event: event["timestamp"])
+            if events:
+                streams.append(each for each in events if each["timestamp"] >= start)
+    if not streams:
         if environment.name:
             raise environment.explain_missing(f"log of {name}")
         raise UserError(
-            f"no Lambda {name} has logged in the shim: 'make run' and 'make invoke' "
-            "log to their own terminal, and ENV=local shows what 'make deploy' put "
-            "into the shim"
+            f"there is no log of {func} on this machine: start 'make run FUNC={func}', "
+            "or add ENV=local for what 'make deploy' put into the shim"
         )
-    streams = [filter_events(logs, group, start, pattern) for group in groups]
     yield from heapq.merge(*streams, key=lambda event: event["timestamp"])
 
 

@@ -6,7 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tools import build, dead_letters, debugging, shim_resources, source_package
+from tools import (
+    build,
+    dead_letters,
+    debugging,
+    local_logs,
+    shim_resources,
+    source_package,
+)
 from tools.environment import client, enter
 from tools.errors import UserError
 from tools.project import BUILD, ROOT, require_file, require_function, split_arguments
@@ -115,7 +122,7 @@ def replace_process(command: list[str]) -> int:
 
 
 def wrapper_command(func: str, settings: list[str]) -> list[str]:
-    """Return the command of a function's local wrapper, and set its import path.
+    """Return the command of a function's local wrapper, and set its variables.
 
     Everything runs from `src/` and `config/`, so tracebacks, breakpoints and errors in
     settings name your files.
@@ -123,6 +130,7 @@ def wrapper_command(func: str, settings: list[str]) -> list[str]:
     const_path = f"--const_path={build.require_settings(func)}"
     paths = source_package.write(func)
     os.environ["PYTHONPATH"] = os.pathsep.join(paths)
+    local_logs.copy_to_file(func)
     return [sys.executable, str(source_package.WRAPPER), const_path, *settings]
 
 

@@ -65,11 +65,17 @@ def enter_function(func: str) -> Config:
 
 
 def set_visibility(queue: str, is_debugged: bool) -> None:
-    """Let messages of a queue stay at a breakpoint, or set SQS's default again."""
-    url = client("sqs").get_queue_url(QueueName=queue)["QueueUrl"]
-    seconds = debugging.VISIBILITY_SECONDS if is_debugged else VISIBILITY_SECONDS
-    attributes = {"VisibilityTimeout": str(seconds)}
-    client("sqs").set_queue_attributes(QueueUrl=url, Attributes=attributes)
+    """Let messages of a queue stay at a breakpoint, or set SQS's default again.
+
+    A visibility timeout that you have set yourself remains.
+    """
+    sqs, name = client("sqs"), "VisibilityTimeout"
+    url = sqs.get_queue_url(QueueName=queue)["QueueUrl"]
+    debugged = str(debugging.VISIBILITY_SECONDS)
+    found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[name])["Attributes"]
+    if is_debugged or found[name] == debugged:
+        seconds = debugged if is_debugged else str(VISIBILITY_SECONDS)
+        sqs.set_queue_attributes(QueueUrl=url, Attributes={name: seconds})
 
 
 def put_secrets() -> None:

@@ -132,7 +132,8 @@ def configure(
     """Set up logging for the process.
 
     Libraries log warnings and errors only, unless the level is DEBUG. As JSON, the
-    outcome of each message is logged at any level, because it has the metrics.
+    outcome of each message is logged at any level, because it has the metrics. The file
+    LOG_COPY in the environment gets all lines as JSON, too.
 
     Args:
         as_json: write JSON instead of text.
@@ -140,10 +141,14 @@ def configure(
         secrets: texts to mask in every line.
         stream: where lines are written. Defaults to standard error.
     """
-    handler = logging.StreamHandler(stream or sys.stderr)
-    formatter = JsonFormatter if as_json else TextFormatter
-    handler.setFormatter(formatter([secret for secret in secrets if secret]))
+    masked = [secret for secret in secrets if secret]
+    handler: logging.Handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter((JsonFormatter if as_json else TextFormatter)(masked))
     logging.root.handlers[:] = [handler]
+    if copy := os.environ.get("LOG_COPY"):
+        handler = logging.FileHandler(copy, delay=True)
+        handler.setFormatter(JsonFormatter(masked))
+        logging.root.addHandler(handler)
     logging.root.setLevel("DEBUG" if level == "DEBUG" else "WARNING")
     logger.setLevel(level)
     outcomes.setLevel("INFO" if as_json else level)

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from datetime import date
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -210,6 +211,17 @@ def test_text_line_has_id_of_message(stream: io.StringIO) -> None:
     first, second = stream.getvalue().splitlines()
     assert first.endswith("trying again (message m1)")
     assert second.endswith("message m1 done")
+
+
+def test_copy_is_json_without_secrets(
+    stream: io.StringIO, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOG_COPY", str(tmp_path / "copy"))
+    log.configure(False, secrets=[SECRET], stream=stream)
+    log.logger.info("it is %s", SECRET)
+    assert stream.getvalue().endswith(" it is ***\n")
+    [line] = (tmp_path / "copy").read_text(encoding="utf-8").splitlines()
+    assert json.loads(line)["message"] == "it is ***"
 
 
 @pytest.mark.parametrize(("as_json", "lines"), [(True, 1), (False, 0)])
