@@ -19,6 +19,7 @@ COUNTS = {
 }
 KINDS = ("pending", "dead-letter")
 BODY_LIMIT = 4000
+NO_FILE = Path()
 POLL_SECONDS = 1
 
 
@@ -105,7 +106,12 @@ def print_newest(url: str) -> None:
 
 
 def redrive(
-    func: str, env: str, cause: str, message: str, body: str, file: Path
+    func: str,
+    env: str,
+    cause: str = "",
+    message: str = "",
+    body: str = "",
+    file: Path = NO_FILE,
 ) -> int:
     """Move a function's dead letters back to its queue; return 0.
 
@@ -125,7 +131,7 @@ def redrive(
         UserError: a queue or a message does not exist, or SQS stopped moving.
     """
     require_function(func)
-    is_edited = bool(body) or file != Path()
+    is_edited = bool(body) or file != NO_FILE
     if is_edited and not message:
         raise UserError("BODY= and FILE= replace the body of one message: add MESSAGE=")
     environment = enter(env)
