@@ -5,7 +5,7 @@ See https://microsoft.github.io/debug-adapter-protocol/specification
 
 import json
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -26,18 +26,26 @@ class DebugClient:
     """
 
     def __init__(self, port: int, path: Path, *lines: int) -> None:
+        wait_until(lambda: self._attach(port, path, lines), f"debugpy at port {port}")
+
+    def _attach(self, port: int, path: Path, lines: Sequence[int]) -> bool:
+        """Return whether a debugger listens, and does not end meanwhile."""
         self._number = 0
         self._events: list[dict[str, Any]] = []
-        self._socket = wait_until(lambda: _connect(port), f"port {port}")
-        self._stream = self._socket.makefile("rb")
-        self.request("initialize", adapterID="test", pathFormat="path")
-        attached = self._send("attach", {"justMyCode": True})
-        self._wait_for_event("initialized")
-        breakpoints = [{"line": line} for line in lines]
-        source = {"path": str(path)}
-        self.request("setBreakpoints", source=source, breakpoints=breakpoints)
-        self.request("configurationDone")
-        self._wait_for_response(attached)
+        try:
+            self._socket = socket.create_connection(("127.0.0.1", port), DEADLINE)
+            self._stream = self._socket.makefile("rb")
+            self.request("initialize", adapterID="test", pathFormat="path")
+            attached = self._send("attach", {"justMyCode": True})
+            self._wait_for_event("initialized")
+            breakpoints = [{"line": line} for line in lines]
+            source = {"path": str(path)}
+            self.request("setBreakpoints", source=source, breakpoints=breakpoints)
+            self.request("configurationDone")
+            self._wait_for_response(attached)
+        except OSError:
+            return False
+        return True
 
     def __enter__(self) -> Self:
         return self
@@ -105,16 +113,10 @@ class DebugClient:
             name, _, value = line.partition(b":")
             if name.lower() == b"content-length":
                 length = int(value)
-        assert length, "debugpy has closed the connection"
+        if not length:
+            raise ConnectionError("debugpy has closed the connection")
         message: dict[str, Any] = json.loads(self._stream.read(length))
         return message
-
-
-def _connect(port: int) -> socket.socket | None:
-    try:
-        return socket.create_connection(("127.0.0.1", port), timeout=DEADLINE)
-    except OSError:
-        return None
 
 
 def find_stop(project: Project) -> tuple[Path, int]:
