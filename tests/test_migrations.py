@@ -30,9 +30,9 @@ COLUMN = "ALTER TABLE clicks ADD COLUMN country CHAR(2);\n"
 TEMPLATES = "tools/migrations/001_loads.sql"
 FIRST = "migrations/001_clicks.sql"
 RELEASED = {
-    "mysql/migrations/001_clicks.sql": "4bdff50a77e6b407",
+    "mysql/migrations/001_clicks.sql": "dede314ba2a70b3c",
     "mysql/tools/migrations/001_loads.sql": "bf56e9f7e73e0b09",
-    "postgres/migrations/001_clicks.sql": "3f18c5ef436e0402",
+    "postgres/migrations/001_clicks.sql": "871babef094b68ce",
     "postgres/tools/migrations/001_loads.sql": "713ad95d6fe870d1",
 }
 
