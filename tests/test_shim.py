@@ -272,16 +272,16 @@ def test_port_in_use_is_named(stopped: Project, variable: str) -> None:
         ("FOR=help func=worker", "FOR has 'func=worker', which is neither"),
     ],
 )
-def test_wrong_value_is_refused(stopped: Project, word: str, message: str) -> None:
-    result = stopped.make("shim", word, check=False)
+def test_wrong_value_is_refused(baked: Project, word: str, message: str) -> None:
+    result = baked.make("shim", word, check=False)
     assert result.returncode != 0
     assert result.stdout.startswith("shim: ")
     assert message in result.stdout
-    assert not (stopped.path / "x").exists()
+    assert not (baked.path / "x").exists()
     assert "Ready" not in result.stdout
 
 
-def test_exit_code_is_that_of_the_targets(stopped: Project) -> None:
+def test_exit_code_is_that_of_the_targets(baked: Project) -> None:
     assert run_shim(stopped, "FOR=help").returncode == 0
     failed = run_shim(stopped, "FOR=event FILE=absent.csv")
     assert failed.returncode != 0
