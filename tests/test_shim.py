@@ -281,7 +281,7 @@ def test_wrong_value_is_refused(baked: Project, word: str, message: str) -> None
     assert "Ready" not in result.stdout
 
 
-def test_exit_code_is_that_of_the_targets(baked: Project) -> None:
+def test_exit_code_is_that_of_the_targets(stopped: Project) -> None:
     assert run_shim(stopped, "FOR=help").returncode == 0
     failed = run_shim(stopped, "FOR=event FILE=absent.csv")
     assert failed.returncode != 0
