@@ -361,13 +361,12 @@ def test_added_function_sends_no_message_to_the_others(
             client(shimmed, "sqs").delete_queue(QueueUrl=queue_url(shimmed, name))
 
 
-def test_docker_mode_installs_nothing(tmp_path: Path) -> None:
-    project = bake(tmp_path, database="postgres")
+def test_docker_mode_installs_no_servers(baked: Project) -> None:
+    (baked.path / ".venv-shim").unlink()
     nowhere = {"DOCKER_HOST": f"tcp://127.0.0.1:{free_port()}"}
-    result = project.make("shim", "SHIM=docker", *ports(), env=nowhere, check=False)
+    result = baked.make("shim", "SHIM=docker", *ports(), env=nowhere, check=False)
     assert "shim: no Docker engine with Compose answers" in result.stdout
-    assert not (project.path / ".venv-shim").exists()
-    assert not (project.path / ".venv").exists()
+    assert not (baked.path / ".venv-shim").exists()
 
 
 def need_apt() -> None:
