@@ -125,7 +125,7 @@ def test_partitions_are_merged(people: Project) -> None:
     )
     people.query(
         "CREATE TABLE people (id INT PRIMARY KEY, seen INT, name VARCHAR(9), "
-        f"mail VARCHAR(9), n INT) {parts}"
+        f"mail VARCHAR(9), n INT, load_number BIGINT) {parts}"
     )
     if is_postgres(people):
         people.query("CREATE TABLE low PARTITION OF people FOR VALUES FROM (0) TO (99)")

@@ -320,7 +320,7 @@ def test_postgres_refuses_a_path_with_shell_characters(
 ) -> None:
     folder = tmp_path / f"a{character}b"
     folder.mkdir()
-    project = bake(folder, database="postgres")
+    project = bake(folder, database="postgres").share_installs()
     result = run_shim(project)
     [line] = [each for each in result.stdout.splitlines() if "make: ***" not in each]
     assert line.startswith("shim: PostgreSQL cannot run in ")
