@@ -5,19 +5,27 @@ DATABASE ?= postgres
 # Tests at a time: most of them wait for servers.
 JOBS     ?= 6
 
+# Of `make update`.
+export ANSWERS VERSION
+
 # cookiecutter would copy caches inside the template's tree.
 export RUFF_NO_CACHE = true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format lock faults formats values loops bench soak mutants install clean
+.PHONY: help demo update test lint format lock faults formats values loops bench soak \
+        mutants install clean
 
 help:
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' Makefile
 
-demo test lint format lock faults formats values loops soak mutants: .venv/pyvenv.cfg
+demo update test lint format lock faults formats values loops soak mutants: .venv/pyvenv.cfg
 
 demo: ## Bake a project and load a file of 1,000 clicks in it: [DATABASE=mysql]
 	@.venv/bin/python tests/demo.py $(DATABASE)
+
+update: ## Update a project from before `make update`: PROJECT=../loader [VERSION=] [ANSWERS=]
+	@PYTHONPATH='{{cookiecutter.project_slug}}' PYTHONDONTWRITEBYTECODE=1 .venv/bin/python \
+	  -m tools update --project='$(PROJECT)' --template='$(CURDIR)'
 
 test: lint ## Run lint, then all tests, or some: [TEST_ARGS='-k mistakes'] [SKIPS=refused]
 	@.venv/bin/pytest --numprocesses $(JOBS) --dist worksteal --durations 10 $(TEST_ARGS)

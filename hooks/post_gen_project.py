@@ -1,6 +1,8 @@
 """Copy the files of the chosen answers over the project and print the next steps."""
 
 import json
+import os
+import re
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -30,14 +32,45 @@ def apply_choices(answers: dict[str, str], choices: Path, project: Path) -> None
 
 
 def record(answers: dict[str, str], path: Path) -> None:
-    """Write the template's version and the answers, for updates."""
+    """Write the answers, and which template has asked for them, for updates."""
     kept = {
         name: answer
         for name, answer in answers.items()
         if name == "_version" or not name.startswith("_")
     }
+    kept |= find_template(answers.get("_repo_dir", ""))
     text = json.dumps(kept, indent=2, ensure_ascii=False)
     path.write_text(f"{text}\n", encoding="utf-8")
+
+
+def find_template(directory: str) -> dict[str, str]:
+    """Return the template's commit and its URL, without a path or a password.
+
+    Args:
+        directory: the template, as cookiecutter has been called with it.
+    """
+    if not directory:
+        return {}
+    template = Path(os.environ.get("PWD", "."), directory)
+    commit = read_git(template, "rev-parse", "HEAD", "--show-prefix").split("\n")
+    if not (template / "cookiecutter.json").is_file() or commit[1:] != ["", ""]:
+        return {}
+    found = {"_commit": commit[0]}
+    url = read_git(template, "config", "remote.origin.url").strip()
+    if re.match(r"(https?|ssh|git)://|[\w.-]+@[\w.-]+:", url):
+        url = re.sub(r"^(https?://)[^/]*@", r"\1", url)
+        found["_template"] = re.sub(r"^(ssh://[^/:]*):[^/]*@", r"\1@", url)
+    return found
+
+
+def read_git(directory: Path, *words: str) -> str:
+    """Return what a git command prints, nothing if it fails."""
+    git = shutil.which("git")
+    if not git:
+        return ""
+    command = [git, "-C", str(directory), *words]
+    result = subprocess.run(command, capture_output=True, text=True)
+    return result.stdout if result.returncode == 0 else ""
 
 
 def fit_zones(answers: dict[str, str], deploy: Path) -> None:
@@ -56,12 +89,8 @@ def find_ci_files(answers: dict[str, str], choices: Path) -> list[Path]:
 
 def find_repository(project: Path) -> Path | None:
     """Return the root of the repository, worktree or submodule around the project."""
-    git = shutil.which("git")
-    if not git:
-        return None
-    command = [git, "-C", str(project), "rev-parse", "--show-toplevel"]
-    result = subprocess.run(command, capture_output=True, text=True)
-    return Path(result.stdout.rstrip("\n")) if result.returncode == 0 else None
+    root = read_git(project, "rev-parse", "--show-toplevel").rstrip("\n")
+    return Path(root) if root else None
 
 
 def create_repository(project: Path) -> None:

@@ -33,6 +33,7 @@ LOCKS = {
     ".venv": ["src/common/requirements*.txt", "tests/requirements.txt"],
     ".venv-shim": ["tests/shim/requirements*.txt"],
     ".venv-infra": ["infra/requirements.txt", "infra/package*.json"],
+    ".venv-update": ["tools/requirements-update.txt"],
 }
 
 # Prefixes of variables that must not reach a project: they belong to this machine's
@@ -90,9 +91,9 @@ class Project:
 
     def share_installs(self) -> "Project":
         """Link to virtual environments installed earlier from the same locks."""
-        for venv in LOCKS:
+        for venv in (".venv", ".venv-shim", ".venv-infra"):
             if venv != ".venv-infra" or self._checks_stacks():
-                self._share(venv)
+                self.share_install(venv)
         return self
 
     def share_layer(self) -> "Project":
@@ -121,7 +122,7 @@ class Project:
         """Return whether `make lint` checks the stacks on this machine."""
         return has_terraform() or (self.path / "infra" / "cdk.json").exists()
 
-    def _share(self, venv: str) -> None:
+    def share_install(self, venv: str) -> None:
         """Link to a virtual environment, after installing it in a copy that stays.
 
         Scripts in an environment name the path that it was installed at.

@@ -34,7 +34,7 @@ NEEDS = re.compile(r"\s*# needs (.+)")
 # commands with a stub, an emulator, or the tool where it is installed.
 KNOWN_NEEDS = {
     *("AWS", "Docker", "tmux", "Terraform", "CDK", "Terraform or CDK"),
-    *("Terraform and network access", "a linked project", "the template's URL"),
+    *("Terraform and network access", "the template's repository"),
     *("the published template", "push access"),
 }
 

@@ -41,6 +41,7 @@ REAL = (
     *("new TABLE", "migrate ENV", "migrate STATEMENT", "run DEBUG", "sync FUNC"),
     *("invoke MESSAGE", "trace MESSAGE", "sync ENV"),
     *("queue ENV", "logs FUNC", "sql ENV", "build TARGET", "build ENV", "plan TARGET"),
+    *("update ANSWERS", "update VERSION", "update TEMPLATE"),
     *("replay FUNC", "replay STATE", "replay SINCE", "dead FUNC", "redrive FUNC"),
     *("undo LOAD", "reload OBJECT", "rejects LOAD"),
     *("cost ENV", "plan ENV", "test TARGET", "test TEST_ARGS", "shim SHIM", "shim FOR"),

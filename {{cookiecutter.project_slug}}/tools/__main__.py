@@ -406,6 +406,19 @@ COMMANDS = (
             ),
         ),
     ),
+    Command(
+        "update",
+        "update:update",
+        "Merge a newer version of the template, or other answers.",
+        (
+            Option("version", "version, tag or commit; without it, the newest release"),
+            Option("answers", "answers to change, as in 'database=mysql'"),
+            Option("template", "URL or path of the template, if not as recorded"),
+            Option(
+                "project", "directory of a project", Path, Path(), is_variable=False
+            ),
+        ),
+    ),
     Command("audit", "audit:audit", "Check packages for known vulnerabilities."),
     Command("sbom", "audit:sbom", "Write CycloneDX SBOMs below .build/."),
     Command(

@@ -24,6 +24,7 @@ LOCKS = {
     ".venv-shim": "tests/shim/requirements.txt",
     ".venv-infra": "infra/requirements.txt",
     ".venv-audit": "tools/requirements-audit.txt",
+    ".venv-update": "tools/requirements-update.txt",
 }
 UV_LOCK = ROOT / "tools" / "requirements.txt"
 OLDEST_PYTHON = (3, 11)

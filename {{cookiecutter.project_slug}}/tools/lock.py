@@ -41,6 +41,7 @@ LOCKS = (
     Lock("tools/requirements.txt", ("tools/requirements.in",)),
     Lock("tools/requirements-build.txt", ("tools/requirements-build.in",)),
     Lock("tools/requirements-audit.txt", ("tools/requirements-audit.in",)),
+    Lock("tools/requirements-update.txt", ("tools/requirements-update.in",)),
 )
 # Renovate repeats the command in a lock's header. It wants `=` in options, and inputs
 # that it can find there rather than in other inputs.
