@@ -123,23 +123,11 @@ def resolve(env: str, file: str = CONFIG, project: str = "") -> Config:
     if not is_shim:
         variables = _list_database_variables(own.get("database") or {}, prefix)
     declared = deploy_config.read_functions(env or "local", file)
-    functions = {
-        name: {**settings, **_name_resources(name, settings, prefix)}
-        for name, settings in _fill_prefix(declared, prefix).items()
-    }
-    queues = {name: each["queue"] for name, each in functions.items()}
+    filled = _fill_prefix(declared, prefix)
+    functions = _describe_functions(filled, prefix, bucket, variables)
     for name, each in functions.items():
-        each["variables"] = _list_variables(each, bucket, queues)
-        each["statements"] = grants.list_statements(each, bucket, queues)
-        if each["database"] and variables:
-            each["statements"].append(grants.allow_password(variables["DB_SECRET"]))
-        if is_shim:
-            each["statements"] = grants.allow_batches(each["statements"])
-        # the emulator ignores time zones, and its messages lack the time
-        each["schedule_state"] = "DISABLED" if is_shim else "ENABLED"
         if each["runtime"] == "lambda":
             _check_size(each, f"{name} in {env or 'the shim'}")
-        each["queue_statements"] = grants.list_senders(each, name, prefix)
     watched = monitoring.NOTHING
     if not is_shim:
         settings = _fill_prefix(own, prefix)
@@ -176,6 +164,31 @@ def resolve(env: str, file: str = CONFIG, project: str = "") -> Config:
         "monitoring": watched,
         "functions": functions,
     }
+
+
+def _describe_functions(
+    declared: Config, prefix: str, bucket: str, database: Config
+) -> Config:
+    """Return the settings of each function with what follows from them.
+
+    Without variables of a database, the functions are those of the shim.
+    """
+    functions = {
+        name: {**settings, **_name_resources(name, settings, prefix)}
+        for name, settings in declared.items()
+    }
+    queues = {name: each["queue"] for name, each in functions.items()}
+    for name, each in functions.items():
+        each["variables"] = _list_variables(each, bucket, queues)
+        each["statements"] = grants.list_statements(each, bucket, queues)
+        if not database:
+            each["statements"] = grants.allow_batches(each["statements"])
+        elif each["database"]:
+            each["statements"].append(grants.allow_password(database["DB_SECRET"]))
+        # the emulator ignores time zones, and its messages lack the time
+        each["schedule_state"] = "ENABLED" if database else "DISABLED"
+        each["queue_statements"] = grants.list_senders(each, name, prefix)
+    return functions
 
 
 def list_shim_variables(config: Config, name: str) -> dict[str, str]:
