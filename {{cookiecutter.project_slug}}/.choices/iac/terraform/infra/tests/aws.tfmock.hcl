@@ -39,7 +39,7 @@ mock_resource "aws_secretsmanager_secret" {
 }
 mock_resource "aws_rds_cluster" {
   defaults = {
-    id                 = "main" # a random one may begin with a digit
+    id                 = "cluster" # a random one may begin with a digit
     arn                = "arn:aws:rds:eu-west-1:123456789012:cluster:main"
     master_user_secret = [{ secret_arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:main" }]
   }
