@@ -102,7 +102,7 @@ def deployment_is_proven(project: Project, before: dict[str, list[Any]]) -> None
     """Prove the deployment, and destroy it. Failed messages come back sooner."""
     sqs, pending = client(project, "sqs"), queue_url(project, f"{FUNCTION}-pending")
     sqs.purge_queue(QueueUrl=queue_url(project, f"{FUNCTION}-dead-letter"))
-    sqs.set_queue_attributes(QueueUrl=pending, Attributes={"VisibilityTimeout": "12"})
+    sqs.set_queue_attributes(QueueUrl=pending, Attributes={"VisibilityTimeout": "30"})
     project.query("DELETE FROM clicks")
     large = project.path / "tests" / "data" / "large.csv"
     file = large.with_name("huge.csv")
