@@ -62,9 +62,9 @@ def poll(func: str, run_args: str, reload: bool, debug: int) -> int:
         return replace_process(debugging.wrap(prepare(), debug))
     for name, value in RELOAD_SETTINGS.items():
         shell.setdefault(name, value)
-    from tools import reload as reloading  # its package is for development only
+    from tools import hot_reload  # its package is for development only
 
-    return reloading.poll(prepare, func)
+    return hot_reload.poll(prepare, func)
 
 
 def invoke(
