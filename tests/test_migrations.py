@@ -393,6 +393,11 @@ BAD_FILES: dict[str, tuple[str, bytes, str]] = {
         b"BEGIN;\nSELECT 1;",
         "line 1 of migrations/002_a.sql has BEG",
     ),
+    "repeat": (
+        "002_a.sql",
+        b"CREATE PROCEDURE p() BEGIN REPEAT SET i=1; UNTIL 1 END REPEAT; SELECT 2; END",
+        "; or a body was cut here: see 'Write a file' in docs/migrations.md",
+    ),
     "delimiter": (
         "002_a.sql",
         b"DELIMITER //\nSELECT 1//",

@@ -99,6 +99,7 @@ UNKNOWN_FUNCTION = "FUNC=absent is not a function: choose one of worker"
 UNKNOWN_ENVIRONMENT = "ENV=moon is not in config/deploy.yml: choose one of local"
 UNKNOWN_STACK = "TARGET=moon is unknown: choose one of role"
 NO_ENGINE = "No Docker engine answers: run 'make doctor' for help."
+NO_LOG = "There is no log of worker on this machine: start 'make run FUNC=worker'"
 OPEN_QUOTE = "cannot be split: No closing quotation"
 MISTAKES: dict[Callable[[Project, ExitStack], Situation], dict[str, str]] = {
     without_shim: {
@@ -120,6 +121,8 @@ MISTAKES: dict[Callable[[Project, ExitStack], Situation], dict[str, str]] = {
         "invoke": NO_FUNCTION,
         "invoke FUNC=worker": STOPPED,
         "invoke FUNC=worker MESSAGE=x": STOPPED,
+        "invoke FUNC=worker ENV=dev": "add MESSAGE=, or leave out ENV.",
+        "invoke FUNC=worker MESSAGE=x EVENT=y": "EVENT= and MESSAGE= are both set: use",
         "invoke FUNC=worker EVENT=no.json": "EVENT=no.json is not a file: try EVENT=te",
         "event": "FILE= is missing: try FILE=tests/data/large.csv",
         "event FILE=no.csv": "FILE=no.csv is not a file: try FILE=tests/data/large.csv",
@@ -135,10 +138,11 @@ MISTAKES: dict[Callable[[Project, ExitStack], Situation], dict[str, str]] = {
         "sql": STOPPED,
         "sql ENV=moon": UNKNOWN_ENVIRONMENT,
         "logs": NO_FUNCTION,
-        "logs FUNC=worker": STOPPED,
+        "logs FUNC=worker": NO_LOG,
         "logs FUNC=worker ENV=moon": UNKNOWN_ENVIRONMENT,
         "trace": "MESSAGE= is missing: 'make logs' shows the IDs of messages",
-        "trace MESSAGE=x": STOPPED,
+        "trace MESSAGE=x": NO_LOG,
+        "trace MESSAGE=x ENV=local": STOPPED,
         "sync": STOPPED,
         "sync FUNC=absent": UNKNOWN_FUNCTION,
         "sync ENV=prod": "ENV=prod is protected: change it with 'make deploy ENV=prod'",
@@ -211,13 +215,14 @@ MISTAKES: dict[Callable[[Project, ExitStack], Situation], dict[str, str]] = {
     },
     with_shim: {
         # the next ones leave a log
-        "logs FUNC=worker": "There is no log of worker on this machine: start",
+        "logs FUNC=worker": NO_LOG,
         "invoke FUNC=worker EVENT=empty.json": "in a known form: it is empty",
         "invoke FUNC=worker EVENT=array.json": "it is an array instead of an object",
         "sql SQL=selec": "The database refuses: ",
         "logs FUNC=worker ENV=local": (
             "There is no log of click-loader-local-worker: create it with 'make deploy"
         ),
+        "trace MESSAGE=x ENV=local": "There is no log of click-loader-local-worker: ",
         "trace MESSAGE=absent": "No function has logged absent in the last 60 minutes",
         "invoke FUNC=worker MESSAGE=absent": "MESSAGE=absent is not in worker-dead-let",
         "dead FUNC=worker MESSAGE=absent": "MESSAGE=absent is not in worker-dead",
@@ -237,7 +242,7 @@ MISTAKES: dict[Callable[[Project, ExitStack], Situation], dict[str, str]] = {
         "purge FUNC=worker": "Without a terminal, confirm with CONFIRM=worker.",
         "purge FUNC=worker CONFIRM=other": "'other' is not worker: nothing was done",
         "purge FUNC=worker QUEUE=moon": "invalid choice: 'moon'",
-        "prove": "Without a terminal, confirm with CONFIRM=local.",
+        "prove": "This deploys ENV=local into the shim and destroys it. Without a term",
         "prove CONFIRM=dev": "'dev' is not local: nothing was done.",
         f"event {FILE} BUCKET=nowhere": "BUCKET=nowhere is not a bucket of the shim.",
         f"event {FILE} ENV=dev": REJECTED,

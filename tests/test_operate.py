@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -115,7 +116,9 @@ def test_queue_shows_counts_and_newest_message(playing: Project) -> None:
     lines = playing.make("queue", "FUNC=worker").stdout.splitlines()
     assert lines[0] == "worker-pending: 1 waiting, 1 in flight, 0 delayed"
     assert re.match(
-        r"  the newest of 1: sent .*, receive count 1, this one included", lines[1]
+        r"  the newest of 1: sent \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ, ID [-0-9a-f]+, "
+        "receive count 1, this one included",
+        lines[1],
     )
     assert lines[2] == '  {"number": 2}'
     assert lines[3] == "worker-dead-letter: 1 waiting, 0 in flight, 0 delayed"
@@ -165,14 +168,62 @@ def test_redrive_without_sqs_task_moves_all(playing: Project) -> None:
 def test_redriven_dead_letter_is_loaded(playing: Project) -> None:
     """The file was not there when the message came; then somebody has sent it."""
     event = '{"bucket": "raw", "key": "by-hand/late.csv"}'
-    client(playing, "sqs").send_message(
+    letter = client(playing, "sqs").send_message(
         QueueUrl=queue_url(playing, DEAD), MessageBody=event
-    )
+    )["MessageId"]
+    log_failure(playing, letter, "NoSuchKey")
+    assert "404" in playing.make("dead", "FUNC=worker").stdout
     client(playing, "s3").put_object(
         Bucket="raw", Key="by-hand/late.csv", Body=clicks(3, first=8001).encode()
     )
-    playing.make("redrive", "FUNC=worker")
-    assert '"loaded": 3' in drain(playing)
+    output = playing.make("dead", "FUNC=worker").stdout
+    assert "1 dead letter: nothing: the function succeeds now" in output
+    moved = playing.make("redrive", "FUNC=worker", f"MESSAGE={letter}").stdout
+    sent = re.match(rf"sent {letter} again as message (\S+)\nmoved 1 of 1\n", moved)
+    assert sent
+    run = playing.make("run", "FUNC=worker", "RUN_ARGS=--drain").stdout
+    assert '"loaded": 3' in run
+    assert "late.csv" in playing.make("trace", f"MESSAGE={sent[1]}").stdout
+
+
+def test_unfinished_dry_run_shows_logged_cause(playing: Project) -> None:
+    """A dry run ends before the function deletes, so it shows no later failure."""
+    letter = client(playing, "sqs").send_message(
+        QueueUrl=queue_url(playing, DEAD), MessageBody="{}"
+    )["MessageId"]
+    module = playing.path / "src" / "func" / "worker.py"
+    kept = module.read_bytes()
+    deletion = 'context.s3.delete_object(Bucket="x", Key="y")'
+    try:
+        module.write_text(
+            f"def run(event, context):\n    {deletion}\n", encoding="utf-8"
+        )
+        words = ("dead", "FUNC=worker")
+        unknown = playing.make(*words).stdout
+        assert "nothing until the function calls s3 DeleteObject\n" in unknown
+        log_failure(playing, letter, "OSError: no")
+        assert "OSError: no (at its last attempt)\n" in playing.make(*words).stdout
+        module.write_text("def (", encoding="utf-8")
+        refused = playing.make(*words, check=False)
+        assert refused.returncode != 0
+        assert "FUNC=worker cannot be imported: SyntaxError" in refused.stdout
+    finally:
+        module.write_bytes(kept)
+    playing.make("purge", "FUNC=worker", "QUEUE=dead-letter", "CONFIRM=worker")
+
+
+def log_failure(project: Project, message: str, error: str) -> None:
+    """Add a line to the function's log on this machine, as its poller does."""
+    log_line(project, messageId=message, outcome="failed", message=error)
+
+
+def log_line(project: Project, **fields: str) -> None:
+    """Add a line to the log of worker on this machine."""
+    file = project.path / ".build" / "logs" / "worker.log"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    line = json.dumps({"time": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", **fields})
+    with file.open("a", encoding="utf-8") as log:
+        log.write(f"{line}\n")
 
 
 def test_function_runs_on_a_dead_letter(playing: Project) -> None:
@@ -184,6 +235,8 @@ def test_function_runs_on_a_dead_letter(playing: Project) -> None:
     words = ("invoke", "FUNC=worker", f"MESSAGE={sent['MessageId']}")
     assert '"loaded": 3' in playing.make(*words).stdout
     assert '"loaded before"' in playing.make(*words).stdout
+    body = playing.path / ".build" / "run" / "worker" / "dead-letter.json"
+    assert body.stat().st_mode & 0o777 == 0o600
 
 
 def test_redrive_by_sqs_prints_progress(playing: Project) -> None:
@@ -458,10 +511,20 @@ def test_logs_follow_a_local_poller(playing: Project) -> None:
         key = drop(playing, "third.csv", clicks(5, first=8121))
         playing.make(*poll)
         following.wait_for('"loaded": 5')
-    [message] = set(re.findall(r'"messageId": "([^"]+)"', following.output))
+    *_, message = re.findall(r'"messageId": "([^"]+)"', following.output)
     traced = playing.make("trace", f"MESSAGE={message}").stdout
     assert f"message {message} done" in traced
     assert f"s3://raw/{key}" in traced
+
+
+def test_local_logs_need_no_shim(baked: Project) -> None:
+    """Following begins before anything is logged."""
+    (baked.path / ".build" / "logs" / "worker.log").unlink(missing_ok=True)
+    with baked.start("logs", "FUNC=worker", "FOLLOW=1") as following:
+        following.wait_for("Waiting: there is no log of worker on this machine")
+        log_line(baked, message="message m1 done")
+        following.wait_for("message m1 done")
+    assert "message m1 done" in baked.make("trace", "MESSAGE=m1").stdout
 
 
 def test_cockpit_opens_four_working_panes(baked: Project, tmp_path: Path) -> None:

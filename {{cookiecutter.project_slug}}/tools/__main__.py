@@ -87,7 +87,8 @@ def parse_time(text: str) -> datetime:
         time = datetime.fromisoformat(text)
     except ValueError:
         raise ArgumentTypeError(
-            f"{text!r} is not a time, such as 2026-01-31 or 2026-01-31T08:00"
+            f"{text!r} is not a time, such as 2026-01-31 or 2026-01-31T08:00: only "
+            "logs and trace take minutes"
         ) from None
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 

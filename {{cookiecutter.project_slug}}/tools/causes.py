@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Iterable
 from contextlib import closing
-from datetime import datetime
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -19,7 +19,9 @@ UNKNOWN = "unknown: the log has no line about it"
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntax.html
 PATTERN = '{ ($.outcome = "failed") || ($.outcome = "not started") }'
 # What differs between messages that failed for the same reason.
-OWN_PARTS = re.compile(r"s3://\S+|\b[0-9a-f]{8}-[-0-9a-f]{27}\b|(?<![(\d])\d+")
+OWN_PARTS = re.compile(
+    r"s3://\S+|\b[0-9a-f]{8}-[-0-9a-f]{27}\b|(?<![(\d])(?<!\bs)\d+"  # keeps s3
+)
 
 
 class DeadLetter(NamedTuple):
@@ -66,7 +68,7 @@ def show(func: str, env: str, message: str) -> int:
         example = max(members, key=lambda each: each.sent)
         print(
             f"\n{name}  {count(len(members), 'dead letter')}: {example.cause}\n"
-            f"  such as {example.id}, sent {example.sent:%Y-%m-%d %H:%M:%S}\n"
+            f"  such as {example.id}, sent {example.sent:%Y-%m-%dT%H:%M:%SZ}\n"
             f"  {example.text}"
         )
     words = f"FUNC={func}{f' ENV={env}' if env else ''}"
@@ -111,11 +113,12 @@ def choose(environment: Environment, func: str, cause: str, message: str) -> set
 def read_all(environment: Environment, func: str) -> list[DeadLetter]:
     """Return all dead letters of a function with their causes; they stay there.
 
-    The cause is what the function has logged about the message at last. The shim's own
-    functions log to your terminal, so there it is the error of a dry run.
+    The cause is what the function has logged about the message at last. In the shim it
+    is the error of a dry run, so that you see the effect of a fix. Where that ends
+    before the function does, it is the logged one, if there is one.
 
     Raises:
-        UserError: the queue does not exist.
+        UserError: the queue does not exist, or the function cannot be run.
     """
     url = environment.find_queue_url(func, "dead-letter")
     found, bodies = dict[str, DeadLetter](), dict[str, str]()
@@ -124,18 +127,21 @@ def read_all(environment: Environment, func: str) -> list[DeadLetter]:
             name, body = each["MessageId"], each["Body"]
             sent = int(each["Attributes"]["SentTimestamp"]) / 1000
             text = f"{body[:BODY_LIMIT]}{'…' if len(body) > BODY_LIMIT else ''}"
-            at = datetime.fromtimestamp(sent).astimezone()
+            at = datetime.fromtimestamp(sent, UTC)
             found[name] = DeadLetter(name, at, " ".join(text.split()))
             if not environment.name:
                 bodies[name] = body
     if not found:
         return []
     causes = read_causes(environment, func, found.values())
-    unknown = {name: body for name, body in bodies.items() if name not in causes}
-    if unknown:
+    if bodies:
         from tools import dry_run  # imports the function's settings
 
-        causes |= dict(dry_run.find_causes(func, unknown))
+        for name, cause in dry_run.find_causes(func, bodies):
+            if dry_run.UNFINISHED in cause and name in causes:
+                causes[name] += " (at its last attempt)"
+            else:
+                causes[name] = cause
     return [
         each._replace(cause=generalize(causes.get(name, UNKNOWN)))
         for name, each in found.items()
@@ -162,7 +168,7 @@ def read_causes(
                 causes[name] = re.sub(
                     r"^message \S+ [a-z ]+: ", "", str(line["message"])
                 )
-    except UserError:  # it has not logged yet
+    except logs.NoLogError:
         pass
     return causes
 

@@ -115,8 +115,8 @@ def take(
     )
 
 
-def resend(message: Message, destination: str, body: str = "") -> None:
-    """Send a received message to a queue, with its attributes and its group.
+def resend(message: Message, destination: str, body: str = "") -> str:
+    """Send a received message to a queue, with its attributes and group; return its ID.
 
     Args:
         message: the message.
@@ -129,12 +129,13 @@ def resend(message: Message, destination: str, body: str = "") -> None:
         # a repetition is the same message, unless its body has changed
         identity = f"{message['MessageId']}{body}".encode()
         options["MessageDeduplicationId"] = sha256(identity).hexdigest()
-    client("sqs").send_message(
+    sent = client("sqs").send_message(
         QueueUrl=destination,
         MessageBody=body or message["Body"],
         MessageAttributes=message.get("MessageAttributes", {}),
         **options,
     )
+    return str(sent["MessageId"])
 
 
 def list_objects(environment: Environment, func: str) -> set[tuple[str, str]]:

@@ -19,6 +19,7 @@ from tools.errors import UserError
 # How the names of AWS's operations begin that change nothing.
 READS = ("BatchGet", "Describe", "Get", "Head", "List", "Query", "Scan", "Select")
 SUCCESS = "nothing: the function succeeds now"
+UNFINISHED = "nothing until the function"  # of a run that ended early
 
 
 class ChangeError(Exception):
@@ -48,7 +49,7 @@ class DryContext(CustomContext):
         """Refuse clients of `lib.clients`."""
         if name.startswith("_") or hasattr(type(self), name):
             return object.__getattribute__(self, name)  # raises the error again
-        raise ChangeError(f"nothing until the function uses context.{name}")
+        raise ChangeError(f"{UNFINISHED} uses context.{name}")
 
     def _make_client(self, *words: Any, **options: Any) -> Any:
         client = super()._make_client(*words, **options)
@@ -60,7 +61,7 @@ def refuse_change(model: Any, **_: Any) -> None:
     """Raise an error unless an operation only reads."""
     if not model.name.startswith(READS):
         call = f"{model.service_model.service_name} {model.name}"
-        raise ChangeError(f"nothing until the function calls {call}")
+        raise ChangeError(f"{UNFINISHED} calls {call}")
 
 
 def find_causes(func: str, bodies: dict[str, str]) -> Iterator[tuple[str, str]]:
@@ -71,10 +72,13 @@ def find_causes(func: str, bodies: dict[str, str]) -> Iterator[tuple[str, str]]:
         bodies: the messages by their IDs.
 
     Raises:
-        UserError: a setting of the function is wrong.
+        UserError: a setting of the function is wrong, or its file cannot be imported.
     """
     shim_resources.enter_function(func)
-    module = import_module(f"func.{func}")
+    try:
+        module = import_module(f"func.{func}")
+    except Exception as error:
+        raise UserError(f"FUNC={func} cannot be imported: {describe(error)}") from None
     args = [f"--const_path={build.require_settings(func)}"]
     try:
         with DryContext(args=args, function=module) as context:

@@ -8,12 +8,16 @@ from time import sleep, time
 from typing import Any
 
 from tools import local_logs
-from tools.environment import Environment, client, enter
+from tools.environment import SHIM_FILE, Environment, client, enter
 from tools.errors import UserError
 from tools.project import require_function
 
 POLL_SECONDS = 1
 LATE = 10_000  # milliseconds that an event may arrive after a later one
+
+
+class NoLogError(UserError):
+    """A function has not logged anything yet."""
 
 
 def show(func: str, env: str, since: int, follow: bool) -> int:
@@ -23,23 +27,33 @@ def show(func: str, env: str, since: int, follow: bool) -> int:
         func: the function.
         env: an environment of `config/deploy.yml`; empty for the shim.
         since: how many minutes to go back.
-        follow: whether to print new events until Ctrl-C.
+        follow: whether to print new events until Ctrl-C, also of a log that does not
+            exist yet.
 
     Raises:
-        UserError: the function has no log.
+        NoLogError: the function has no log.
     """
     require_function(func)
-    environment = enter(env)
+    environment = enter_logs(env)
     start = int((time() - since * 60) * 1000)
     seen: set[Any] = set()
+    is_waiting = False
     while True:
-        for event in read_events(environment, func, start):
-            fields = (event["timestamp"], event.get("logStreamName"), event["message"])
-            key = event.get("eventId", fields)  # an emulator may have no ids
-            if key not in seen:
-                seen.add(key)
-                start = max(start, event["timestamp"] - LATE)
-                print_event(event)
+        try:
+            for event in read_events(environment, func, start):
+                names = ("timestamp", "logStreamName", "message")
+                fields = tuple(map(event.get, names))
+                key = event.get("eventId", fields)  # an emulator may have no ids
+                if key not in seen:
+                    seen.add(key)
+                    start = max(start, event["timestamp"] - LATE)
+                    print_event(event)
+        except NoLogError as error:
+            if not follow:
+                raise
+            if not is_waiting:
+                print(f"Waiting: {error}.", file=sys.stderr, flush=True)
+            is_waiting = True
         if not follow:
             break
         sleep(POLL_SECONDS)
@@ -50,6 +64,11 @@ def show(func: str, env: str, since: int, follow: bool) -> int:
             file=sys.stderr,
         )
     return 0
+
+
+def enter_logs(env: str) -> Environment:
+    """Enter an environment; logs on this machine can be read without the shim."""
+    return enter(env) if env or SHIM_FILE.exists() else Environment("")
 
 
 def print_event(event: dict[str, Any]) -> None:
@@ -72,16 +91,17 @@ def read_events(
         pattern: a filter pattern of CloudWatch Logs, or empty for all events.
 
     Raises:
-        UserError: the function has no log.
+        NoLogError: the function has no log.
     """
-    logs = client("logs")
     name = environment.resource_name(func)
-    groups = [
-        group
-        for group in (f"/aws/lambda/{name}", f"/ecs/{name}")
-        if group_exists(logs, group)
-    ]
-    streams = [filter_events(logs, group, start, pattern) for group in groups]
+    streams: list[Iterator[dict[str, Any]]] = []
+    if environment.name or SHIM_FILE.exists():
+        logs = client("logs")
+        streams = [
+            filter_events(logs, group, start, pattern)
+            for group in (f"/aws/lambda/{name}", f"/ecs/{name}")
+            if group_exists(logs, group)
+        ]
     if not environment.name:
         for local in (local_logs.read_file(func), local_logs.read_containers(func)):
             events = sorted(local, key=lambda event: event["timestamp"])
@@ -89,8 +109,8 @@ def read_events(
                 streams.append(each for each in events if each["timestamp"] >= start)
     if not streams:
         if environment.name:
-            raise environment.explain_missing(f"log of {name}")
-        raise UserError(
+            raise NoLogError(str(environment.explain_missing(f"log of {name}")))
+        raise NoLogError(
             f"there is no log of {func} on this machine: start 'make run FUNC={func}', "
             "or add ENV=local for what 'make deploy' put into the shim"
         )

@@ -230,7 +230,8 @@ class Runner:
         started = [each for each in pending if each.name in records]
         if at and not any(records[each.name].state == RUNNING for each in started):
             raise UserError(
-                f"STATEMENT={at} is of no use: no file of {self._place} was interrupted"
+                f"STATEMENT={at} is not needed: no file of {self._place} was "
+                "interrupted"
             )
         return {
             each.name: self._find_start(each, records[each.name], at)

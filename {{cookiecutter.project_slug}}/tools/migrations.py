@@ -157,9 +157,12 @@ def check_word(name: str, statement: Statement) -> None:
     """
     place = f"line {statement.line} of {name}"
     if statement.word in TRANSACTION_WORDS:
+        hint = ""
+        if statement.word == "END":
+            hint = "; or a body was cut here: see 'Write a file' in docs/migrations.md"
         raise UserError(
             f"{place} has {statement.word}: remove it, because each file has a "
-            "transaction of its own where the database allows it"
+            f"transaction of its own where the database allows it{hint}"
         )
     if statement.word == "DELIMITER" or statement.text.startswith("\\"):
         raise UserError(

@@ -48,7 +48,7 @@ def prove(func: str, file: Path, env: str, confirm: str) -> int:
         0.
 
     Raises:
-        UserError: the environment is protected or deployed already, it is not
+        UserError: the environment is protected, or deployed already on AWS, it is not
             confirmed, or a step failed.
     """
     require_function(func)
@@ -65,7 +65,12 @@ def prove(func: str, file: Path, env: str, confirm: str) -> int:
             f"ENV={env} is deployed, and this would destroy it: add an environment of "
             "its own to config/deploy.yml, such as proof"
         )
-    question = f"This deploys ENV={env}, which costs money on AWS, and destroys it."
+    if environment.is_on_aws:
+        question = f"This deploys ENV={env}, which costs money on AWS, and destroys it."
+    elif is_there:
+        question = f"ENV={env} is deployed into the shim: this uses it and destroys it."
+    else:
+        question = f"This deploys ENV={env} into the shim and destroys it."
     confirmation.require(question, env, "the environment's name", confirm)
     proof = Proof(environment, func, file, table)
     lines: list[str] = []
@@ -317,5 +322,5 @@ class Proof:
         deadline = monotonic() + seconds
         while not is_so():
             if monotonic() > deadline:
-                raise UserError(f"after {seconds} s, it is not so that {what}")
+                raise UserError(f"after {seconds} s, still waiting until {what}")
             sleep(POLL_SECONDS)

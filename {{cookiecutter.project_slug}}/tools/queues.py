@@ -1,7 +1,7 @@
 """Show the queues of functions, redrive dead letters, and purge a queue."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from time import sleep
 
@@ -96,9 +96,9 @@ def print_newest(url: str) -> None:
         return
     newest = max(messages, key=lambda each: int(each["Attributes"]["SentTimestamp"]))
     attributes, body = newest["Attributes"], newest["Body"]
-    sent = datetime.fromtimestamp(int(attributes["SentTimestamp"]) / 1000).astimezone()
+    sent = datetime.fromtimestamp(int(attributes["SentTimestamp"]) / 1000, UTC)
     print(
-        f"  the newest of {len(messages)}: sent {sent:%Y-%m-%d %H:%M:%S}, "
+        f"  the newest of {len(messages)}: sent {sent:%Y-%m-%dT%H:%M:%SZ}, "
         f"ID {newest['MessageId']}, receive "
         f"count {attributes['ApproximateReceiveCount']}, this one included\n"
         f"  {body[:BODY_LIMIT]}{'…' if len(body) > BODY_LIMIT else ''}"
@@ -144,8 +144,10 @@ def redrive(
     if cause or message:
         chosen = causes.choose(environment, func, cause, message)
 
-        def move(message: dead_letters.Message) -> None:
-            dead_letters.resend(message, pending, text)
+        def move(letter: dead_letters.Message) -> None:
+            sent = dead_letters.resend(letter, pending, text)
+            if message:
+                print(f"sent {message} again as message {sent}", flush=True)
 
         for moved in dead_letters.take(environment, func, chosen, move):
             print(f"moved {moved} of {len(chosen)}", flush=True)

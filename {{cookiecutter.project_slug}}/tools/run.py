@@ -62,9 +62,9 @@ def poll(func: str, run_args: str, reload: bool, debug: int) -> int:
         return replace_process(debugging.wrap(prepare(), debug))
     for name, value in RELOAD_SETTINGS.items():
         shell.setdefault(name, value)
-    from tools import reload as reloading  # its package is for development only
+    from tools import hot_reload  # its package is for development only
 
-    return reloading.poll(prepare, func)
+    return hot_reload.poll(prepare, func)
 
 
 def invoke(
@@ -85,6 +85,13 @@ def invoke(
         UserError: there is no such function or file, or the shim is not running.
     """
     require_function(func)
+    if message and event != Path():
+        raise UserError("EVENT= and MESSAGE= are both set: use one of them")
+    if env and not message:
+        raise UserError(
+            f"ENV={env} is the environment of a dead letter, and the function runs "
+            "against the shim: add MESSAGE=, or leave out ENV"
+        )
     if message:
         event = save_dead_letter(func, env, message)
     if event == Path():
@@ -111,8 +118,8 @@ def save_dead_letter(func: str, env: str, message: str) -> Path:
     client.cache_clear()  # the function runs against the shim
     file = BUILD / "run" / func / "dead-letter.json"
     file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch(mode=0o600)  # before anybody else can read the body
     file.write_text(body, encoding="utf-8")
-    file.chmod(0o600)
     return file
 
 

@@ -8,7 +8,7 @@ from time import time
 from typing import Any
 
 from tools import logs
-from tools.environment import Environment, enter
+from tools.environment import Environment
 from tools.errors import UserError
 from tools.project import functions
 
@@ -22,13 +22,20 @@ def show(message: str, env: str, since: int) -> int:
         since: how many minutes to go back.
 
     Raises:
-        UserError: there is no ID.
+        UserError: there is no ID, or no function has a log.
     """
     if not message:
         raise UserError("MESSAGE= is missing: 'make logs' shows the IDs of messages")
-    environment = enter(env)
+    environment = logs.enter_logs(env)
     start = int((time() - since * 60) * 1000)
-    streams = [read_lines(environment, name, message, start) for name in functions()]
+    streams, missing = [], None
+    for name in functions():
+        try:
+            streams.append(list(read_lines(environment, name, message, start)))
+        except logs.NoLogError as error:
+            missing = error
+    if missing and not streams:
+        raise missing
     lines = list(heapq.merge(*streams, key=lambda line: line[0]))
     for _, text in lines:
         print(text)
@@ -44,13 +51,14 @@ def show(message: str, env: str, since: int) -> int:
 def read_lines(
     environment: Environment, func: str, message: str, start: int
 ) -> Iterator[tuple[int, str]]:
-    """Yield time and text of each line of a function's log that names a message."""
-    try:
-        for event in logs.read_events(environment, func, start):
-            if message in event["message"]:
-                yield event["timestamp"], f"{func:12} {describe(event['message'])}"
-    except UserError:  # it has not logged yet
-        return
+    """Yield time and text of each line of a function's log that names a message.
+
+    Raises:
+        NoLogError: the function has no log.
+    """
+    for event in logs.read_events(environment, func, start):
+        if message in event["message"]:
+            yield event["timestamp"], f"{func:12} {describe(event['message'])}"
 
 
 def describe(line: str) -> str:

@@ -5,6 +5,7 @@ stop receiving, and it finishes its messages. If the new one cannot start, becau
 syntax error for example, it says why and the old one goes on.
 """
 
+import os
 import signal
 import subprocess
 import sys
@@ -21,6 +22,9 @@ SUFFIXES = (".py", ".yml", ".sql", ".pem")
 DECLARATIONS = ROOT / "config" / "deploy.yml"
 # Milliseconds: a save is seen after STEP, several of them at once after DEBOUNCE.
 STEP, DEBOUNCE, CHECK_EVERY = 20, 200, 100
+# Ends with this process or a poller. A kill of this process would leave the poller,
+# which would go on with the old code.
+GUARD = "while kill -0 $0 && kill -0 $1; do sleep 1; done; kill -0 $0 || kill $1"
 
 
 class Reloader:
@@ -48,6 +52,9 @@ class Reloader:
         command = [*self._command, f"--heartbeat={self._ready}"]
         # in a group of its own, or Ctrl-C would reach it in addition to our signal
         self._next = subprocess.Popen(command, cwd=ROOT, process_group=0)
+        guard = ["sh", "-c", GUARD, str(os.getpid()), str(self._next.pid)]
+        nowhere = subprocess.DEVNULL
+        subprocess.Popen(guard, stdout=nowhere, stderr=nowhere, process_group=0)
 
     def check(self) -> int | None:
         """Let the next poller take over once it polls.

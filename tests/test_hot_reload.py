@@ -1,10 +1,12 @@
 """`make run RELOAD=1` polls with the code as it is now."""
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
 
-from baking import Project
+from baking import Project, wait_until
 from shim_helpers import client, queue_url
 
 FUNCTION = """\
@@ -49,6 +51,10 @@ def test_saved_code_takes_over_from_running_code(
         send("fixed")
         return report("fixed", version) in poller.output
 
+    def is_polling() -> bool:
+        processes = shimmed.run("ps", "-A", "-ww", "-o", "args=").stdout
+        return f"--heartbeat={shimmed.path}/.build/run/worker/" in processes
+
     save("first")
     try:
         with shimmed.start("run", "RELOAD=1", "FUNC=worker") as poller:
@@ -74,6 +80,9 @@ def test_saved_code_takes_over_from_running_code(
             poller.wait_for("unknown setting nonsense")
             settings.write_bytes(kept_settings)
             poller.wait_until(lambda: poller.output.count(": reloaded") == 3)
+            assert is_polling()
+            os.killpg(poller.process.pid, signal.SIGKILL)
+            wait_until(lambda: not is_polling(), "the end of the last poller")
     finally:
         module.write_bytes(kept)
         settings.write_bytes(kept_settings)
