@@ -13,7 +13,7 @@ from baking import DEADLINE, Project, free_port, skip, wait_until
 
 SETTINGS = """\
 [databases]
-main = host=127.0.0.1 port={database} dbname=main user=worker password=shim
+main = host=127.0.0.1 port={database} dbname=main user=app password=shim
 
 [pgbouncer]
 listen_addr = 127.0.0.1
@@ -41,7 +41,7 @@ def pgbouncer(project: Project, directory: Path) -> Iterator[int]:
         directory / "users",
         directory / "pgbouncer.ini",
     )
-    users.write_text('"worker" "shim"\n', encoding="utf-8")
+    users.write_text('"app" "shim"\n', encoding="utf-8")
     database = project.shim_environment()["DB_PORT"]
     text = SETTINGS.format(database=database, port=port, users=users)
     settings.write_text(text, encoding="utf-8")
