@@ -9,6 +9,7 @@ from hashlib import sha256
 from typing import NamedTuple
 
 from tools import dead_letters, logs, shim_resources
+from tools.counts import count
 from tools.environment import Environment, enter
 from tools.errors import UserError
 from tools.project import require_function
@@ -79,11 +80,6 @@ def show(func: str, env: str, message: str) -> int:
         f"\nTo see a body: make dead {words} MESSAGE=…"
     )
     return 0
-
-
-def count(number: int, what: str) -> str:
-    """Return a number with its noun, such as `2 causes`."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def choose(environment: Environment, func: str, cause: str, message: str) -> set[str]:

@@ -109,9 +109,9 @@ def take(
     if len(chosen) == 1:
         raise explain_absent(environment, func, *chosen)
     raise UserError(
-        f"{len(chosen) - len(done)} of {len(chosen)} messages are not in "
-        f"{environment.queue_name(func, 'dead-letter')} any more, or another receiver "
-        f"has them for up to {VISIBILITY_SECONDS} s: see 'make dead FUNC={func}'"
+        f"{environment.queue_name(func, 'dead-letter')} no longer has "
+        f"{len(chosen) - len(done)} of {len(chosen)} messages, or another receiver has "
+        f"them for up to {VISIBILITY_SECONDS} s: see 'make dead FUNC={func}'"
     )
 
 

@@ -11,6 +11,7 @@ from contextlib import ExitStack, closing, suppress
 from typing import NamedTuple
 
 from tools import migration_database, migrations
+from tools.counts import count
 from tools.errors import UserError
 from tools.migration_sessions import Session, StatementError
 from tools.migrations import Migration
@@ -257,10 +258,10 @@ class Runner:
         statement = describe(migration, done)
         return (
             f"{migration.name} was interrupted in {statement}, and "
-            f"{done} of its {len(migration.statements)} statements are applied before "
-            f"it: look whether this one took effect or still runs, then continue with "
-            f"{self._command[:-1]} STATEMENT={done + 2}' if it did, and with "
-            f"STATEMENT={done + 1} to run it again"
+            f"{count(done, 'statement')} before it took effect: look whether this one "
+            f"took effect or still runs, then continue with {self._command[:-1]} "
+            f"STATEMENT={done + 2}' if it did, and with STATEMENT={done + 1} to run it "
+            "again"
         )
 
     def _explain_loss(
@@ -274,12 +275,14 @@ class Runner:
 
     def _show(self, pending: Sequence[Migration], total: int) -> None:
         if not pending:
-            print(f"{self._place} has all {total} files: nothing to apply", flush=True)
+            print(
+                f"{self._place} has all {count(total, 'file')}: nothing to apply",
+                flush=True,
+            )
             return
-        print(f"{self._place}: {len(pending)} of {total} files to apply")
+        print(f"{self._place}: {len(pending)} of {count(total, 'file')} to apply")
         for each in pending:
-            count = len(each.statements)
-            print(f"  {each.name}: {count} statement{'s' if count > 1 else ''}")
+            print(f"  {each.name}: {count(len(each.statements), 'statement')}")
         print(end="", flush=True)
 
     def _apply_as_whole(self, migration: Migration) -> None:
@@ -362,9 +365,9 @@ class Runner:
                     self._forget_unless_begun(migration, number)
                     raise UserError(
                         f"{migration.name} failed at {describe(migration, number)}: "
-                        f"{error}, and {number} of its statements are applied: correct "
-                        f"the file from there on and run {self._command} again, which "
-                        "continues there"
+                        f"{error}, and {count(number, 'statement')} before it took "
+                        "effect: correct the file from there on and run "
+                        f"{self._command} again, which continues there"
                     ) from None
             self._wait_for_tables(migration, number)
 
@@ -403,10 +406,10 @@ class Runner:
     def _insert(
         self, migration: Migration, checksum: str, state: str, done: int | None = None
     ) -> None:
-        count = len(migration.statements) if done is None else done
+        statements = len(migration.statements) if done is None else done
         self._session.execute(
             "INSERT INTO migrations (name, checksum, statements, state) VALUES "
-            f"('{migration.name}', '{checksum}', {count}, '{state}')"
+            f"('{migration.name}', '{checksum}', {statements}, '{state}')"
         )
 
     def _update(self, migration: Migration, done: int, state: str) -> None:

@@ -8,6 +8,7 @@ from time import sleep
 from botocore.exceptions import ClientError
 
 from tools import causes, confirmation, dead_letters, send, shim_resources
+from tools.counts import count
 from tools.environment import Environment, client, enter
 from tools.errors import UserError
 from tools.project import functions, require_function
@@ -206,7 +207,7 @@ def watch_move_task(arn: str) -> Iterator[int]:
             return
         if task["Status"] in ("FAILED", "CANCELLED"):
             reason = task.get("FailureReason", "the task was cancelled")
-            raise UserError(f"SQS stopped after {moved} messages: {reason}")
+            raise UserError(f"SQS stopped after {count(moved, 'message')}: {reason}")
         sleep(POLL_SECONDS)
 
 
@@ -266,7 +267,8 @@ def purge(
     url = environment.find_queue_url(func, queue)
     if cause or message:
         chosen = causes.choose(environment, func, cause, message)
-        question = f"This permanently deletes {len(chosen)} messages of {name}."
+        messages = count(len(chosen), "message")
+        question = f"This permanently deletes {messages} of {name}."
         confirmation.require(question, func, "the function's name", confirm)
         for deleted in dead_letters.take(environment, func, chosen):
             print(f"deleted {deleted} of {len(chosen)}", flush=True)

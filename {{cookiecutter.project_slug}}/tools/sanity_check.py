@@ -14,6 +14,7 @@ from context import CustomContext
 from lib.events import S3Object
 from tests.context import void_context
 from tools import queues, saved_events, shim_resources
+from tools.counts import count
 from tools.deploy_config import Config
 from tools.environment import client, enter
 from tools.errors import UserError
@@ -155,7 +156,8 @@ def counted_rows(func: str, function: Config) -> Iterator[list[S3Object]]:
             f"{expected} rows in, but {table} has {added} more, and the ledger says "
             f"{sum(ledger)}"
         )
-    print(f"{expected} rows in, {expected} rows out: {table} has {before + added}")
+    rows = count(expected, "row")
+    print(f"{rows} in, {rows} out: {table} has {before + added}")
 
 
 def count_lines(s3_object: S3Object) -> int:

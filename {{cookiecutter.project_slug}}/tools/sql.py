@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 
 from context import CustomContext
 from lib.database_errors import DatabaseError, DatabaseUnreachableError
+from tools.counts import count
 from tools.environment import Environment, client, enter
 from tools.errors import UserError
 
@@ -222,14 +223,14 @@ def field_value(field: dict[str, Any]) -> Any:
 def print_result(result: Result) -> None:
     """Print rows as a table, or how many rows were changed."""
     if not result.columns and not result.rows:
-        print(f"{max(result.changed, 0)} rows changed")
+        print(f"{count(max(result.changed, 0), 'row')} changed")
         return
     cells = [result.columns, *(list(map(format_value, row)) for row in result.rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = [" | ".join(map(str.ljust, row, widths)).rstrip() for row in cells]
     lines.insert(1, "-+-".join("-" * width for width in widths))
     print(*lines, sep="\n")
-    print(f"{len(result.rows)} {'row' if len(result.rows) == 1 else 'rows'}")
+    print(count(len(result.rows), "row"))
 
 
 def format_value(value: Any) -> str:
