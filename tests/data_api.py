@@ -16,6 +16,8 @@ import sql_client
 from aws_stubs import CLUSTER, Answer, Request, answering, as_json
 
 ERRORS = (psycopg.Error, pymysql.Error)
+# https://docs.aws.amazon.com/rdsdataservice/latest/APIReference/API_ExecuteStatement.html
+LONGEST = 65_536  # characters of a statement
 
 
 class DataApi:
@@ -28,10 +30,12 @@ class DataApi:
     Attributes:
         url: where it answers, while `serve` runs.
         is_slow: whether the next `ALTER` outside of a transaction takes too long.
+        is_lost: whether the next commit is not answered as one, though it takes effect.
     """
 
     url = ""
     is_slow = False
+    is_lost = False
 
     def __init__(self, database: str, environment: dict[str, str]) -> None:
         self._database = database
@@ -72,9 +76,16 @@ class DataApi:
         is_commit = request.action == "CommitTransaction"
         connection.cursor().execute("COMMIT" if is_commit else "ROLLBACK")
         connection.close()
+        if is_commit and self.is_lost:
+            self.is_lost = False
+            return refuse("InternalServerErrorException", "Try again")
         return as_json({"transactionStatus": "ended"})
 
     def _execute(self, parameters: dict[str, Any]) -> Answer:
+        if len(parameters["sql"]) > LONGEST:
+            return refuse(
+                "ValidationException", "Member must have a length up to 65536"
+            )
         name = parameters.get("transactionId")
         connection = self._transactions.get(name) if name else self._connect()
         if connection is None:

@@ -179,8 +179,8 @@ def test_failed_statement_is_named(project: Migrating) -> None:
         assert project.columns("seen") == []
     else:
         assert sentence.endswith(
-            "and 2 of its statements are applied: correct the file from there on and "
-            f"{again}, which continues there."
+            "and 2 statements before it took effect: correct the file from there on "
+            f"and {again}, which continues there."
         )
         assert project.states()[name] == [2, "stopped"]
         project.write("002_seen.sql", f"{good.replace('1', '2')}{COLUMN}")
@@ -212,8 +212,8 @@ def test_killed_migration_can_continue(project: Migrating) -> None:
     else:
         sentence = project.fail()
         assert sentence.startswith(
-            f"{name} was interrupted in statement 3 of 4 (line 3), and 2 of its 4 "
-            "statements are applied before it: look whether this one took effect or "
+            f"{name} was interrupted in statement 3 of 4 (line 3), and 2 statements "
+            "before it took effect: look whether this one took effect or still runs, "
         )
         assert "STATEMENT=4' if it did" in sentence
         assert "STATEMENT=5" not in project.fail("STATEMENT=5")
@@ -402,6 +402,11 @@ BAD_FILES: dict[str, tuple[str, bytes, str]] = {
         "002_a.sql",
         b"DELIMITER //\nSELECT 1//",
         "line 1 of migrations/002_a.",
+    ),
+    "long": (
+        "002_a.sql",
+        b"SELECT 1;\nSELECT '" + b"a" * 65_536 + b"';",
+        "line 2 of migrations/002_a.sql has a statement of 65,545 characters, and the",
     ),
     "psql": (
         "002_a.sql",

@@ -19,6 +19,7 @@ from tools.project import ROOT
 DIRECTORIES = ("tools/migrations", "migrations")
 NAME = re.compile(r"([0-9]{3})_[a-z0-9_]{1,100}\.sql")
 NO_TRANSACTION = "-- no transaction"
+LONGEST = 65_536  # characters of a statement, the Data API's limit
 TRANSACTION_WORDS = ("BEGIN", "START", "COMMIT", "END", "ROLLBACK", "ABORT")
 
 
@@ -128,7 +129,7 @@ def read(path: Path, root: Path) -> Migration:
     if not statements:
         raise UserError(f"{name} has no statement: write one, or delete the file")
     for statement in statements:
-        check_word(name, statement)
+        check_statement(name, statement)
     checksum = hashlib.sha256(content).hexdigest()
     return Migration(name, checksum, statements, is_transaction)
 
@@ -149,13 +150,18 @@ def split(text: str) -> Iterator[Statement]:
         at += len(part)
 
 
-def check_word(name: str, statement: Statement) -> None:
-    """Check that a statement begins with a word that a migration can have.
+def check_statement(name: str, statement: Statement) -> None:
+    """Check that a statement is none of those that a migration cannot have.
 
     Raises:
-        UserError: it does not.
+        UserError: it is one.
     """
     place = f"line {statement.line} of {name}"
+    if len(statement.text) > LONGEST:
+        raise UserError(
+            f"{place} has a statement of {len(statement.text):,} characters, and the "
+            f"Data API accepts {LONGEST:,}: split it"
+        )
     if statement.word in TRANSACTION_WORDS:
         hint = ""
         if statement.word == "END":
