@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from baking import DEADLINE, Project, wait_until
+from data_api import DataApi
 from proxy import SILENCE, Pause, Proxy, Rule, always, at_first
 from shim_helpers import (
     clicks,
@@ -85,7 +86,7 @@ def test_replay_sends_the_triggers_message(shimmed: Project) -> None:
     [sent] = map(json.loads, take_all(shimmed, 1))
     where = (FUNC, "PREFIX=replayed")
     output = shimmed.make("replay", *where).stdout
-    assert "1 of 1 objects match s3://raw/worker/replayed*" in output
+    assert "1 of 1 object selected: s3://raw/worker/replayed*\n" in output
     assert count_messages(shimmed) == [0, 1]
     shimmed.make("replay", *where, "YES=1")
     [again] = map(json.loads, take_all(shimmed, 1))
@@ -121,13 +122,36 @@ def test_replay_selects_by_state(shimmed: Project) -> None:
 @on_each_database
 def test_replay_selects_by_time(shimmed: Project) -> None:
     drop(shimmed, "times/a.csv", "")
-    for words, count in (
-        ("SINCE=2026-01-05", 1),
-        ("UNTIL=2026-01-05T08:00", 0),
-        ("SINCE=2126-01-05", 0),
-    ):
+    for words, count in (("SINCE=2026-01-05", 1), ("UNTIL=2026-01-05T08:00", 0)):
         output = shimmed.make("replay", FUNC, "PREFIX=times/", words).stdout
-        assert output.startswith(f"{count} of {count} objects"), words
+        assert output.startswith(f"{count} of 1 object selected: "), words
+    sent = shimmed.make("replay", FUNC, "PREFIX=worker", "SINCE=2126-01-05", "YES=1")
+    found, last = sent.stdout.splitlines()
+    assert found.startswith("0 of ")
+    assert not found.startswith("0 of 0 ")
+    assert found.endswith("selected: s3://raw/worker/*, SINCE=2126-01-05T00:00:00Z")
+    assert last == "Nothing was sent."
+
+
+FILTER = """
+from datetime import UTC, datetime
+from tools import replay
+from tools.environment import enter
+now = datetime.now(UTC)
+page = [replay.Listed("raw", f"worker/{n}", "", str(n), 0, now) for n in range(1000)]
+with replay.open_filter(enter("prod"), "worker", "never") as keep:
+    print(len(keep(page)))
+"""
+
+
+@on_each_database
+def test_state_of_a_full_page_fits_the_data_api(shimmed: Project) -> None:
+    api = DataApi(shimmed.database, shimmed.shim_environment())
+    with api.serve():
+        keys = ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "ENDPOINT_URL")
+        variables = {f"AWS_{name}": api.url for name in keys}
+        result = shimmed.run(".venv/bin/python", "-c", FILTER, env=variables)
+    assert result.stdout == "1000\n"
 
 
 @on_each_database

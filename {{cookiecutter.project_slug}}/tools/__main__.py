@@ -497,7 +497,8 @@ def main(arguments: Sequence[str]) -> int:
         sentence = explain(error, options.get("env", ""))
         if not sentence:
             raise
-        print(f"{capitalize(sentence)}.", file=sys.stderr)
+        # AWS's own messages have a period or not
+        print(f"{capitalize(sentence).rstrip('.')}.", file=sys.stderr)
         return 1
 
 

@@ -13,6 +13,7 @@ from uuid import uuid4
 from lib.events import NULL_VERSION, S3Object
 from tests.shim import bootstrap
 from tools import dead_letters, shim_resources, sql
+from tools.counts import count
 from tools.deploy_config import Config
 from tools.environment import Environment, client, enter
 from tools.errors import UserError
@@ -20,6 +21,7 @@ from tools.project import BUILD, ROOT, require_function
 
 STATES = ("loaded", "failed", "never")
 BATCH = 10  # messages of a request, SQS's limit
+ASKED = 400  # objects in a statement, of which the Data API accepts 65,536 characters
 ATTEMPTS = 5  # to send messages that SQS has not accepted
 BAR = 30  # characters
 # Its identifiers are hashes, so they need no quotes of their own.
@@ -56,14 +58,14 @@ class Selection(NamedTuple):
     until: datetime | None
 
     def __str__(self) -> str:
-        return f"s3://{self.bucket}/{self.prefix}*{self.suffix}"
+        times = {"SINCE": self.since, "UNTIL": self.until}
+        words = [f", {name}={format_time(at)}" for name, at in times.items() if at]
+        return f"s3://{self.bucket}/{self.prefix}*{self.suffix}{''.join(words)}"
 
     def has(self, listed: Listed) -> bool:
-        """Whether an object's name and time are selected."""
-        return (
-            listed.key.endswith(self.suffix)
-            and (self.since is None or listed.modified >= self.since)
-            and (self.until is None or listed.modified < self.until)
+        """Whether an object's time is selected."""
+        return (self.since is None or listed.modified >= self.since) and (
+            self.until is None or listed.modified < self.until
         )
 
 
@@ -101,7 +103,8 @@ class Marker:
 
     def __str__(self) -> str:
         path = self.path.relative_to(ROOT)
-        return f"after {self.after}, {self.sent:,} messages sent before (see {path})"
+        sent = count(self.sent, "message")
+        return f"after {self.after}, {sent} sent before (see {path})"
 
 
 def replay(
@@ -130,29 +133,42 @@ def replay(
         yes: whether to send them.
 
     Raises:
-        UserError: the function has another trigger or no ledger, or SQS or the database
-            refuses.
+        UserError: the function has another trigger or no ledger, the times select
+            nothing, or SQS or the database refuses.
     """
     require_function(func)
+    if since and until and since >= until:
+        raise UserError(
+            f"SINCE={format_time(since)} is not before UNTIL={format_time(until)}: "
+            "exchange them"
+        )
     environment = enter(env)
     if not env:
         shim_resources.update()
     function = environment.functions[func]
-    key_prefix = full_prefix(func, function, prefix)
+    require_bucket(environment, func)
+    key_prefix = full_prefix(function, prefix)
     bucket = environment.find_bucket()
     selection = Selection(bucket, key_prefix, function["suffix"], since, until)
     url = environment.find_queue_url(func, "pending")
     marker = Marker(env, func, *selection, state)
-    with open_filter(environment, func, state) as keep:
+    with open_filter(environment, func, state) as has_state:
+
+        def keep(page: Page) -> Page:
+            return has_state([each for each in page if selection.has(each)])
+
         if marker.after:
             print(f"This replay was interrupted and goes on {marker}.")
         found = selected = 0
         for page in list_pages(selection, marker.after):
             found += len(page)
             selected += len(keep(page))
-        what = f"{selected:,} of {found:,} objects match {selection}"
-        print(f"{what}{f' and STATE={state}' if state else ''}.", flush=True)
-        if not yes or not selected:
+        print(
+            f"{selected:,} of {count(found, 'object')} selected: {selection}"
+            f"{f', STATE={state}' if state else ''}",
+            flush=True,
+        )
+        if not yes or not (selected or marker.after):
             advise(func, function, state, selected)
             return 0
         objects = (
@@ -165,28 +181,36 @@ def replay(
             print(f"\nInterrupted: the same command goes on {marker}.")
             return 130
     marker.delete()
-    print(f"Sent {marker.sent:,} messages to {function['queue']}.")
+    print(f"Sent {count(marker.sent, 'message')} to {function['queue']}.")
     return 0
 
 
-def full_prefix(func: str, function: Config, prefix: str) -> str:
-    """Return the prefix of keys that the function is sent and that is asked for.
+def require_bucket(environment: Environment, func: str) -> None:
+    """Require that objects trigger a function.
 
     Raises:
-        UserError: objects do not trigger the function.
+        UserError: something else does.
     """
-    if function["trigger"] != "bucket":
+    trigger = environment.functions[func]["trigger"]
+    if trigger != "bucket":
         raise UserError(
-            f"FUNC={func} has the trigger {function['trigger']}, so there are no "
-            f"objects to replay: use 'make send FUNC={func}'"
+            f"FUNC={func} has the trigger {trigger}, so no objects are sent to it: use "
+            f"'make send FUNC={func}'"
         )
+
+
+def full_prefix(function: Config, prefix: str) -> str:
+    """Return the prefix of keys that the function is sent and that is asked for."""
     own = str(function["prefix"])
+    if f"{prefix}/" == own:
+        return own
     return prefix if prefix.startswith(own) else own + prefix
 
 
 def advise(func: str, function: Config, state: str, selected: int) -> None:
     """Say how to send the messages, and what the function may then do."""
     if not selected:
+        print("Nothing was sent.")
         return
     print(f"Nothing was sent: YES=1 sends a message for each to {function['queue']}.")
     if function["database"] and state in ("", "loaded"):
@@ -196,10 +220,23 @@ def advise(func: str, function: Config, state: str, selected: int) -> None:
         )
 
 
+def find_current(bucket: str, key: str) -> Listed:
+    """Return the current version of an object.
+
+    Raises:
+        UserError: there is no such object.
+    """
+    page = next(list_pages(Selection(bucket, key, "", None, None), ""))
+    if not page or page[0].key != key:
+        raise UserError(f"s3://{bucket}/{key} is not in the bucket any more")
+    return page[0]
+
+
 def list_pages(selection: Selection, after: str) -> Iterator[Page]:
     """Yield the objects of a selection in pages of up to 1000, in the order of keys.
 
-    The versions are listed, because the ledger and AWS's messages name them.
+    Those of all times are among them. The versions are listed, because the ledger and
+    AWS's messages name them.
 
     Args:
         selection: the objects.
@@ -222,7 +259,7 @@ def list_pages(selection: Selection, after: str) -> Iterator[Page]:
             for each in page.get("Versions", [])
             if each["IsLatest"] and each["Key"] > after
         )
-        yield [each for each in listed if selection.has(each)]
+        yield [each for each in listed if each.key.endswith(selection.suffix)]
 
 
 @contextlib.contextmanager
@@ -248,9 +285,12 @@ def open_filter(environment: Environment, func: str, state: str) -> Iterator[Fil
             page = [each for each in page if not failed or is_named(each, failed)]
             if not page or (state == "failed" and not failed):
                 return []
-            ids = ", ".join(f"'{name}'" for each in page for name in each.ids)
-            result = execute(FIND_LOADED.format(ids=ids, func=func))
-            loaded = {name for (name,) in result.rows}
+            loaded = set[str]()
+            for at in range(0, len(page), ASKED):
+                names = (name for each in page[at : at + ASKED] for name in each.ids)
+                ids = ", ".join(f"'{name}'" for name in names)
+                result = execute(FIND_LOADED.format(ids=ids, func=func))
+                loaded |= {name for (name,) in result.rows}
             is_wanted = state == "loaded"
             return [
                 each
@@ -402,6 +442,6 @@ def send_batch(url: str, bodies: list[str]) -> None:
         bodies = [bodies[int(each["Id"])] for each in failed]
         reason = failed[0].get("Message") or failed[0]["Code"]
     raise UserError(
-        f"SQS has not accepted {len(bodies)} messages ({reason}): the same command "
-        "sends them again and goes on"
+        f"SQS has not accepted {count(len(bodies), 'message')} ({reason}): the same "
+        "command sends them again and goes on"
     )
