@@ -151,6 +151,26 @@ def test_missing_message_gets_one_sentence(
     assert len(refused.stdout.splitlines()) == 2  # the second one is from make
 
 
+def test_reload_needs_the_loads_own_bucket_function(shop: Project) -> None:
+    values = "'clicks', 'raw', 'worker/{0}.csv', '', 'func.{0}'"
+    for func in ("worker", "by_queue"):
+        shop.query(
+            "INSERT INTO loads (object_id, target, bucket, object_key, version, "
+            f"function) VALUES ('{func}', {values.format(func)})"
+        )
+    for words, sentence in (
+        (["worker/by_queue.csv"], "FUNC=by_queue has the trigger queue, so no objects"),
+        (
+            ["worker/worker.csv", "FUNC=by_queue"],
+            "s3://raw/worker/worker.csv was loaded by worker, not by FUNC=by_queue.",
+        ),
+        (["worker/worker.csv"], "s3://raw/worker/worker.csv is not in the bucket any "),
+    ):
+        refused = shop.make("reload", f"OBJECT={words[0]}", *words[1:], check=False)
+        assert refused.returncode != 0
+        assert refused.stdout.startswith(sentence)
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [

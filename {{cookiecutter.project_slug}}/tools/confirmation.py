@@ -15,13 +15,16 @@ def require(question: str, name: str, what: str, confirm: str) -> None:
         confirm: what was typed as CONFIRM; empty to ask.
 
     Raises:
-        UserError: there is no terminal, or another name was typed.
+        UserError: there is no terminal, or another name or nothing was typed.
     """
     if not confirm:
         if not sys.stdin.isatty():
             raise UserError(
                 f"{question} Without a terminal, confirm with CONFIRM={name}"
             )
-        confirm = input(f"{question}\nType {what} to confirm: ").strip()
+        try:
+            confirm = input(f"{question}\nType {what} to confirm: ").strip()
+        except EOFError:  # Ctrl-D
+            print()
     if confirm != name:
         raise UserError(f"{confirm!r} is not {name}: nothing was done")

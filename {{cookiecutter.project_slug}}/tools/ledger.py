@@ -1,9 +1,13 @@
 """Find loads in the ledger, and the settings of the functions that made them."""
 
+import os
+from collections.abc import Sequence
+from importlib import import_module
 from typing import Any, NamedTuple
+from unittest import mock
 
-import yaml
-
+import settings_reader
+from settings import SettingsError
 from tools import build
 from tools.environment import Environment
 from tools.errors import UserError
@@ -62,11 +66,19 @@ def find_loads(execute: Execute, load: str, uri: str) -> list[LoadEntry]:
         condition += f" AND bucket = {literal(bucket)}"
     rows = execute(SELECT.format(condition=condition)).rows
     if not rows:
-        what = f"LOAD={load}" if load else f"OBJECT={uri}"
+        hint = "list loads with make sql SQL='SELECT number, object_key FROM loads'"
+        if load:
+            raise UserError(f"LOAD={load} is not in the ledger: {hint}")
         raise UserError(
-            f"{what} is not in the ledger, which is the table loads: use 'make sql'"
+            f"OBJECT={uri} is not in the ledger: load it with 'make event' or 'make "
+            f"replay STATE=never', or {hint}"
         )
     return [LoadEntry._make([*row[:6], row[6] or 0, row[7] or 0]) for row in rows]
+
+
+def has_key(execute: Execute, key: str) -> bool:
+    """Return whether an object of any bucket is in the ledger."""
+    return bool(execute(SELECT.format(condition=f"object_key = {literal(key)}")).rows)
 
 
 def parse_number(load: str) -> int:
@@ -96,15 +108,45 @@ def literal(text: str) -> str:
     return f"CONVERT(X'{digits}' USING utf8mb4)"
 
 
-def read_setting(environment: Environment, func: str, name: str) -> Any:
-    """Return a setting of a function in an environment, None if it is not set.
+def choose_function(
+    environment: Environment, loads: Sequence[LoadEntry], func: str
+) -> str:
+    """Return the function that has made loads.
+
+    Args:
+        environment: the one that was entered.
+        loads: the loads.
+        func: this function, which may have another name since, or empty.
 
     Raises:
-        UserError: there is no such function in this project any more.
+        UserError: another function has made them, or several have.
+    """
+    made = sorted({each.func for each in loads})
+    names = " and ".join(made)
+    if not func and len(made) > 1:
+        raise UserError(f"{loads[0].source} was loaded by {names}: choose one by FUNC=")
+    if func and func not in made and made[0] in environment.functions:
+        raise UserError(f"{loads[0].source} was loaded by {names}, not by FUNC={func}")
+    return func or made[0]
+
+
+def read_settings(environment: Environment, func: str) -> Any:
+    """Return the settings of a function in an environment, as `context.var` has them.
+
+    Secrets have no real value.
+
+    Raises:
+        UserError: a setting is wrong, or there is no such function in this project any
+            more.
     """
     if func not in environment.functions:
         raise UserError(f"the load is of {func}, which is no function of src/func/")
+    own = getattr(import_module(f"func.{func}"), "SETTINGS", [])
+    args = [f"--const_path={build.require_settings(func)}"]
     variables = environment.functions[func]["variables"]
-    text = build.require_settings(func).read_text(encoding="utf-8")
-    settings = yaml.safe_load(text) or {}
-    return variables.get(name.upper(), settings.get(name))
+    try:
+        # your shell's variables are not those of the function
+        with mock.patch.dict(os.environ, variables, clear=True):
+            return settings_reader.read(args, (), own, lambda name, _: name)
+    except SettingsError as error:
+        raise UserError(str(error)) from None
