@@ -132,7 +132,7 @@ def test_undo_on_aws_uses_the_data_api(shimmed: Project) -> None:
         unclear = shimmed.make(*words, check=False)
         gone = shimmed.make(*words, check=False)
     secrets.unlink()
-    assert f"nobody knows whether load {lost} was deleted: run the" in unclear.stdout
+    assert f"it is unknown whether load {lost} was deleted: run the" in unclear.stdout
     assert f"LOAD={lost} is not in the ledger: list loads with" in gone.stdout
     assert count_clicks(shimmed, 76_100_300, 100) == 0
 

@@ -342,7 +342,7 @@ class Runner:
         """Apply a statement, again while its tables are in use.
 
         Raises:
-            UserError: it failed, or nobody knows whether it did.
+            UserError: it failed, or it is unknown whether it did.
         """
         deadline = time.monotonic() + WAIT_SECONDS
         changes_rows = migration.statements[number].word in CHANGES_OF_ROWS

@@ -18,7 +18,7 @@ class StatementError(Exception):
     Args:
         message: of the database.
         is_lock_timeout: it gave up waiting for a lock, and has changed nothing.
-        is_unclear: nobody knows whether it took effect.
+        is_unclear: it is unknown whether it took effect.
     """
 
     def __init__(

@@ -53,7 +53,7 @@ class Template:
     def find(self, *names: str) -> str:
         """Return the commit that the first known of some names has, or nothing."""
         for name in names:
-            revision = f"{name}^{{commit}}"
+            revision = name + "^{commit}"
             words = ("rev-parse", "--verify", "--quiet", revision)
             if found := self._git(*words, check=False).stdout.strip():
                 return found

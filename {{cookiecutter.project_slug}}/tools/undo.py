@@ -62,7 +62,7 @@ def undo(load: str, func: str, env: str, confirm: str) -> int:
     except StatementError as error:
         if error.is_unclear:
             raise UserError(
-                f"the connection was lost ({error}), and nobody knows whether load "
+                f"the connection was lost ({error}), so it is unknown whether load "
                 f"{load} was deleted: run the command again, which finds out"
             ) from None
         raise UserError(
@@ -160,7 +160,7 @@ def reload(
     """Send a message by which a function replaces an earlier load; return 0.
 
     The function deletes the rows of the object's current version and loads it again, in
-    one transaction of its own. So nobody sees the table without the rows.
+    one transaction of its own. The table never lacks the rows.
 
     Args:
         object: key of the object, or its URI.

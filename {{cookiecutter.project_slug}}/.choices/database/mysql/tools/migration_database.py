@@ -21,7 +21,7 @@ CREATE TABLE IF NOT EXISTS migrations (
 ) CHARACTER SET utf8mb4
 """
 IN_TRANSACTION = ""
-# A change that waits for a table lets nobody else use it, so it must not wait long.
+# A change that waits for a table lets no one else use it, so it must not wait long.
 IN_SESSION = "SET lock_wait_timeout = 3, innodb_lock_wait_timeout = 3"
 # A row is locked, because a transaction's end unlocks it. The Data API keeps sessions
 # open, and with them the locks of GET_LOCK.

@@ -19,7 +19,7 @@ CREATE TABLE IF NOT EXISTS migrations (
     changed_at TIMESTAMPTZ NOT NULL DEFAULT CURRENT_TIMESTAMP
 )
 """
-# A change that waits for a table lets nobody else use it, so it must not wait long.
+# A change that waits for a table lets no one else use it, so it must not wait long.
 IN_TRANSACTION = "SET LOCAL lock_timeout = '3s'"
 LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended('migrations', 0))"
 # No query: its portal would keep a snapshot, for which CREATE INDEX CONCURRENTLY waits.
