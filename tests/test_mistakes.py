@@ -284,6 +284,7 @@ SITUATIONS = {make.__name__: make for make in MISTAKES}
 OTHERS = {
     *("help", "install", "watch", "lint", "lint-code", "lint-infra", "format"),
     *("settings", "lock", "audit", "sbom", "ci_setup", "clean"),
+    "update",  # its mistakes need versions of the template: see test_update.py
 }
 # Lines other than the sentence: make's own, and the lists of doctor and build.
 OTHER_LINES = ("make", "WARNING", "built ", "ok ", "absent ", "MISSING ", "too old ")
