@@ -138,6 +138,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(content)
         connection.close()
 
+    # http.server looks for these names
     do_POST = do_PUT = do_HEAD = do_DELETE = do_PATCH = do_GET  # noqa: N815
 
     def _read_chunk(self) -> bytes:

@@ -140,6 +140,7 @@ def split(text: str) -> Iterator[Statement]:
     for part in sqlparse.split(text):
         at = text.index(part, at)
         before = 0
+        # the library's types lack this function
         for kind, value in sqlparse.lexer.tokenize(part):  # type: ignore[no-untyped-call]
             if kind not in Comment and kind not in Whitespace and value != ";":
                 statement = part[before:].rstrip("; \t\r\n")

@@ -185,8 +185,12 @@ def follow(
         arguments = (name, environment.name, 1, True)
         threading.Thread(target=logs.show, args=arguments, daemon=True).start()
     paths = [ROOT / each for each in WATCHED]
-    is_code = lambda _, path: path.endswith(SUFFIXES)  # noqa: E731
-    for _ in watch(*paths, watch_filter=is_code, debounce=200, step=20):
+    for _ in watch(
+        *paths,
+        watch_filter=lambda _, path: path.endswith(SUFFIXES),
+        debounce=200,
+        step=20,
+    ):
         for name in names:
             try:
                 update(environment, name, specs[name], 0)
