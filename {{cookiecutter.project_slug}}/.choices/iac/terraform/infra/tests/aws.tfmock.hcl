@@ -44,6 +44,9 @@ mock_resource "aws_rds_cluster" {
     master_user_secret = [{ secret_arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:main" }]
   }
 }
+mock_resource "aws_db_proxy_default_target_group" {
+  defaults = { name = "default" }
+}
 mock_resource "aws_sqs_queue" {
   defaults = { arn = "arn:aws:sqs:eu-west-1:123456789012:queue" }
 }
