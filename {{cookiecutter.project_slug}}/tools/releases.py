@@ -121,8 +121,8 @@ def release(environment: Environment, name: str, function: Config) -> str:
     found = read(environment, name)
     if found.shifting_to:
         raise UserError(
-            f"{name} is shifting to version {found.shifting_to}: wait until it has, or "
-            f"stop that with {name_command(environment, name)}"
+            f"a canary shifts {name} to version {found.shifting_to}: wait for its end, "
+            f"or stop it with {name_command(environment, name)}"
         )
     same = found.find_same()
     if found.live in same:
@@ -251,12 +251,14 @@ def roll_back_lambda(environment: Environment, name: str, version: str) -> str:
     target = int(version or (before.live if was_shifting else found.find_earlier()))
     if not target:
         raise UserError(
-            f"{name} has no earlier version: check out the commit to go back to, and "
-            f"run 'make deploy ENV={environment.name}'"
+            f"there is no earlier version of {name}: check out the commit to go back "
+            f"to, and run 'make deploy ENV={environment.name}'"
         )
     if target not in found.published:
         known = ", ".join(map(str, sorted(found.published))) or "none"
-        raise UserError(f"{name} has no version {target}: choose one of {known}")
+        raise UserError(
+            f"there is no version {target} of {name}: choose one of {known}"
+        )
     if target == found.live and not was_shifting:
         return f"{name} runs version {target} already"
     left = {
@@ -264,10 +266,10 @@ def roll_back_lambda(environment: Environment, name: str, version: str) -> str:
     }
     rolled_back = (found.rolled_back | left) - {target}
     point(environment.resource_name(name), target, Description=describe(rolled_back))
-    ran = " and ".join(str(each) for each in (before.live, before.shifting_to) if each)
+    ran = [str(each) for each in (before.live, before.shifting_to) if each]
     return (
-        f"{name} ran version {ran or LATEST}, and runs version {target} now. Deployments "
-        "keep it until its code or configuration changes"
+        f"{name} ran version {' and '.join(ran) or LATEST}, and runs version {target} "
+        "now. Deployments keep it until the code or configuration changes"
     )
 
 
@@ -291,11 +293,7 @@ def explain_held(
 def describe(rolled_back: Iterable[int]) -> str:
     """Return the alias' description: which versions were rolled back, the newest."""
     numbers = sorted(rolled_back)[-KEPT:]
-    if not numbers:
-        return ""
-    is_one = len(numbers) == 1
-    known = ", ".join(map(str, numbers))
-    return f"version{'' if is_one else 's'} {known} {'was' if is_one else 'were'} rolled back"
+    return f"rolled back: {', '.join(map(str, numbers))}" if numbers else ""
 
 
 def publish(full_name: str, code_hash: str) -> int:
