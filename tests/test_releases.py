@@ -1,7 +1,6 @@
 """Releases and rollbacks of a Lambda's versions, against a fake of AWS's API."""
 
 import sys
-from collections.abc import Iterator
 from copy import deepcopy
 from types import SimpleNamespace
 from typing import Any
@@ -36,7 +35,7 @@ class FakeLambda:
     def __init__(self) -> None:
         self.latest = {"Version": "$LATEST", "CodeSha256": "a", "MemorySize": 512}
         self.versions: dict[str, dict[str, Any]] = {}
-        self.alias = {
+        self.alias: dict[str, Any] = {
             "FunctionVersion": "$LATEST",
             "Description": "",
             "RevisionId": "0",
@@ -106,11 +105,11 @@ class Worker:
     def deploy(self, code: str, memory: int = 512) -> str:
         """Deploy and release."""
         self.aws.latest |= {"CodeSha256": code, "MemorySize": memory}
-        return releases.release(self.environment, "worker", self.settings)
+        return str(releases.release(self.environment, "worker", self.settings))
 
     def roll_back(self, version: str = "") -> str:
         """Roll back."""
-        return releases.roll_back_lambda(self.environment, "worker", version)
+        return str(releases.roll_back_lambda(self.environment, "worker", version))
 
     @property
     def live(self) -> str:
@@ -119,7 +118,7 @@ class Worker:
 
 
 @pytest.fixture
-def worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
+def worker(monkeypatch: pytest.MonkeyPatch) -> Worker:
     aws = FakeLambda()
     for module in (releases, lambda_code):
         monkeypatch.setattr(module, "client", lambda _: aws)
