@@ -17,6 +17,7 @@ from tools import (
     migrate,
     migrations,
     monitoring,
+    services,
 )
 from tools.deployer import step, stop_at
 from tools.environment import Environment, enter
@@ -68,6 +69,7 @@ def plan(target: str, env: str, report: str) -> int:
     tool = _prepare(target, env)
     _check_boundary(tool)
     _warn(tool)
+    _keep_rolled_back(tool)
     if not report:
         return CHANGES if tool.plan() else 0
     file = Path(report)
@@ -101,7 +103,10 @@ def deploy(target: str, env: str) -> int:
     tool = _prepare(target, env)
     _check_boundary(tool)
     _warn(tool)
+    _keep_rolled_back(tool)
     stacks = list(tool.stacks)
+    if "ecs" in stacks:
+        services.mark_unused(Environment(env))
     needs_migration = _needs_migration(tool)
     if needs_migration:
         migrations.read_all()  # a mistake in a file stops before the first stack
@@ -128,6 +133,8 @@ def deploy(target: str, env: str) -> int:
         _push_images(tool)
     if stacks[after_images:]:
         tool.deploy(stacks[after_images:])
+    if "ecs" in stacks:
+        services.run_declared(Environment(env), tool.kept)
     if "lambda" in stacks:
         _replace_synced_code(tool)
     if moving:
@@ -136,6 +143,8 @@ def deploy(target: str, env: str) -> int:
         tool.deploy(["lambda"])
     if {"layer", "lambda"} <= set(stacks):
         layers.delete_old(tool.layer)
+    if "ecs" in stacks:
+        services.deregister_old(Environment(env))
     return 0
 
 
@@ -159,6 +168,8 @@ def destroy(target: str, env: str) -> int:
     tool.destroy()
     if "layer" in tool.stacks:
         layers.delete_old(tool.layer, kept=0)
+    if "ecs" in tool.stacks:
+        services.deregister_old(Environment(env))
     return 0
 
 
@@ -177,6 +188,12 @@ def _check_boundary(tool: iac.Iac) -> None:
     """Check the permissions boundary of the roles that a deployment creates."""
     if "role" in tool.stacks and not tool.is_local:
         managed_policies.check_boundary(tool.env)
+
+
+def _keep_rolled_back(tool: iac.Iac) -> None:
+    """Let services keep what they run, if what was rolled back would be deployed."""
+    if "ecs" in tool.stacks:
+        tool.kept = services.find_kept(Environment(tool.env))
 
 
 def _warn(tool: iac.Iac) -> None:

@@ -14,6 +14,7 @@ from tools import (
     images,
     lambda_code,
     logs,
+    services,
     source_package,
 )
 from tools.deploy_config import Config
@@ -24,12 +25,6 @@ from tools.project import ROOT, functions, require_function
 WATCHED = ("src", "config")
 SUFFIXES = (".py", ".yml")
 LAMBDA_SECONDS = 900  # the longest timeout of a Lambda
-# What `register_task_definition` accepts of what `describe_task_definition` returns.
-TASK_FIELDS = (
-    *("family", "taskRoleArn", "executionRoleArn", "networkMode", "cpu", "memory"),
-    *("containerDefinitions", "volumes", "placementConstraints", "runtimePlatform"),
-    *("requiresCompatibilities", "ephemeralStorage", "pidMode", "ipcMode"),
-)
 
 
 def sync(func: str, env: str, watch: bool, debug: int) -> int:
@@ -147,30 +142,27 @@ def update_service(environment: Environment, name: str) -> bool:
     """Push a function's image, and run it in its service; return whether it is new.
 
     Raises:
-        UserError: there is no such service, or the image cannot be built.
+        UserError: there is no such service, the image cannot be built, or it was
+            rolled back.
     """
-    ecs, cluster = client("ecs"), environment.resource_name()
-    services = ecs.describe_services(cluster=cluster, services=[name])["services"]
-    if not services:
-        raise environment.explain_missing(f"service {name} in the cluster {cluster}")
-    found = ecs.describe_task_definition(
-        taskDefinition=services[0]["taskDefinition"], include=["TAGS"]
-    )
-    task = found["taskDefinition"]
-    [container] = task["containerDefinitions"]
+    running = services.find_service(environment, name)["taskDefinition"]
+    task = services.describe(running)
+    [container] = task.fields["containerDefinitions"]
     build.build_local(name)
     repository = container["image"].rpartition(":")[0]
     image = f"{repository}:{build.read_tag(name, build.read_architecture())}"
     if container["image"] == image:
         return False
-    images.push(name, image)
     container["image"] = image
-    fields = {field: task[field] for field in TASK_FIELDS if field in task}
-    if tags := found.get("tags"):
-        fields["tags"] = tags
-    revision = ecs.register_task_definition(**fields)["taskDefinition"]
+    services.refuse_rolled_back(environment, name, running, task.fields)
+    images.push(name, image)
+    tags = {"tags": task.tags} if task.tags else {}
+    ecs = client("ecs")
+    revision = ecs.register_task_definition(**task.fields, **tags)["taskDefinition"]
     ecs.update_service(
-        cluster=cluster, service=name, taskDefinition=revision["taskDefinitionArn"]
+        cluster=environment.resource_name(),
+        service=name,
+        taskDefinition=revision["taskDefinitionArn"],
     )
     return True
 
