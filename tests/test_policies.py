@@ -425,7 +425,7 @@ def test_protected_environment_keeps_its_files() -> None:
 
 
 def test_operators_cannot_change_resources() -> None:
-    """They read, send and delete messages, and query the database."""
+    """They read, send and delete messages, query the database, and roll back."""
     levels = {
         action: privileges()[action.lower()]["access_level"]
         for action in {call.action for call in read_calls("operate")}
@@ -436,7 +436,8 @@ def test_operators_cannot_change_resources() -> None:
     assert changes == {
         *("rds-data:ExecuteStatement", "s3:PutObject", "sqs:DeleteMessage"),
         *("sqs:PurgeQueue", "sqs:SendMessage", "sqs:StartMessageMoveTask"),
-        "sqs:ChangeMessageVisibility",
+        *("sqs:ChangeMessageVisibility", "ecs:UpdateService"),
+        *("ecs:TagResource", "ecs:UntagResource"),
         *(f"rds-data:{each}Transaction" for each in ("Begin", "Commit", "Rollback")),
     } | {each for each in changes if each == "sqs:ReceiveMessage"}
 
