@@ -69,14 +69,13 @@ def plan(target: str, env: str, report: str) -> int:
     tool = _prepare(target, env)
     _check_boundary(tool)
     _warn(tool)
-    _keep_rolled_back(tool)
     if not report:
-        return CHANGES if tool.plan() else 0
+        return CHANGES if _plan(tool) else 0
     file = Path(report)
     file.parent.mkdir(parents=True, exist_ok=True)
     try:
         with file.open("w", encoding="utf-8") as stream, redirect_stdout(stream):
-            tool.plan()
+            _plan(tool)
     except UserError:
         # CI's log must show why, too
         print(file.read_text(encoding="utf-8"), file=sys.stderr)
@@ -188,6 +187,12 @@ def _check_boundary(tool: iac.Iac) -> None:
     """Check the permissions boundary of the roles that a deployment creates."""
     if "role" in tool.stacks and not tool.is_local:
         managed_policies.check_boundary(tool.env)
+
+
+def _plan(tool: iac.Iac) -> bool:
+    """Print what would change, and what would not be released; return the former."""
+    _keep_rolled_back(tool)
+    return tool.plan()
 
 
 def _keep_rolled_back(tool: iac.Iac) -> None:

@@ -7,8 +7,7 @@ next deploy knows about it, on whichever machine it runs.
 
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import takewhile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from tools import build, managed_policies
@@ -74,16 +73,16 @@ def roll_back(environment: Environment, name: str, version: str) -> str:
     old = find_service(environment, name)["taskDefinition"]
     arns = list_revisions(environment, name)
     new = _find(environment, name, arns, version, old)
-    if new.arn != old:
-        for arn in arns:
-            if new.number < read_number(arn) <= read_number(old):
-                _mark(arn, ROLLED_BACK)
-        _update(environment, name, new.arn)
+    if new.arn == old:
+        return f"{name} runs revision {new.number} already"
+    if new.number < read_number(old):
+        _mark(old, ROLLED_BACK)
+    _update(environment, name, new.arn)
     if new.mark:
         _unmark(new.arn)
     print(
-        f"{name}: ECS replaces the tasks of revision {read_number(old)} by those of "
-        f"revision {new.number}. Ctrl-C only ends the waiting.",
+        f"{name}: ECS starts tasks of revision {new.number}, and then stops those of "
+        f"revision {read_number(old)}. Ctrl-C ends the waiting only.",
         flush=True,
     )
     try:
@@ -92,7 +91,10 @@ def roll_back(environment: Environment, name: str, version: str) -> str:
         _mark(new.arn, NEVER_RAN)
         _unmark(find_service(environment, name)["taskDefinition"])
         raise
-    return f"{name} ran revision {read_number(old)} and runs revision {new.number} now"
+    return (
+        f"{name} ran revision {read_number(old)}, and runs revision {new.number} now. "
+        "Deployments keep it until the code or settings change"
+    )
 
 
 def find_kept(environment: Environment) -> dict[str, str]:
@@ -105,21 +107,30 @@ def find_kept(environment: Environment) -> dict[str, str]:
     """
     kept = {}
     for name, running in find_running(environment, _containers(environment)).items():
-        for found in _describe_newer(environment, name, running):
-            if found.mark == ROLLED_BACK and is_declared(environment, name, found):
-                print(f"{explain(environment, name, running, found)}.", flush=True)
+        for held in _list_rolled_back(environment, name):
+            if not is_declared(environment, name, held):
+                continue
+            is_newer = held.number > read_number(running)
+            if is_newer or not is_declared(environment, name, describe(running)):
+                print(f"{explain(environment, name, running, held)}.", flush=True)
                 kept[name] = running
                 break
     return kept
 
 
-def explain(environment: Environment, name: str, running: str, found: Revision) -> str:
+def find_same(environment: Environment, name: str, fields: Config) -> Revision | None:
+    """Return the revision with certain fields that was rolled back, if there is one."""
+    held = _list_rolled_back(environment, name)
+    return next((each for each in held if each.fields == fields), None)
+
+
+def explain(environment: Environment, name: str, running: str, held: Revision) -> str:
     """Return why a service keeps its revision, and what to do about it."""
     return (
         f"{name} keeps revision {read_number(running)}, because revision "
-        f"{found.number} with this code and these settings was rolled back: change "
-        "them, or run it anyway with 'make rollback "
-        f"FUNC={name} ENV={environment.name} VERSION={found.number}'"
+        f"{held.number}, which was rolled back, has this code and these settings: "
+        "change the code, or run it anyway with 'make rollback "
+        f"FUNC={name} ENV={environment.name} VERSION={held.number}'"
     )
 
 
@@ -129,9 +140,9 @@ def mark_unused(environment: Environment) -> None:
     Their tasks did not start, and ECS went back by itself, or a deploy was stopped.
     """
     for name, running in find_running(environment, _containers(environment)).items():
-        for found in _describe_newer(environment, name, running):
-            if not found.mark:
-                _mark(found.arn, NEVER_RAN)
+        for arn in list_revisions(environment, name)[:KEPT]:
+            if read_number(arn) > read_number(running) and not describe(arn).mark:
+                _mark(arn, NEVER_RAN)
 
 
 def run_declared(environment: Environment, kept: Iterable[str]) -> None:
@@ -163,25 +174,6 @@ def run_declared(environment: Environment, kept: Iterable[str]) -> None:
                 _wait(environment, name, arn)
                 print(f"{name} runs the image that was built again", flush=True)
                 break
-
-
-def refuse_rolled_back(
-    environment: Environment, name: str, running: str, fields: Config
-) -> None:
-    """Refuse a revision of the same content as one that was rolled back.
-
-    Args:
-        environment: an environment on AWS, which has been entered.
-        name: the function.
-        running: ARN of the revision that its service runs.
-        fields: of the new revision.
-
-    Raises:
-        UserError: it was rolled back.
-    """
-    for found in _describe_newer(environment, name, running):
-        if found.mark == ROLLED_BACK and found.fields == fields:
-            raise UserError(explain(environment, name, running, found))
 
 
 def deregister_old(environment: Environment) -> None:
@@ -306,13 +298,10 @@ def _describe_services(
     return found
 
 
-def _describe_newer(
-    environment: Environment, name: str, running: str
-) -> Iterable[Revision]:
-    """Yield the revisions that are newer than the one that runs, newest first."""
-    arns = list_revisions(environment, name)
-    for arn in takewhile(lambda arn: read_number(arn) > read_number(running), arns):
-        yield describe(arn)
+def _list_rolled_back(environment: Environment, name: str) -> Iterator[Revision]:
+    """Yield the revisions that `make rollback` has replaced, newest first."""
+    found = map(describe, list_revisions(environment, name)[:KEPT])
+    return (each for each in found if each.mark == ROLLED_BACK)
 
 
 def _find(
@@ -328,18 +317,19 @@ def _find(
         return describe(arns[numbers.index(version)])
     if version:
         raise UserError(
-            f"{name} has no active revision {version}: choose one of "
+            f"there is no active revision {version} of {name}: choose one of "
             f"{', '.join(numbers) or 'none'}"
         )
-    current = describe(old)
-    for arn in arns:
-        if read_number(arn) < current.number:
-            found = describe(arn)
-            if not found.mark and found.fields != current.fields:
-                return found
+    refused = [describe(old).fields]
+    for found in map(describe, arns):
+        if found.mark == ROLLED_BACK:
+            refused.append(found.fields)
+        is_earlier = found.number < read_number(old)
+        if is_earlier and not found.mark and found.fields not in refused:
+            return found
     raise UserError(
-        f"{name} has no earlier revision than {current.number} to go back to: check "
-        f"out the earlier code and run 'make deploy ENV={environment.name}'"
+        f"there is no earlier revision of {name}: check out the commit to go back to, "
+        f"and run 'make deploy ENV={environment.name}'"
     )
 
 

@@ -75,13 +75,12 @@ def update(environment: Environment, name: str, function: Config, debug: int) ->
     if not lambda_code.read_hash(full_name):
         raise environment.explain_missing(f"Lambda {full_name}")
     is_new = lambda_code.update(full_name, code)
+    running = f"{name} runs {'the new code' if is_new else 'this code already'}"
     if not environment.is_on_aws:
         set_times(environment, name, function, debug)
     elif function["runtime"] == "container":
-        is_new = update_service(environment, name)
-    print(
-        f"{name} runs {'the new code' if is_new else 'this code already'}", flush=True
-    )
+        running = update_service(environment, name)
+    print(running, flush=True)
     if debug:
         print(f"It waits for your editor to attach to port {debug}, at each message.")
 
@@ -138,12 +137,13 @@ def set_times(
     )
 
 
-def update_service(environment: Environment, name: str) -> bool:
-    """Push a function's image, and run it in its service; return whether it is new.
+def update_service(environment: Environment, name: str) -> str:
+    """Push a function's image, and run it in its service; return what runs, for a user.
+
+    What was rolled back does not run again.
 
     Raises:
-        UserError: there is no such service, the image cannot be built, or it was
-            rolled back.
+        UserError: there is no such service, or the image cannot be built.
     """
     running = services.find_service(environment, name)["taskDefinition"]
     task = services.describe(running)
@@ -152,9 +152,10 @@ def update_service(environment: Environment, name: str) -> bool:
     repository = container["image"].rpartition(":")[0]
     image = f"{repository}:{build.read_tag(name, build.read_architecture())}"
     if container["image"] == image:
-        return False
+        return f"{name} runs this code already"
     container["image"] = image
-    services.refuse_rolled_back(environment, name, running, task.fields)
+    if held := services.find_same(environment, name, task.fields):
+        return services.explain(environment, name, running, held)
     images.push(name, image)
     tags = {"tags": task.tags} if task.tags else {}
     ecs = client("ecs")
@@ -164,7 +165,7 @@ def update_service(environment: Environment, name: str) -> bool:
         service=name,
         taskDefinition=revision["taskDefinitionArn"],
     )
-    return True
+    return f"{name} runs the new code"
 
 
 def follow(
