@@ -104,7 +104,7 @@ def add_service(
     return service
 
 
-def choose_revision(scope: Construct, name: str, task: ecs.CfnTaskDefinition) -> str:
+def choose_revision(scope: Construct, name: str, task: ecs.CfnTaskDefinition) -> Any:
     """Return the task definition, or the one to keep if a newer one was rolled back.
 
     It is a parameter, so that a rollback leaves the template as it is.
