@@ -437,6 +437,7 @@ def test_operators_cannot_change_resources() -> None:
         *("rds-data:ExecuteStatement", "s3:PutObject", "sqs:DeleteMessage"),
         *("sqs:PurgeQueue", "sqs:SendMessage", "sqs:StartMessageMoveTask"),
         *("sqs:ChangeMessageVisibility", "lambda:UpdateAlias"),
+        *("ecs:TagResource", "ecs:UntagResource", "ecs:UpdateService"),
         *(f"rds-data:{each}Transaction" for each in ("Begin", "Commit", "Rollback")),
     } | {each for each in changes if each == "sqs:ReceiveMessage"}
 

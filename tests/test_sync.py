@@ -11,7 +11,7 @@ from baking import Project
 REPOSITORY = "111122223333.dkr.ecr.eu-west-1.amazonaws.com/click-loader-dev/worker"
 TASK = {
     "family": "click-loader-dev-worker",
-    "taskDefinitionArn": "arn:of:the:old:revision",
+    "taskDefinitionArn": "arn:of:the:task:7",
     "revision": 7,
     "status": "ACTIVE",
     "cpu": "256",
@@ -21,7 +21,7 @@ PROGRAM = """\
 from tools import sync
 from tools.environment import enter
 
-print("is new:", sync.update_service(enter("dev"), "worker"))
+print(sync.update_service(enter("dev"), "worker"))
 """
 FAKE_DOCKER = """\
 #!/bin/sh
@@ -33,31 +33,41 @@ esac
 
 
 def test_sync_runs_a_new_image_in_the_service(baked: Project, tmp_path: Path) -> None:
-    """The task's new revision differs from the old one in the image only."""
+    """The task's new revision differs from the old one in the image only.
+
+    Once it was rolled back, the old one is kept.
+    """
     docker, calls = tmp_path / "docker", tmp_path / "calls"
     docker.write_text(FAKE_DOCKER, encoding="utf-8")
     docker.chmod(0o755)
-    tasks: list[dict[str, Any]] = [TASK]
+    tasks: dict[str, dict[str, Any]] = {"arn:of:the:task:7": TASK}
+    running = ["arn:of:the:task:7"]
     updates: list[dict[str, Any]] = []
     tags = [{"key": "project", "value": "click-loader"}]
 
     def answer(request: Request) -> Answer:
         if request.action == "DescribeServices":
-            arn = "arn:of:the:old:revision"
-            return as_json({"services": [{"taskDefinition": arn}]})
+            service = {"serviceName": "worker", "status": "ACTIVE"}
+            return as_json({"services": [service | {"taskDefinition": running[-1]}]})
+        if request.action == "ListTaskDefinitions":
+            return as_json({"taskDefinitionArns": sorted(tasks, reverse=True)})
         if request.action == "DescribeTaskDefinition":
-            return as_json({"taskDefinition": tasks[-1], "tags": tags})
+            arn = request.parameters["taskDefinition"]
+            mark = {"key": "rolled_back", "value": "make rollback"}
+            more = [mark] if arn != running[-1] else []
+            return as_json({"taskDefinition": tasks[arn], "tags": [*tags, *more]})
         if request.action == "DescribeImages":
             return as_json({"__type": "ImageNotFoundException"}, 400)
         if request.action == "GetAuthorizationToken":
             token = base64.b64encode(b"AWS:from-ecr").decode()
             return as_json({"authorizationData": [{"authorizationToken": token}]})
         if request.action == "RegisterTaskDefinition":
-            tasks.append(request.parameters)
-            new = {"taskDefinitionArn": "arn:of:the:new:revision"}
+            new = {"taskDefinitionArn": "arn:of:the:task:8"}
+            tasks["arn:of:the:task:8"] = request.parameters
             return as_json({"taskDefinition": new})
         assert request.action == "UpdateService", request
         updates.append(request.parameters)
+        running.append(request.parameters["taskDefinition"])
         return as_json({})
 
     with answering(answer) as url:
@@ -69,9 +79,13 @@ def test_sync_runs_a_new_image_in_the_service(baked: Project, tmp_path: Path) ->
             "CALLS": str(calls),
         }
         words = (".venv/bin/python", "-c", PROGRAM)
-        assert "is new: True" in baked.run(*words, env=variables).stdout
-        assert "is new: False" in baked.run(*words, env=variables).stdout
-    [_, new] = tasks
+        assert "worker runs the new code" in baked.run(*words, env=variables).stdout
+        again = baked.run(*words, env=variables).stdout
+        assert "worker runs this code already" in again
+        running.append("arn:of:the:task:7")  # 'make rollback'
+        kept = baked.run(*words, env=variables).stdout
+        assert "worker keeps revision 7, because revision 8, which was rolled" in kept
+    [_, new] = tasks.values()
     [container] = new.pop("containerDefinitions")
     ran = calls.read_text(encoding="utf-8")
     assert ran.endswith(f"\npush {container['image']}\n")
@@ -79,5 +93,5 @@ def test_sync_runs_a_new_image_in_the_service(baked: Project, tmp_path: Path) ->
     assert container["image"].startswith(f"{REPOSITORY}:")
     assert new == {"family": TASK["family"], "cpu": "256", "tags": tags}
     [update] = updates
-    assert update["taskDefinition"] == "arn:of:the:new:revision"
+    assert update["taskDefinition"] == "arn:of:the:task:8"
     assert (update["cluster"], update["service"]) == ("click-loader-dev", "worker")

@@ -18,6 +18,7 @@ from tools import (
     migrations,
     monitoring,
     releases,
+    services,
 )
 from tools.deployer import step, stop_at
 from tools.environment import Environment, enter
@@ -104,7 +105,10 @@ def deploy(target: str, env: str) -> int:
     tool = _prepare(target, env)
     _check_boundary(tool)
     _warn(tool)
+    _keep_rolled_back(tool)
     stacks = list(tool.stacks)
+    if "ecs" in stacks:
+        services.mark_unused(Environment(env))
     needs_migration = _needs_migration(tool)
     if needs_migration:
         migrations.read_all()  # a mistake in a file stops before the first stack
@@ -131,6 +135,8 @@ def deploy(target: str, env: str) -> int:
         _push_images(tool)
     if stacks[after_images:]:
         tool.deploy(stacks[after_images:])
+    if "ecs" in stacks:
+        services.run_declared(Environment(env), tool.kept)
     if "lambda" in stacks:
         _release(tool)
     if moving:
@@ -139,6 +145,8 @@ def deploy(target: str, env: str) -> int:
         tool.deploy(["lambda"])
     if {"layer", "lambda"} <= set(stacks):
         layers.delete_old(tool.layer)
+    if "ecs" in stacks:
+        services.deregister_old(Environment(env))
     return 0
 
 
@@ -162,6 +170,8 @@ def destroy(target: str, env: str) -> int:
     tool.destroy()
     if "layer" in tool.stacks:
         layers.delete_old(tool.layer, kept=0)
+    if "ecs" in tool.stacks:
+        services.deregister_old(Environment(env))
     return 0
 
 
@@ -180,6 +190,18 @@ def _check_boundary(tool: iac.Iac) -> None:
     """Check the permissions boundary of the roles that a deployment creates."""
     if "role" in tool.stacks and not tool.is_local:
         managed_policies.check_boundary(tool.env)
+
+
+def _plan(tool: iac.Iac) -> bool:
+    """Print what would change, and what would not be released; return the former."""
+    _keep_rolled_back(tool)
+    return tool.plan()
+
+
+def _keep_rolled_back(tool: iac.Iac) -> None:
+    """Let services keep what they run, if what was rolled back would be deployed."""
+    if "ecs" in tool.stacks:
+        tool.kept = services.find_kept(Environment(tool.env))
 
 
 def _warn(tool: iac.Iac) -> None:

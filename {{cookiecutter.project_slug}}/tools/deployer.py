@@ -39,6 +39,7 @@ class Deployer(ABC):
         self.spec = function_specs.resolve(env)
         self.functions = self.spec["functions"]
         self.layer = f"{self.project}-{env}"
+        self.kept: Mapping[str, str] = {}  # see `services.find_kept`
 
     @abstractmethod
     def plan(self) -> bool:

@@ -15,6 +15,7 @@ from tools import (
     lambda_code,
     logs,
     releases,
+    services,
     source_package,
 )
 from tools.deploy_config import Config
@@ -25,12 +26,6 @@ from tools.project import ROOT, functions, require_function
 WATCHED = ("src", "config")
 SUFFIXES = (".py", ".yml")
 LAMBDA_SECONDS = 900  # the longest timeout of a Lambda
-# What `register_task_definition` accepts of what `describe_task_definition` returns.
-TASK_FIELDS = (
-    *("family", "taskRoleArn", "executionRoleArn", "networkMode", "cpu", "memory"),
-    *("containerDefinitions", "volumes", "placementConstraints", "runtimePlatform"),
-    *("requiresCompatibilities", "ephemeralStorage", "pidMode", "ipcMode"),
-)
 
 
 def sync(func: str, env: str, watch: bool, debug: int) -> int:
@@ -86,8 +81,7 @@ def update(environment: Environment, name: str, function: Config, debug: int) ->
     # without a canary, which would take minutes
     running = releases.release(environment, name, {**function, "release": None})
     if environment.is_on_aws and function["runtime"] == "container":
-        is_new = update_service(environment, name)
-        running = f"{name} runs {'the new code' if is_new else 'this code already'}"
+        running = update_service(environment, name)
     print(running, flush=True)
     if debug:
         print(f"It waits for your editor to attach to port {debug}, at each message.")
@@ -145,36 +139,35 @@ def set_times(
     )
 
 
-def update_service(environment: Environment, name: str) -> bool:
-    """Push a function's image, and run it in its service; return whether it is new.
+def update_service(environment: Environment, name: str) -> str:
+    """Push a function's image, and run it in its service; return what runs, for a user.
+
+    What was rolled back does not run again.
 
     Raises:
         UserError: there is no such service, or the image cannot be built.
     """
-    ecs, cluster = client("ecs"), environment.resource_name()
-    services = ecs.describe_services(cluster=cluster, services=[name])["services"]
-    if not services:
-        raise environment.explain_missing(f"service {name} in the cluster {cluster}")
-    found = ecs.describe_task_definition(
-        taskDefinition=services[0]["taskDefinition"], include=["TAGS"]
-    )
-    task = found["taskDefinition"]
-    [container] = task["containerDefinitions"]
+    running = services.find_service(environment, name)["taskDefinition"]
+    task = services.describe(running)
+    [container] = task.fields["containerDefinitions"]
     build.build_local(name)
     repository = container["image"].rpartition(":")[0]
     image = f"{repository}:{build.read_tag(name, build.read_architecture())}"
     if container["image"] == image:
-        return False
-    images.push(name, image)
+        return f"{name} runs this code already"
     container["image"] = image
-    fields = {field: task[field] for field in TASK_FIELDS if field in task}
-    if tags := found.get("tags"):
-        fields["tags"] = tags
-    revision = ecs.register_task_definition(**fields)["taskDefinition"]
+    if held := services.find_same(environment, name, task.fields):
+        return services.explain(environment, name, running, held)
+    images.push(name, image)
+    tags = {"tags": task.tags} if task.tags else {}
+    ecs = client("ecs")
+    revision = ecs.register_task_definition(**task.fields, **tags)["taskDefinition"]
     ecs.update_service(
-        cluster=cluster, service=name, taskDefinition=revision["taskDefinitionArn"]
+        cluster=environment.resource_name(),
+        service=name,
+        taskDefinition=revision["taskDefinitionArn"],
     )
-    return True
+    return f"{name} runs the new code"
 
 
 def follow(

@@ -19,7 +19,7 @@ from tools import cdk_cli, deploy_config, deployer, managed_policies, testing
 from tools.environment import CLIENT_CONFIG, client, enter
 from tools.errors import UserError
 from tools.project import BUILD, ROOT, answers
-from tools.qualifier import make_qualifier
+from tools.qualifier import make_qualifier, name_parameter
 
 WORK = BUILD / "cdk"
 LONGEST_TEST = 300  # seconds, of a machine that synthesises slowly
@@ -55,6 +55,13 @@ class Iac(deployer.Deployer):
             name = f"{self.project}-{self.env}-network"
             parameters = find_network_parameters(self.spec["gateways"]).items()
             options += [f"--parameters={name}:{key}={text}" for key, text in parameters]
+        if "ecs" in stacks:  # also empty ones, or CDK would take the previous values
+            options += [
+                f"--parameters={self.project}-{self.env}-ecs:{name_parameter(name)}="
+                f"{self.kept.get(name, '')}"
+                for name, each in self.functions.items()
+                if each["runtime"] == "container"
+            ]
         self._run("deploy", stacks, app, *options)
 
     def destroy(self) -> None:

@@ -1,4 +1,4 @@
-"""Name the CDK bootstrap of an environment."""
+"""Names that CDK's app and its command line share."""
 
 import hashlib
 
@@ -9,3 +9,8 @@ def make_qualifier(project: str, env: str) -> str:
     With CDK's own name, all environments and projects of an account would share roles.
     """
     return hashlib.sha256(f"{project}-{env}".encode()).hexdigest()[:10]
+
+
+def name_parameter(function: str) -> str:
+    """Return the parameter with the task definition that a function's service keeps."""
+    return f"Kept{function.replace('_', 'X')}"  # CloudFormation accepts no underscore

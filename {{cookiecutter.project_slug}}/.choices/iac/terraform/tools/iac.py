@@ -144,6 +144,8 @@ class Iac(deployer.Deployer):
         directory = self._initialize(stack)
         if stack == "lambda" and arguments[0] != "destroy":
             variables["TF_VAR_synced"] = json.dumps(self._find_synced())
+        if stack == "ecs":
+            variables["TF_VAR_kept"] = json.dumps(self.kept)
         # plans come one after the other
         is_mixed = len(self.stacks) > 1 and arguments[0] != "plan"
         run_terraform(

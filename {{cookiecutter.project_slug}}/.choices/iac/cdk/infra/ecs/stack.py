@@ -2,13 +2,21 @@
 
 from typing import Any
 
-from aws_cdk import Aws, Stack
+from aws_cdk import (
+    Aws,
+    CfnCondition,
+    CfnParameter,
+    Fn,
+    RemovalPolicy,
+    Stack,
+)
 from aws_cdk import aws_applicationautoscaling as scaling
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from infra.deployment import Deployment, acknowledge_rule, add_output
+from tools.qualifier import name_parameter
 
 
 def add_resources(stack: Stack, deployment: Deployment) -> None:
@@ -61,6 +69,8 @@ def add_service(
         ),
         container_definitions=[container(stack, deployment, name, log.ref)],
     )
+    # 'make rollback' needs it; tools/services.py deregisters old ones
+    task.apply_removal_policy(RemovalPolicy.RETAIN)
     acknowledge_rule(
         task,
         "AwsSolutions-ECS2",
@@ -71,7 +81,7 @@ def add_service(
         "service",
         service_name=name,
         cluster=deployment.prefix,
-        task_definition=task.ref,
+        task_definition=choose_revision(scope, name, task),
         launch_type="FARGATE",  # without desired_count, which autoscaling sets
         enable_execute_command=False,
         propagate_tags="SERVICE",  # tasks cost money, and a budget counts by tag
@@ -92,6 +102,20 @@ def add_service(
     )
     service.add_resource_dependency(stack.node.find_child("main"))
     return service
+
+
+def choose_revision(scope: Construct, name: str, task: ecs.CfnTaskDefinition) -> Any:
+    """Return the task definition, or the one to keep if a newer one was rolled back.
+
+    It is a parameter, so that a rollback leaves the template as it is.
+    """
+    kept = CfnParameter(scope, "kept", default="")
+    kept.override_logical_id(name_parameter(name))
+    is_given = Fn.condition_not(Fn.condition_equals(kept, ""))
+    condition = CfnCondition(scope, "is-kept", expression=is_given)
+    return Fn.condition_if(
+        condition.logical_id, kept.value_as_string, task.ref
+    ).to_string()
 
 
 def container(stack: Stack, deployment: Deployment, name: str, log: str) -> Any:

@@ -63,6 +63,24 @@ def test_tasks_scale_with_the_backlog(synthesise: Synthesise) -> None:
     )
 
 
+def test_service_can_keep_its_revision(synthesise: Synthesise) -> None:
+    """A rollback needs the task definition before, and a deploy may have to keep it."""
+    template = synthesise("large").to_json()
+    resources = template["Resources"]
+    for service in resources.values():
+        if service["Type"] != SERVICE:
+            continue
+        name = service["Properties"]["ServiceName"]
+        condition, *choice = service["Properties"]["TaskDefinition"]["Fn::If"]
+        parameter, task = (each["Ref"] for each in choice)
+        assert template["Parameters"][parameter]["Default"] == ""
+        is_empty = {"Fn::Equals": [{"Ref": parameter}, ""]}
+        assert template["Conditions"][condition] == {"Fn::Not": [is_empty]}
+        assert resources[task]["Properties"]["Family"] == f"test-large-{name}"
+        for policy in ("DeletionPolicy", "UpdateReplacePolicy"):
+            assert resources[task][policy] == "Retain"
+
+
 def test_existing_network_and_database_are_used(synthesise: Synthesise) -> None:
     template = synthesise("existing")
     place = {

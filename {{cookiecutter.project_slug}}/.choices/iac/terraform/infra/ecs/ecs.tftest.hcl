@@ -50,6 +50,21 @@ run "containers" {
   }
 }
 
+run "rolled_back" {
+  variables {
+    environment = "large"
+    kept        = { part = "arn:aws:ecs:eu-west-1:123456789012:task-definition/test-large-part:6" }
+  }
+  assert {
+    condition     = aws_ecs_service.function["part"].task_definition == var.kept["part"] && aws_ecs_service.function["enrich"].task_definition == aws_ecs_task_definition.function["enrich"].arn
+    error_message = "A service must keep its task definition if a newer one was rolled back."
+  }
+  assert {
+    condition     = alltrue([for task in aws_ecs_task_definition.function : task.skip_destroy])
+    error_message = "A rollback needs the task definition before."
+  }
+}
+
 run "lambdas" {
   assert {
     condition     = length(aws_ecs_service.function) == 0

@@ -25,6 +25,7 @@ resource "aws_ecs_task_definition" "function" {
   memory                   = each.value.memory
   task_role_arn            = "${local.roles_arn}/${local.prefix}-${each.key}-task"
   execution_role_arn       = "${local.roles_arn}/${local.prefix}-${each.key}-start"
+  skip_destroy             = true # 'make rollback' needs it; tools/services.py deregisters old ones
   runtime_platform {
     operating_system_family = "LINUX"
     cpu_architecture        = upper(local.spec.architecture)
@@ -62,11 +63,15 @@ resource "aws_ecs_task_definition" "function" {
   }])
 }
 
+locals {
+  revisions = { for name, task in aws_ecs_task_definition.function : name => lookup(var.kept, name, task.arn) }
+}
+
 resource "aws_ecs_service" "function" {
   for_each               = local.containers
   name                   = each.key
   cluster                = aws_ecs_cluster.main.id
-  task_definition        = aws_ecs_task_definition.function[each.key].arn
+  task_definition        = local.revisions[each.key]
   launch_type            = "FARGATE"
   desired_count          = each.value.min_tasks
   enable_execute_command = false
@@ -84,7 +89,7 @@ resource "aws_ecs_service" "function" {
   lifecycle {
     ignore_changes = [desired_count] # autoscaling sets it
     postcondition {                  # a service that was rolled back is steady, too
-      condition     = self.task_definition == aws_ecs_task_definition.function[each.key].arn
+      condition     = self.task_definition == local.revisions[each.key]
       error_message = "The new tasks of ${each.key} did not run, and ECS rolled back to the old ones: see the service's events and /ecs/${local.prefix}-${each.key}."
     }
   }
