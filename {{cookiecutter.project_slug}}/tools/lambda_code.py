@@ -4,6 +4,7 @@ from base64 import b64encode
 from hashlib import sha256
 
 from tools.environment import client
+from tools.grants import LIVE as LIVE
 
 
 def update(full_name: str, code: bytes) -> bool:
