@@ -36,7 +36,7 @@ BOUNDARY = f"arn:aws:iam::{ACCOUNT}:policy/shop-dev-boundary"
 # What AWS limits to no resource, so that dev reaches prod's in one account.
 UNLIMITED = {
     *("ecs:DeregisterTaskDefinition", "ecr:GetAuthorizationToken"),
-    *("sns:SetSubscriptionAttributes", "sns:Unsubscribe"),
+    *("sns:SetSubscriptionAttributes", "sns:Unsubscribe", "codedeploy:StopDeployment"),
     *("xray:PutTelemetryRecords", "xray:PutTraceSegments"),
     # of what a call creates, and that call is limited
     "ec2:CreateTags",
@@ -436,7 +436,7 @@ def test_operators_cannot_change_resources() -> None:
     assert changes == {
         *("rds-data:ExecuteStatement", "s3:PutObject", "sqs:DeleteMessage"),
         *("sqs:PurgeQueue", "sqs:SendMessage", "sqs:StartMessageMoveTask"),
-        "sqs:ChangeMessageVisibility",
+        *("sqs:ChangeMessageVisibility", "codedeploy:StopDeployment"),
         *(f"rds-data:{each}Transaction" for each in ("Begin", "Commit", "Rollback")),
     } | {each for each in changes if each == "sqs:ReceiveMessage"}
 

@@ -59,20 +59,12 @@ def shift(
         deployment = str(last["deploymentId"])
     elif _is_active(last):
         raise UserError(
-            f"{name} is being released already ({last['description']}): wait, or stop "
-            f"it with 'make rollback FUNC={name} ENV={environment.name}'"
+            f"{name} is being released already ({last['description']}): wait, or undo "
+            f"it with {_undo(environment, name)}"
         )
     else:
         deployment = _start(environment, name, function, old, new)
-    try:
-        info = _watch(deployment, name, function["release"], new)
-    except KeyboardInterrupt:
-        print(
-            f"\nCodeDeploy goes on with the release of {name}. To stop it: "
-            f"'make rollback FUNC={name} ENV={environment.name}'",
-            flush=True,
-        )
-        raise
+    info = _watch(deployment, name, function["release"], new)
     if info["status"] == "Succeeded":
         print(f"{name}: version {new} gets all batches.", flush=True)
         return
@@ -164,6 +156,10 @@ def _describe(old: str, new: str) -> str:
     return f"version {old} to {new}"
 
 
+def _undo(environment: Environment, name: str) -> str:
+    return f"'make rollback FUNC={name} ENV={environment.name}'"
+
+
 def _start(
     environment: Environment, name: str, function: Mapping[str, Any], old: str, new: str
 ) -> str:
@@ -207,7 +203,8 @@ def _start(
     deployment, release = str(found["deploymentId"]), function["release"]
     print(
         f"{name}: version {new} gets {release['canary']} % of the batches for "
-        f"{release['minutes']} min (CodeDeploy's deployment {deployment}).",
+        f"{release['minutes']} min, and then all (CodeDeploy's deployment {deployment}, "
+        f"which goes on without this command). To undo it: {_undo(environment, name)}.",
         flush=True,
     )
     return deployment
@@ -232,11 +229,7 @@ def _choose_alarms(
             listed = ", ".join(unwatched)
             print(f"{name}: not watched, because they {reason}: {listed}.", flush=True)
     if not watched:
-        print(
-            f"{name}: no alarm watches this release: to undo it, run 'make rollback "
-            f"FUNC={name} ENV={environment.name}'.",
-            flush=True,
-        )
+        print(f"{name}: no alarm watches this release.", flush=True)
     return watched
 
 
