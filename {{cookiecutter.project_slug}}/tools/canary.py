@@ -203,8 +203,8 @@ def _start(
     deployment, release = str(found["deploymentId"]), function["release"]
     print(
         f"{name}: version {new} gets {release['canary']} % of the batches for "
-        f"{release['minutes']} min, and then all (CodeDeploy's deployment {deployment}, "
-        f"which goes on without this command). To undo it: {_undo(environment, name)}.",
+        f"{release['minutes']} min, and then all. CodeDeploy goes on with {deployment} "
+        f"if you end this command; to undo it, run {_undo(environment, name)}.",
         flush=True,
     )
     return deployment

@@ -22,7 +22,6 @@ from botocore.exceptions import (
     SSOError,
     TokenRetrievalError,
 )
-from dotenv import dotenv_values
 
 from tools import deploy_config, function_specs, grants
 from tools.errors import UserError
@@ -146,6 +145,8 @@ def enter(env: str) -> Environment:
     """
     environment = Environment(env)
     if environment.is_on_aws:
+        from dotenv import dotenv_values  # no other target needs it
+
         file = ROOT / "config" / f"secrets-{env}.env"
         secrets = dotenv_values(file, interpolate=False)
         os.environ |= {key: value for key, value in secrets.items() if value}
