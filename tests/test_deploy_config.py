@@ -137,7 +137,7 @@ def test_schema_explains_each_key() -> None:
     for part in parts:
         for name, key in part["properties"].items():
             assert key["description"].endswith("."), name
-    without = {"prefix", "schedule", "topic", "provisioned_pollers"}
+    without = {"prefix", "schedule", "topic", "provisioned_pollers", "release"}
     function = schema["$defs"]["function"]["properties"]
     assert setting_layers.read_defaults().keys() == function.keys() - without
 
@@ -485,6 +485,16 @@ def test_wrong_setting_gets_a_remedy(right: str, wrong: str, problem: str) -> No
             "max_concurrency does not go with provisioned_pollers (part in local): rem",
         ),
         ("internet: 1", "internet is 1: use true or false"),
+        ("release: canary", "use a mapping such as {canary: 10, minutes: 10}"),
+        ("release: {canary: 10}", "release lacks minutes: add it"),
+        ("release: {canary: 0, minutes: 9}", "use a whole number from 1 to 99"),
+        ("release: {canary: 100, minutes: 9}", "use a whole number from 1 to 99"),
+        ("release: {canary: 9, minutes: 0}", "use a whole number from 1 to 2880"),
+        ("release: {canary: 9, minutes: 2881}", "use a whole number from 1 to 2880"),
+        (
+            "runtime: container, release: {canary: 9, minutes: 9}",
+            "release is only for runtime lambda, but the runtime is container: remove",
+        ),
     ],
 )
 @pytest.mark.parametrize("env", ["", "local"])

@@ -176,6 +176,17 @@ def test_alarms_fit_cloudwatch(env: str) -> None:
         assert len(each["description"]) <= 1024
 
 
+def test_failures_alarm_during_a_canary() -> None:
+    """Only Lambdas with a release have it, and it needs less than five minutes."""
+    for env, names in (("small", {"part"}), ("large", set())):
+        found = [
+            each for each in describe(env)["alarms"] if each["metric"] == "failures"
+        ]
+        functions = {each["dimensions"]["function"] for each in found}
+        assert functions == {f"test-{env}-{name}" for name in names}
+        assert all(each["period"] * each["periods"] < 300 for each in found)
+
+
 def test_missing_data_alarms_for_tasks_only() -> None:
     """A queue or Lambda that is idle sends no data, but a service always does."""
     meaning: dict[str, set[str]] = {}
@@ -201,12 +212,12 @@ def test_names_of_longest_project_fit() -> None:
 def test_operators_find_each_alarm_in_the_docs() -> None:
     page = (TEMPLATE / "docs" / "operating.md").read_text(encoding="utf-8")
     kinds = {
-        each["name"].replace(f"test-{env}-worker-", "…-").removeprefix(f"test-{env}-")
+        each["name"].replace(f"test-{env}-part-", "…-").removeprefix(f"test-{env}-")
         for env in ENVIRONMENTS
         for each in describe(env)["alarms"]
-        if "-worker-" in each["name"] or "-database-" in each["name"]
+        if "-part-" in each["name"] or "-database-" in each["name"]
     }
-    assert len(kinds) == 8
+    assert len(kinds) == 9
     for kind in kinds:
         assert f"| `{kind}` |" in page
 
@@ -217,6 +228,7 @@ def test_metrics_are_those_of_the_wrappers() -> None:
         for name in ("log", "lambda_wrapper", "poller")
     )
     assert f'NAMESPACE = "{alarms.METRICS}"' in log
+    assert '"failures": int(is_failed)' in log
     for text in (wrapper, poller):
         assert '"metrics": {"notStarted": 1}' in text
 

@@ -571,6 +571,41 @@ KINDS = [
         },
     ),
     Kind(
+        "CodeDeploy::Application",
+        "codedeploy_app",
+        ("ApplicationName", "name"),
+        {"ComputePlatform": "compute_platform"},
+    ),
+    Kind(
+        "CodeDeploy::DeploymentConfig",
+        "codedeploy_deployment_config",
+        ("DeploymentConfigName", "deployment_config_name"),
+        {
+            "ComputePlatform": "compute_platform",
+            "TrafficRoutingConfig.Type": "traffic_routing_config.type",
+            "TrafficRoutingConfig.TimeBasedCanary.CanaryPercentage": (
+                "traffic_routing_config.time_based_canary.percentage"
+            ),
+            "TrafficRoutingConfig.TimeBasedCanary.CanaryInterval": (
+                "traffic_routing_config.time_based_canary.interval"
+            ),
+        },
+    ),
+    Kind(
+        "CodeDeploy::DeploymentGroup",
+        "codedeploy_deployment_group",
+        ("DeploymentGroupName", "deployment_group_name"),
+        {
+            "ApplicationName": "app_name",
+            "DeploymentConfigName": "deployment_config_name",
+            "ServiceRoleArn": "service_role_arn",
+            "DeploymentStyle.DeploymentType": "deployment_style.deployment_type",
+            "DeploymentStyle.DeploymentOption": "deployment_style.deployment_option",
+            "AutoRollbackConfiguration.Enabled": "auto_rollback_configuration.enabled",
+            "AutoRollbackConfiguration.Events": "auto_rollback_configuration.events",
+        },
+    ),
+    Kind(
         "ECR::Repository",
         "ecr_repository",
         ("RepositoryName", "name"),

@@ -36,7 +36,7 @@ BOUNDARY = f"arn:aws:iam::{ACCOUNT}:policy/shop-dev-boundary"
 # What AWS limits to no resource, so that dev reaches prod's in one account.
 UNLIMITED = {
     *("ecs:DeregisterTaskDefinition", "ecr:GetAuthorizationToken"),
-    *("sns:SetSubscriptionAttributes", "sns:Unsubscribe"),
+    *("sns:SetSubscriptionAttributes", "sns:Unsubscribe", "codedeploy:StopDeployment"),
     *("xray:PutTelemetryRecords", "xray:PutTraceSegments"),
     # of what a call creates, and that call is limited
     "ec2:CreateTags",
@@ -438,6 +438,7 @@ def test_operators_cannot_change_resources() -> None:
         *("sqs:PurgeQueue", "sqs:SendMessage", "sqs:StartMessageMoveTask"),
         *("sqs:ChangeMessageVisibility", "lambda:UpdateAlias"),
         *("ecs:TagResource", "ecs:UntagResource", "ecs:UpdateService"),
+        "codedeploy:StopDeployment",
         *(f"rds-data:{each}Transaction" for each in ("Begin", "Commit", "Rollback")),
     } | {each for each in changes if each == "sqs:ReceiveMessage"}
 

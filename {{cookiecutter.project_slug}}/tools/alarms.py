@@ -36,11 +36,19 @@ def list_alarms(
     """
     found: list[Alarm] = []
     for name, each in functions.items():
-        found += _watch_queues(name, each)
-        watch = _watch_lambda if each["runtime"] == "lambda" else _watch_tasks
-        found += watch(name, each, prefix)
-        found.append(_watch_starts(name, prefix))
+        found += watch_function(name, each, prefix)
     return found + (_watch_database(prefix, size, engine) if size else [])
+
+
+def watch_function(name: str, function: Mapping[str, Any], prefix: str) -> list[Alarm]:
+    """Return the alarms of one function, see `list_alarms`."""
+    watch = _watch_lambda if function["runtime"] == "lambda" else _watch_tasks
+    return [
+        *_watch_queues(name, function),
+        *watch(name, function, prefix),
+        _watch_starts(name, prefix),
+        *([_watch_release(name, prefix)] if "release" in function else []),
+    ]
 
 
 def _watch_queues(name: str, function: Mapping[str, Any]) -> list[Alarm]:
@@ -120,6 +128,23 @@ def _watch_starts(name: str, prefix: str) -> Alarm:
         namespace=METRICS,
         metric="notStarted",
         dimensions={"function": f"{prefix}{name}"},
+        periods=3,
+        datapoints=2,
+    )
+
+
+def _watch_release(name: str, prefix: str) -> Alarm:
+    # The other alarms are too late for a canary. A message that fails is a dead letter
+    # after max_receives visibility timeouts, each six times the function's timeout, and
+    # Lambda counts no error for it: the wrapper reports it as a batch item failure.
+    return _alarm(
+        f"{prefix}{name}-failures",
+        f"{name} fails to handle messages: a release that is under way goes back by "
+        "itself; otherwise read its logs, and run 'make rollback' if a release did it",
+        namespace=METRICS,
+        metric="failures",
+        dimensions={"function": f"{prefix}{name}"},
+        period=60,
         periods=3,
         datapoints=2,
     )

@@ -18,14 +18,15 @@ from tools.yaml_document import Document, Path, join, show
 
 Problem = tuple[Path, str]  # the path of a value, and what is wrong with it
 
-# The triggers that a key is for.
+# The setting that a key goes with, and its values that it is for.
 ONLY_WITH = {
-    "prefix": ("bucket",),
-    "suffix": ("bucket",),
-    "schedule": ("schedule",),
-    "timezone": ("schedule",),
-    "topic": ("topic",),
-    "fifo": ("queue", "topic"),
+    "prefix": ("trigger", ("bucket",)),
+    "suffix": ("trigger", ("bucket",)),
+    "schedule": ("trigger", ("schedule",)),
+    "timezone": ("trigger", ("schedule",)),
+    "topic": ("trigger", ("topic",)),
+    "fifo": ("trigger", ("queue", "topic")),
+    "release": ("runtime", ("lambda",)),
 }
 PRIVATE = [
     *map(ipaddress.ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
@@ -58,7 +59,7 @@ def find_problems(
     for path, settings in _list_entries(config):
         yield from _check_entry(document, path, settings, functions)
     for function in functions:
-        yield from _check_triggers(config, function)
+        yield from _check_only_with(config, function)
     for env in config["environments"]:
         for function in functions:
             yield from function_rules.find_problems(config, env, function)
@@ -268,26 +269,26 @@ def _check_placeholders(place: Path, text: str) -> Iterator[Problem]:
             yield place, f"{join(place)}: there is no placeholder {word}: {remedy}"
 
 
-def _check_triggers(config: Config, function: str) -> Iterator[Problem]:
-    """Check that keys go with a trigger of the function.
+def _check_only_with(config: Config, function: str) -> Iterator[Problem]:
+    """Check that keys go with the trigger and the runtime of the function.
 
     Those that all environments share need it in one environment only: a function may
     have a schedule in production and none elsewhere.
     """
     own = {env: merge(config, env, function) for env in config["environments"]}
-    shared = {each["trigger"] for each in (merge(config, "", function), *own.values())}
+    everywhere = (merge(config, "", function), *own.values())
     for env, settings in own.items():
         for path, layer in list_layers(config, env, function):
             if "functions" not in path:
                 continue
-            triggers = {settings["trigger"]} if "environments" in path else shared
-            for key, allowed in ONLY_WITH.items():
-                if layer.get(key) and not triggers & set(allowed):
+            places = [settings] if "environments" in path else everywhere
+            for key, (other, allowed) in ONLY_WITH.items():
+                if layer.get(key) and not {each[other] for each in places} & {*allowed}:
                     yield (
                         (*path, key),
-                        f"{join((*path, key))} is only for trigger "
-                        f"{' or '.join(allowed)}, but the trigger is "
-                        f"{settings['trigger']}: remove it, or change the trigger",
+                        f"{join((*path, key))} is only for {other} "
+                        f"{' or '.join(allowed)}, but the {other} is "
+                        f"{settings[other]}: remove it, or change the {other}",
                     )
 
 

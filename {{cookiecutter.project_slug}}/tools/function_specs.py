@@ -93,13 +93,16 @@ def resolve(env: str, file: str = CONFIG, project: str = "") -> Config:
         `fifo`), `endpoints` (services that the network needs an interface endpoint
         for), `gateways`, `endpoint_statements` (the policy of each endpoint; none for
         AWS's own), `uses_bucket`, `uses_database` and `uses_internet` (whether a
-        function does), `schedule_statements` (what the scheduler may do), `monitoring`
-        (see `monitoring.describe`), and `functions`: the settings of each function with
+        function does), `schedule_statements` (what the scheduler may do),
+        `release_statements` (what CodeDeploy may do), `monitoring` (see
+        `monitoring.describe`), and `functions`: the settings of each function with
 
         - `queue` and `dead_letter`: names of its queues,
         - `key_pattern`: of its objects, for `trigger: bucket`; else empty,
         - `topic_arn`: for `trigger: topic`; else empty,
         - `schedule_state`: whether its schedule fires, "ENABLED" or "DISABLED",
+        - `release`: on AWS, how a Lambda's new version gets its batches, with the name
+          of CodeDeploy's `config`; missing if it gets them at once,
         - `security_groups`: names of its groups in the network, without the prefix,
         - `variables`: its environment variables, except those of the database,
         - `statements`: what its code may do, see `grants.list_statements`,
@@ -161,6 +164,7 @@ def resolve(env: str, file: str = CONFIG, project: str = "") -> Config:
         "uses_database": any(each["database"] for each in functions.values()),
         "uses_internet": any(each["internet"] for each in functions.values()),
         "schedule_statements": grants.list_schedule_statements(functions.values()),
+        "release_statements": grants.list_release_statements(functions, prefix),
         "monitoring": watched,
         "functions": functions,
     }
@@ -188,6 +192,10 @@ def _describe_functions(
         # the emulator ignores time zones, and its messages lack the time
         each["schedule_state"] = "ENABLED" if database else "DISABLED"
         each["queue_statements"] = grants.list_senders(each, name, prefix)
+        release = each.pop("release", None)
+        # the emulator has no CodeDeploy
+        if release and database and each["runtime"] == "lambda":
+            each["release"] = release | {"config": _name_release(release, prefix)}
     return functions
 
 
@@ -257,6 +265,11 @@ def _name_resources(name: str, settings: Config, prefix: str) -> Config:
         # SQS collects no batches of a FIFO queue
         "batch_window": 0 if settings["fifo"] else settings["batch_window"],
     }
+
+
+def _name_release(release: Config, prefix: str) -> str:
+    """Return the name of a deployment configuration, which AWS cannot change."""
+    return f"{prefix}canary-{release['canary']}-percent-{release['minutes']}-minutes"
 
 
 def _list_variables(

@@ -11,6 +11,7 @@ from typing import Any
 Statement = dict[str, Any]
 
 PARTITION, REGION, ACCOUNT = "{partition}", "{region}", "{account}"
+LIVE = "live"  # the alias of a Lambda that its queue feeds
 
 RECEIVE = (
     *("sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes"),
@@ -212,6 +213,34 @@ def list_schedule_statements(functions: Iterable[Mapping[str, Any]]) -> list[Sta
         if each["trigger"] == "schedule"
     ]
     return [_allow("SendToQueues", ["sqs:SendMessage"], queues)] if queues else []
+
+
+def list_release_statements(
+    functions: Mapping[str, Mapping[str, Any]], prefix: str
+) -> list[Statement]:
+    """Return what CodeDeploy may do: shift aliases, and look at alarms meanwhile.
+
+    These are the rights of AWS's policy `AWSCodeDeployRoleForLambdaLimited`, without
+    those for revisions in S3 and for hooks, which releases do not have.
+
+    Args:
+        functions: settings of each function.
+        prefix: first part of the names in the environment.
+    """
+    lambdas = [
+        make_arn("lambda", f"function:{prefix}{name}")
+        for name, each in functions.items()
+        if "release" in each
+    ]
+    aliases = [f"{each}:{LIVE}" for each in lambdas]
+    if not lambdas:
+        return []
+    alarms = make_arn("cloudwatch", f"alarm:{prefix}*")
+    return [
+        _allow("ShiftAliases", ["lambda:GetAlias", "lambda:UpdateAlias"], lambdas),
+        _allow("ReadConcurrency", ["lambda:GetProvisionedConcurrencyConfig"], aliases),
+        _allow("ReadAlarms", ["cloudwatch:DescribeAlarms"], [alarms]),
+    ]
 
 
 def _limit(sid: str, actions: list[str], resources: list[str]) -> Statement:

@@ -134,7 +134,7 @@ def release(environment: Environment, name: str, function: Config) -> str:
     if function.get("release") and environment.is_on_aws and found.live:
         try:
             canary.shift(environment, name, function, str(found.live), str(number))
-        except UserError:
+        except canary.RolledBackError:
             rolled_back = read(environment, name).rolled_back | {number}
             update_alias(full_name, Description=describe(rolled_back))
             raise

@@ -9,6 +9,7 @@ from aws_cdk.aws_s3_assets import Asset
 from constructs import Construct
 
 from infra.deployment import Deployment, acknowledge_rule, add_output
+from infra.releases import add_releases
 
 
 def add_resources(stack: Stack, deployment: Deployment) -> None:
@@ -32,6 +33,7 @@ def add_resources(stack: Stack, deployment: Deployment) -> None:
         )
         if name in mapped:
             add_mapping(scope, deployment, name, live)
+    add_releases(stack, deployment)
     names = {name: f"{deployment.prefix}-{name}" for name in deployment.functions}
     add_output(stack, "Functions", "Name of each Lambda", names)
     add_output(stack, "Mapped", "Functions whose queue feeds their Lambda", mapped)

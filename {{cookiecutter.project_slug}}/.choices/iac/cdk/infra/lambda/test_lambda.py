@@ -9,6 +9,7 @@ from aws_cdk.assertions import Match
 from infra.conftest import FUNCTIONS
 
 Synthesise = Callable[..., Any]
+GROUP = "AWS::CodeDeploy::DeploymentGroup"
 MAPPING = "AWS::Lambda::EventSourceMapping"
 
 
@@ -80,6 +81,45 @@ def test_fifo_queue_has_no_batch_window(synthesise: Synthesise) -> None:
             "MaximumBatchingWindowInSeconds": Match.absent(),
         },
     )
+
+
+def test_codedeploy_releases_what_declares_it(synthesise: Synthesise) -> None:
+    template = synthesise()
+    template.resource_count_is(GROUP, 1)
+    template.has_resource_properties(
+        GROUP,
+        {
+            "DeploymentGroupName": "part",
+            "AlarmConfiguration": Match.absent(),  # each deployment names its alarms
+            "AutoRollbackConfiguration": {
+                "Enabled": True,
+                "Events": Match.array_with(["DEPLOYMENT_STOP_ON_ALARM"]),
+            },
+        },
+    )
+    canary = {"CanaryPercentage": 10, "CanaryInterval": 10}
+    template.has_resource_properties(
+        "AWS::CodeDeploy::DeploymentConfig",
+        {
+            "DeploymentConfigName": "test-small-canary-10-percent-10-minutes",
+            "TrafficRoutingConfig": {
+                "Type": "TimeBasedCanary",
+                "TimeBasedCanary": canary,
+            },
+        },
+    )
+
+
+@pytest.mark.parametrize(
+    ("env", "groups", "configs"), [("lean", 3, 2), ("large", 0, 0), ("local", 0, 0)]
+)
+def test_equal_canaries_share_a_configuration(
+    synthesise: Synthesise, env: str, groups: int, configs: int
+) -> None:
+    """Containers and the emulator have none."""
+    template = synthesise(env)
+    template.resource_count_is(GROUP, groups)
+    template.resource_count_is("AWS::CodeDeploy::DeploymentConfig", configs)
 
 
 def variables_of(template: Any, name: str) -> dict[str, Any]:

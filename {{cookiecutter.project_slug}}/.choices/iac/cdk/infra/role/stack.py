@@ -17,7 +17,7 @@ ANY = "*"
 
 
 def add_resources(stack: Stack, deployment: Deployment) -> None:
-    """Add three roles for each function, and one for the schedules."""
+    """Add three roles for each function, and those of services."""
     lambda_ = iam.ServicePrincipal("lambda.amazonaws.com")
     tasks = iam.ServicePrincipal(
         "ecs-tasks.amazonaws.com",
@@ -65,6 +65,7 @@ def add_resources(stack: Stack, deployment: Deployment) -> None:
         )
         acknowledge_wildcards(scope, deployment, name)
     add_scheduler(stack, deployment)
+    add_release(stack, deployment)
     if deployment.spec["has_proxy"]:
         add_proxy(stack, deployment)
     arns = {name: role.role_arn for name, role in execution.items()}
@@ -87,6 +88,31 @@ def add_scheduler(stack: Stack, deployment: Deployment) -> None:
         ),
         inline_policies={"send": iam.PolicyDocument(statements=statements)},
     )
+
+
+def add_release(stack: Stack, deployment: Deployment) -> None:
+    """Add the role of CodeDeploy, if a function has releases."""
+    statements = parse(deployment.spec["release_statements"])
+    if not statements:
+        return
+    groups = deployment.arn("codedeploy", f"deploymentgroup:{deployment.prefix}/*")
+    role = iam.Role(
+        stack,
+        "release",
+        role_name=f"{deployment.prefix}-release",
+        description="Role of CodeDeploy, which shifts batches to new versions",
+        assumed_by=iam.ServicePrincipal(
+            "codedeploy.amazonaws.com",
+            conditions={
+                "ArnLike": {"aws:SourceArn": groups},
+                "StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID},
+            },
+        ),
+        inline_policies={"shift": iam.PolicyDocument(statements=statements)},
+    )
+    alarms = deployment.arn("cloudwatch", f"alarm:{deployment.prefix}-*")
+    reason = "A release may watch the alarms of its environment"
+    acknowledge_rule(role, "AwsSolutions-IAM5", reason, alarms)
 
 
 def add_proxy(stack: Stack, deployment: Deployment) -> None:

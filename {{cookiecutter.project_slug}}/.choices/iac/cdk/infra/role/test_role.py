@@ -18,7 +18,7 @@ def statements(role: dict[str, Any]) -> list[dict[str, Any]]:
 
 def test_allowed_actions_have_no_wildcard(synthesise: Synthesise) -> None:
     roles = synthesise().find_resources("AWS::IAM::Role").values()
-    assert len(roles) == 3 * len(FUNCTIONS) + 1  # that of the schedules
+    assert len(roles) == 3 * len(FUNCTIONS) + 2  # those of schedules and releases
     for role in roles:
         for statement in statements(role):
             if statement["Effect"] == "Allow":
@@ -82,9 +82,22 @@ def test_scheduler_sends_to_scheduled_functions_only(synthesise: Synthesise) -> 
     assert flatten(statement["Resource"]).endswith(":test-small-nightly-pending")
 
 
+def test_codedeploy_shifts_released_functions_only(synthesise: Synthesise) -> None:
+    granted = {
+        flatten(each["Resource"]).rpartition("AWS::AccountId:")[2]: each["Action"]
+        for each in statements(role(synthesise(), "release"))
+    }
+    assert granted == {
+        "function:test-small-part": ["lambda:GetAlias", "lambda:UpdateAlias"],
+        "function:test-small-part:live": "lambda:GetProvisionedConcurrencyConfig",
+        "alarm:test-small-*": "cloudwatch:DescribeAlarms",
+    }
+
+
 def test_no_schedule_needs_no_role(synthesise: Synthesise) -> None:
     template = synthesise("lean")
-    template.resource_count_is("AWS::IAM::Role", 3 * len(FUNCTIONS))
+    properties = {"Properties": {"RoleName": "test-lean-scheduler"}}
+    assert template.find_resources("AWS::IAM::Role", properties) == {}
 
 
 def role(template: Any, name: str) -> dict[str, Any]:

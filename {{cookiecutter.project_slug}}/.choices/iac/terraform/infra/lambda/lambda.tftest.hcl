@@ -53,9 +53,32 @@ run "lambda" {
   }
 }
 
+run "release" {
+  assert {
+    condition = [for group in aws_codedeploy_deployment_group.function : [
+      group.app_name, group.deployment_group_name, group.deployment_config_name, group.service_role_arn,
+    ]] == [["test-small", "part", "test-small-canary-10-percent-10-minutes", "arn:aws:iam::123456789012:role/test-small-release"]]
+    error_message = "CodeDeploy must release the functions that declare it."
+  }
+  assert {
+    condition = [for config in aws_codedeploy_deployment_config.canary : [
+      config.traffic_routing_config[0].type, config.traffic_routing_config[0].time_based_canary[0].percentage, config.traffic_routing_config[0].time_based_canary[0].interval,
+    ]] == [["TimeBasedCanary", 10, 10]]
+    error_message = "The canary must be the declared one."
+  }
+  assert {
+    condition     = alltrue([for group in aws_codedeploy_deployment_group.function : length(group.alarm_configuration) == 0 && contains(group.auto_rollback_configuration[0].events, "DEPLOYMENT_STOP_ON_ALARM")])
+    error_message = "A group must go back when an alarm fires, and leave it to a deployment which ones."
+  }
+}
+
 run "pollers" {
   variables {
     environment = "lean"
+  }
+  assert {
+    condition     = toset(keys(aws_codedeploy_deployment_group.function)) == toset(["orders", "part", "prices"]) && length(aws_codedeploy_deployment_config.canary) == 2
+    error_message = "Functions with the same canary must share its configuration."
   }
   assert {
     condition = {
@@ -73,6 +96,10 @@ run "container" {
   assert {
     condition     = length(aws_lambda_event_source_mapping.pending) == 0
     error_message = "A container's queue must not feed its Lambda."
+  }
+  assert {
+    condition     = length(aws_codedeploy_app.releases) + length(aws_codedeploy_deployment_group.function) == 0
+    error_message = "CodeDeploy must not release containers."
   }
 }
 

@@ -17,6 +17,12 @@ run "email" {
     error_message = "Alarms must watch each Lambda."
   }
   assert {
+    condition = [
+      for name, alarm in aws_cloudwatch_metric_alarm.all : [name, alarm.period, alarm.evaluation_periods, alarm.datapoints_to_alarm] if alarm.metric_name == "failures"
+    ] == [["test-small-part-failures", 60, 3, 2]]
+    error_message = "An alarm must watch the failures of functions with a release, and fire within minutes."
+  }
+  assert {
     condition     = alltrue([for alarm in aws_cloudwatch_metric_alarm.all : alarm.threshold == 3600 if alarm.metric_name == "ApproximateAgeOfOldestMessage"])
     error_message = "An alarm must watch the age of messages."
   }

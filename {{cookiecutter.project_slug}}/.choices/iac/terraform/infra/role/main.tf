@@ -133,6 +133,21 @@ resource "aws_iam_role_policy" "scheduler" {
   policy = jsonencode({ Version = "2012-10-17", Statement = local.spec.schedule_statements })
 }
 
+resource "aws_iam_role" "release" {
+  count                = length(local.spec.release_statements) > 0 ? 1 : 0
+  name                 = "${local.prefix}-release"
+  description          = "Role of CodeDeploy, which shifts batches to new versions"
+  assume_role_policy   = jsonencode(local.trust_codedeploy)
+  permissions_boundary = local.boundary_arn
+}
+
+resource "aws_iam_role_policy" "release" {
+  count  = length(local.spec.release_statements) > 0 ? 1 : 0
+  name   = "shift"
+  role   = aws_iam_role.release[0].id
+  policy = jsonencode({ Version = "2012-10-17", Statement = local.spec.release_statements })
+}
+
 resource "aws_iam_role" "proxy" {
   count                = local.spec.has_proxy ? 1 : 0
   name                 = "${local.prefix}-proxy"

@@ -53,8 +53,18 @@ run "policies" {
     error_message = "The scheduler may send to the queues of scheduled functions only."
   }
   assert {
+    condition = {
+      for statement in jsondecode(aws_iam_role_policy.release[0].policy).Statement : one(statement.Resource) => statement.Action
+      } == {
+      "arn:aws:lambda:eu-west-1:123456789012:function:test-small-part"      = ["lambda:GetAlias", "lambda:UpdateAlias"]
+      "arn:aws:lambda:eu-west-1:123456789012:function:test-small-part:live" = ["lambda:GetProvisionedConcurrencyConfig"]
+      "arn:aws:cloudwatch:eu-west-1:123456789012:alarm:test-small-*"        = ["cloudwatch:DescribeAlarms"]
+    }
+    error_message = "CodeDeploy may only shift the aliases of functions with a release, and read alarms."
+  }
+  assert {
     condition = alltrue([
-      for role in concat(values(aws_iam_role.execution), values(aws_iam_role.task), values(aws_iam_role.start), aws_iam_role.scheduler) :
+      for role in concat(values(aws_iam_role.execution), values(aws_iam_role.task), values(aws_iam_role.start), aws_iam_role.scheduler, aws_iam_role.release) :
       role.permissions_boundary == "arn:aws:iam::123456789012:policy/test-small-boundary"
     ])
     error_message = "Each role must have the environment's permissions boundary."
@@ -106,5 +116,9 @@ run "local" {
   assert {
     condition     = alltrue([for role in aws_iam_role.execution : role.permissions_boundary == null])
     error_message = "The emulator has no permissions boundary."
+  }
+  assert {
+    condition     = length(aws_iam_role.release) == 0
+    error_message = "The emulator has no CodeDeploy, and needs no role for it."
   }
 }

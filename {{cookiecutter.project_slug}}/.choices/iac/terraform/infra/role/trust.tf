@@ -21,6 +21,18 @@ locals {
       }
     }]
   }
+  trust_codedeploy = {
+    Version = "2012-10-17"
+    Statement = [{
+      Effect    = "Allow"
+      Action    = ["sts:AssumeRole"]
+      Principal = { Service = "codedeploy.amazonaws.com" }
+      Condition = {
+        ArnLike      = { "aws:SourceArn" = "arn:${local.partition}:codedeploy:${local.region}:${local.account}:deploymentgroup:${local.prefix}/*" }
+        StringEquals = { "aws:SourceAccount" = local.account }
+      }
+    }]
+  }
   trust_proxy = {
     Version = "2012-10-17"
     Statement = [{
