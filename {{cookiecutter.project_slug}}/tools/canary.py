@@ -19,7 +19,7 @@ from typing import Any
 from tools import alarms
 from tools.environment import Environment, client
 from tools.errors import UserError
-from tools.lambda_code import LIVE
+from tools.grants import LIVE
 
 PAUSE = 5  # seconds between two looks at a deployment
 LOOKS = 12  # at a deployment that goes back, which takes some seconds

@@ -4,9 +4,6 @@ from base64 import b64encode
 from hashlib import sha256
 
 from tools.environment import client
-from tools.grants import LIVE as LIVE
-
-LIVE = "live"  # the alias that a function's queue feeds
 
 
 def update(full_name: str, code: bytes) -> bool:

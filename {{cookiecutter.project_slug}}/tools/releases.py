@@ -17,7 +17,7 @@ from tools import canary, lambda_code, services
 from tools.deploy_config import Config
 from tools.environment import Environment, client, enter
 from tools.errors import UserError
-from tools.lambda_code import LIVE
+from tools.grants import LIVE
 from tools.project import BUILD, require_function
 
 KEPT = 10  # versions
