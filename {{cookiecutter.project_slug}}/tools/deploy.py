@@ -1,6 +1,7 @@
 """Build, plan, deploy and destroy stacks with the project's IaC tool."""
 
 import sys
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 
@@ -135,18 +136,7 @@ def deploy(target: str, env: str) -> int:
         _push_images(tool)
     if stacks[after_images:]:
         tool.deploy(stacks[after_images:])
-    if "ecs" in stacks:
-        services.run_declared(Environment(env), tool.kept)
-    if "lambda" in stacks:
-        _release(tool)
-    if moving:
-        names = ", ".join(moving)
-        print(f"The containers run: disconnecting the Lambda of {names}.", flush=True)
-        tool.deploy(["lambda"])
-    if {"layer", "lambda"} <= set(stacks):
-        layers.delete_old(tool.layer)
-    if "ecs" in stacks:
-        services.deregister_old(Environment(env))
+    _run_deployed(tool, moving)
     return 0
 
 
@@ -195,7 +185,11 @@ def _check_boundary(tool: iac.Iac) -> None:
 def _plan(tool: iac.Iac) -> bool:
     """Print what would change, and what would not be released; return the former."""
     _keep_rolled_back(tool)
-    return tool.plan()
+    has_changes = tool.plan()
+    if "lambda" in tool.stacks:
+        for sentence in releases.find_held(Environment(tool.env), [*tool.functions]):
+            print(f"{sentence}.", flush=True)
+    return has_changes
 
 
 def _keep_rolled_back(tool: iac.Iac) -> None:
@@ -215,13 +209,30 @@ def _build(target: str, is_local: bool) -> None:
         print(artifact.describe(), flush=True)
 
 
-def _plan(tool: iac.Iac) -> bool:
-    """Print what would change, and what would not be released; return the former."""
-    has_changes = tool.plan()
-    if "lambda" in tool.stacks:
-        for sentence in releases.find_held(Environment(tool.env), [*tool.functions]):
-            print(f"{sentence}.", flush=True)
-    return has_changes
+def _run_deployed(tool: iac.Iac, moving: Sequence[str]) -> None:
+    """Let functions run what was deployed, and delete what none of them needs any more.
+
+    Args:
+        tool: the IaC tool, which has deployed its stacks.
+        moving: containers whose queue still feeds their Lambda.
+
+    Raises:
+        UserError: a function could not be released, or was rolled back.
+    """
+    environment = Environment(tool.env)
+    stacks = set(tool.stacks)
+    if "ecs" in stacks:
+        services.run_declared(environment, tool.kept)
+    if "lambda" in stacks:
+        _release(tool)
+    if moving:
+        names = ", ".join(moving)
+        print(f"The containers run: disconnecting the Lambda of {names}.", flush=True)
+        tool.deploy(["lambda"])
+    if {"layer", "lambda"} <= stacks:
+        layers.delete_old(tool.layer)
+    if "ecs" in stacks:
+        services.deregister_old(environment)
 
 
 def _release(tool: iac.Iac) -> None:
