@@ -241,7 +241,7 @@ def test_failed_canary_is_not_released_again(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: Any) -> None:
-        raise UserError("worker-failures fired")
+        raise canary.RolledBackError("worker-failures fired")
 
     monkeypatch.setattr(canary, "shift", fail)
     worker.deploy("a")
