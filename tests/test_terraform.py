@@ -129,6 +129,8 @@ def test_deploy_runs_independent_stacks_together(aws: Project, tmp_path: Path) -
     assert KEEPS in output
     kept_by_service = json.dumps({"worker": KEPT})
     assert f"kept {kept_by_service}\n" in calls.read_text(encoding="utf-8")
+    env = {"PATH": path, "CALLS": str(calls), "FAILS": ""}
+    assert KEEPS in aws.make("plan", "TARGET=ecs", "ENV=dev", env=env).stdout
     assert "== migrate before lambda\n" in output
     # the queue feeds the Lambda until the container runs
     assert applied.pop() == ["lambda", "[]"]
