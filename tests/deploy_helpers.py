@@ -205,6 +205,49 @@ def make_containers(project: Project) -> None:
     )
 
 
+ROLL_BACK = """\
+from tools import build, services
+from tools.environment import client, enter
+
+environment = enter("dev")
+worker, ecs = environment.functions["worker"], client("ecs")
+ecs.create_cluster(clusterName="click-loader-dev")
+build.build_local("worker")
+built = build.read_tag("worker", environment.spec["architecture"])
+declared = worker["variables"] | environment.spec["database"]
+variables = services._fill(environment, declared) | {"READ_QUEUE": worker["queue"]}
+for tag in ("earlier", built):
+    container = {
+        "name": "worker",
+        "image": f"registry/worker:{tag}",
+        "environment": [{"name": key, "value": variables[key]} for key in variables],
+    }
+    ecs.register_task_definition(
+        family="click-loader-dev-worker",
+        cpu=str(worker["cpu"]),
+        memory=str(worker["memory"]),
+        containerDefinitions=[container],
+    )
+ecs.create_service(
+    cluster="click-loader-dev",
+    serviceName="worker",
+    taskDefinition="click-loader-dev-worker:2",
+    desiredCount=0,
+)
+print(services.roll_back(environment, "worker", ""))
+"""
+KEEPS = (
+    "worker keeps revision 1, because revision 2, which was rolled back, has this code"
+)
+KEPT = "arn:aws:ecs:eu-west-1:000000000000:task-definition/click-loader-dev-worker:1"
+
+
+def roll_back_container(project: Project) -> None:
+    """Run this code in a service of the environment dev, and roll it back."""
+    output = project.run(".venv/bin/python", "-c", ROLL_BACK).stdout
+    assert "worker ran revision 2, and runs revision 1 now" in output
+
+
 def fail_to_deploy(project: Project, *arguments: str) -> str:
     """Deploy while no shim runs; return the output."""
     (project.path / ".shim").mkdir()

@@ -12,6 +12,8 @@ import pytest
 
 from baking import Project, bake
 from deploy_helpers import (
+    KEEPS,
+    KEPT,
     STACKS,
     boundary_is_required,
     declaration_needs_bootstrap,
@@ -22,6 +24,7 @@ from deploy_helpers import (
     file_is_loaded,
     list_resources,
     make_containers,
+    roll_back_container,
     shim_as_dev,
     use_deployment,
     with_cdk_node,
@@ -190,7 +193,11 @@ def test_deploy_takes_all_stacks_in_few_runs(aws: Project, tmp_path: Path) -> No
     assert "Deploy stopped at ecs.\n" in output
     rest = ("deploy", ["ecs", "monitoring"], "all")
     assert list(map(action_of, called)) == [*first, rest]
-    _, called = make("deploy")
+    assert "--parameters=click-loader-dev-ecs:Keptworker=" in called[4]
+    roll_back_container(aws)
+    output, called = make("deploy")
+    assert KEEPS in output
+    assert f"--parameters=click-loader-dev-ecs:Keptworker={KEPT}" in called[4]
     last = [rest, ("deploy", ["lambda"], "all")]
     assert list(map(action_of, called)) == [*first, *last]
     _, called = make("destroy")

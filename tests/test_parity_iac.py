@@ -8,15 +8,20 @@ with the reason.
 
 import json
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
-from baking import Project, bake
+from baking import TEMPLATE, Project, bake
 from deploy_helpers import STACKS, with_cdk_node
 from test_choices import files
+
+sys.path.insert(0, str(TEMPLATE))
+
+from tools import services
 
 # Environments of infra/tests/deploy.yml, which differ in all settings.
 ENVIRONMENTS = {
@@ -648,6 +653,7 @@ KINDS = [
                 "runtime_platform.operating_system_family"
             ),
             "ContainerDefinitions": "container_definitions",
+            "IsRetained": "skip_destroy",
         },
     ),
     Kind(
@@ -875,6 +881,8 @@ class Template:
             own = self._properties(name)
             if self._type(name) == "RDS::DBCluster":
                 own["IsSnapshotTaken"] = each["DeletionPolicy"] == "Snapshot"
+            if self._type(name) == "ECS::TaskDefinition":
+                own["IsRetained"] = each["UpdateReplacePolicy"] == "Retain"
             if "LifecycleConfiguration" in own:
                 rules = own["LifecycleConfiguration"]["Rules"]
                 own["LifecycleConfiguration"] = {
@@ -926,6 +934,8 @@ class Template:
                 return re.sub(r"\$\{(.+?)\}", lambda found: str(GIVEN[found[1]]), text)
             case {"Fn::Join": [glue, parts]}:
                 return glue.join(map(str, self._resolve(parts)))
+            case {"Fn::If": [_, _, usual]}:
+                return self._resolve(usual)
             case {"Fn::Select": [number, several]}:
                 return self._resolve(several)[int(number)]
             case dict():
@@ -1087,6 +1097,7 @@ def test_terraform_and_cdk_deploy_the_same(tmp_path: Path) -> None:
             functions_may_do_what_they_declare(by_terraform)
             functions_may_do_what_they_declare(by_cdk)
     environment = "large"
+    tasks_have_known_variables(terraform, applied[environment])
     expected = facts(applied[environment], "terraform")
     queue = cdk.path / "infra" / "queue" / "stack.py"
     text = queue.read_text(encoding="utf-8")
@@ -1098,6 +1109,23 @@ def test_terraform_and_cdk_deploy_the_same(tmp_path: Path) -> None:
         "VisibilityTimeout of SQS::Queue test-large-worker-pending: "
         "['605'] by Terraform, ['505'] by CDK"
     ) in found
+
+
+def tasks_have_known_variables(project: Project, resources: list[Resource]) -> None:
+    """Check that a rollback recognises the variables of tasks of the environment."""
+    path = next(project.path.glob(".build/terraform/.parity/large.json"))
+    spec = json.loads(path.read_text(encoding="utf-8"))
+    tasks = [own for type_, own in resources if type_ == "ecs_task_definition"]
+    assert len(tasks) == len(FUNCTIONS)
+    for task in tasks:
+        name = task["family"].removeprefix("test-large-")
+        function = spec["functions"][name]
+        declared = {*function["variables"], "READ_QUEUE"}
+        if function["database"]:
+            declared |= set(spec["database"])
+        found = set(task["containerDefinitions"]["environment"])
+        assert found >= {camel(each) for each in declared}
+        assert found <= {camel(each) for each in declared | services.OWN_VARIABLES}
 
 
 def functions_may_do_what_they_declare(resources: list[Resource]) -> None:

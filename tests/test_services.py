@@ -195,6 +195,17 @@ def test_revision_that_does_not_start_is_skipped(
     assert service.runs == one
 
 
+def test_rollback_returns_to_what_ran_before(service: Service) -> None:
+    """Revisions that a rollback with VERSION left out did not run."""
+    service.deploy("two")
+    service.deploy("three")
+    service.roll_back(service.first)
+    services.mark_unused(service.environment)
+    service.deploy("four")
+    service.roll_back()
+    assert service.runs == service.first
+
+
 def test_deploy_runs_what_it_built_after_sync(service: Service) -> None:
     synced = service.deploy("synced")
     service.built = "one"

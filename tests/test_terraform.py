@@ -10,6 +10,8 @@ import pytest
 
 from baking import Project, bake
 from deploy_helpers import (
+    KEEPS,
+    KEPT,
     STACKS,
     boundary_is_required,
     declaration_needs_bootstrap,
@@ -20,6 +22,7 @@ from deploy_helpers import (
     file_is_loaded,
     list_resources,
     make_containers,
+    roll_back_container,
     shim_as_dev,
     switch_under_traffic,
     use_deployment,
@@ -68,6 +71,7 @@ def aws(tmp_path: Path) -> Iterator[Project]:
 FAKE_TERRAFORM = """\
 #!/bin/sh
 echo "${1##*/} $2 $TF_VAR_still_mapped" >> "$CALLS"
+test -z "$TF_VAR_kept" || echo "kept $TF_VAR_kept" >> "$CALLS"
 outputs='{"mapped": {"value": ["worker"]}, "images": {"value": {}}}'
 case "$2" in output) echo "$outputs";; esac
 case "${1##*/} $2" in
@@ -120,7 +124,13 @@ def test_deploy_runs_independent_stacks_together(aws: Project, tmp_path: Path) -
         output, applied = deploy(fails="anything")
     assert sentence in output
     assert {stack for stack, _ in applied} == before
+    roll_back_container(aws)
     output, applied = deploy(fails="")
+    assert KEEPS in output
+    kept_by_service = json.dumps({"worker": KEPT})
+    assert f"kept {kept_by_service}\n" in calls.read_text(encoding="utf-8")
+    env = {"PATH": path, "CALLS": str(calls), "FAILS": ""}
+    assert KEEPS in aws.make("plan", "TARGET=ecs", "ENV=dev", env=env).stdout
     assert "== migrate before lambda\n" in output
     # the queue feeds the Lambda until the container runs
     assert applied.pop() == ["lambda", "[]"]

@@ -19,7 +19,7 @@ from tools.errors import UserError
 KEPT = 10  # revisions of a function, and the one that runs
 TAG = "rolled_back"  # Terraform's provider ignores it, see infra/provider.tf
 ROLLED_BACK = "make rollback"
-NEVER_RAN = "its tasks did not start"
+UNUSED = "not in use"  # when something else was deployed, or after a failed start
 # What `register_task_definition` accepts of what `describe_task_definition` returns.
 TASK_FIELDS = (
     *("family", "taskRoleArn", "executionRoleArn", "networkMode", "cpu", "memory"),
@@ -65,7 +65,7 @@ def roll_back(environment: Environment, name: str, version: str) -> str:
         environment: an environment on AWS, which has been entered.
         name: the function.
         version: number of a revision, also of a later one; empty for the last one
-            that differs from the one that runs, and was not rolled back itself.
+            that ran and differs from the one that runs.
 
     Raises:
         UserError: there is no such service or revision, or its tasks do not start.
@@ -88,7 +88,7 @@ def roll_back(environment: Environment, name: str, version: str) -> str:
     try:
         _wait(environment, name, new.arn)
     except UserError:
-        _mark(new.arn, NEVER_RAN)
+        _mark(new.arn, UNUSED)
         _unmark(find_service(environment, name)["taskDefinition"])
         raise
     return (
@@ -135,14 +135,15 @@ def explain(environment: Environment, name: str, running: str, held: Revision) -
 
 
 def mark_unused(environment: Environment) -> None:
-    """Mark revisions that were deployed and do not run, so none is rolled back to.
+    """Mark revisions newer than the one that runs, so that none is rolled back to.
 
-    Their tasks did not start, and ECS went back by itself, or a deploy was stopped.
+    Their tasks did not start, and ECS went back by itself, or a deploy was stopped, or
+    `make rollback VERSION=` has left them out.
     """
     for name, running in find_running(environment, _containers(environment)).items():
         for arn in list_revisions(environment, name)[:KEPT]:
             if read_number(arn) > read_number(running) and not describe(arn).mark:
-                _mark(arn, NEVER_RAN)
+                _mark(arn, UNUSED)
 
 
 def run_declared(environment: Environment, kept: Iterable[str]) -> None:
