@@ -14,7 +14,7 @@ from baking import ROOT, Project, bake, free_port, wait_until
 from data_api import serving_data_api
 from debug_client import drop_sample, stopped_at
 from shim_helpers import client, count_loaded, queue_url
-from traffic import send_traffic_through_switch
+from traffic import send_traffic_through_switch, visibility_timeout
 
 STACKS = (
     "role network queue bucket aurora extra layer lambda ecr ecs monitoring".split()
@@ -85,6 +85,7 @@ def use_deployment(project: Project, unmapped: str) -> None:
     """
     second_function_has_its_own_queue(project)
     breakpoint_stops_the_lambda(project)
+    bad_release_is_rolled_back(project)
     poison_becomes_a_dead_letter(project)
     triggers_reach_their_functions(project)
     undeclared_action_is_denied(project)
@@ -243,7 +244,7 @@ def second_function_has_its_own_queue(project: Project) -> None:
 def breakpoint_stops_the_lambda(project: Project) -> None:
     """Let the Lambda run `src/` in a debugger, and then what is saved."""
     port = free_port()
-    words, synced = ("sync", "FUNC=worker", "ENV=local"), "worker runs the new code"
+    words, synced = ("sync", "FUNC=worker", "ENV=local"), "worker runs the new version "
     assert synced in project.make(*words, f"DEBUG={port}").stdout
     key = drop_sample(project, "debugged.csv", env="local")
     with stopped_at(project, port, key):
@@ -257,10 +258,55 @@ def breakpoint_stops_the_lambda(project: Project) -> None:
         watching.wait_for(synced)
         module.write_bytes(kept)
         watching.wait_until(lambda: watching.output.count(synced) == 2)
-    assert "worker runs this code already" in project.make(*words).stdout
+    assert re.search(r"worker runs version \d+ already", project.make(*words).stdout)
     refused = project.make("sync", "ENV=prod", check=False)
     assert refused.returncode != 0
     assert "ENV=prod is protected" in refused.stdout
+
+
+def bad_release_is_rolled_back(project: Project) -> None:
+    """Release code that fails, go back, and load what arrived meanwhile.
+
+    The same code is not released again, other code is.
+    """
+    words = ("FUNC=worker", "ENV=local")
+    module = project.path / "src" / "func" / "worker.py"
+    good, first = module.read_text(encoding="utf-8"), "    objects = "
+    assert good.count(first) == 1
+
+    def deploy(code: str) -> str:
+        module.write_text(code, encoding="utf-8")
+        return project.make("deploy", "TARGET=lambda", "ENV=local").stdout
+
+    def load(name: str) -> None:
+        key = drop_sample(project, name, env="local")
+        wait_until(lambda: count_loaded(project, key) == 10, f"the rows of {name}")
+
+    running = re.search(r"runs version (\d+)", project.make("sync", *words).stdout)
+    assert running
+    before = int(running[1])
+    bad = before + 1
+    fails = good.replace(first, f'    raise RuntimeError("bad release")\n{first}')
+    assert f"worker runs the new version {bad}\n" in deploy(fails)
+    pending = queue_url(project, f"{FUNCTION}-pending")
+    with visibility_timeout(project, pending, 20):
+        key = drop_sample(project, "meanwhile.csv", env="local")
+        wait_until(lambda: "bad release" in read_logs(project, "worker"), "a failure")
+        undone = f"worker ran version {bad}, and runs version {before} now."
+        assert undone in project.make("rollback", *words).stdout
+        wait_until(lambda: count_loaded(project, key) == 10, "the rows, at last")
+    held = (
+        f"worker keeps version {before}, because version {bad}, which was rolled back"
+    )
+    planned = project.make("plan", "TARGET=lambda", "ENV=local").stdout
+    assert held in planned
+    assert held in deploy(fails)
+    load("held.csv")
+    assert f"worker runs the new version {bad + 1}\n" in deploy(f"{good}\n# better\n")
+    load("better.csv")
+    refused = project.make("rollback", *words, "VERSION=99", check=False)
+    assert refused.returncode != 0
+    assert "There is no version 99 of worker: choose one of " in refused.stdout
 
 
 def poison_becomes_a_dead_letter(project: Project) -> None:

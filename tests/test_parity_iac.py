@@ -539,6 +539,12 @@ KINDS = [
         },
     ),
     Kind(
+        "Lambda::Alias",
+        "lambda_alias",
+        ("FunctionName", "function_name"),
+        {"Name": "name", "FunctionVersion": "function_version"},
+    ),
+    Kind(
         "Lambda::EventInvokeConfig",
         "lambda_function_event_invoke_config",
         ("FunctionName", "function_name"),

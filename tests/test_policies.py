@@ -425,7 +425,7 @@ def test_protected_environment_keeps_its_files() -> None:
 
 
 def test_operators_cannot_change_resources() -> None:
-    """They read, send and delete messages, and query the database."""
+    """They read, send and delete messages, query the database, and roll back."""
     levels = {
         action: privileges()[action.lower()]["access_level"]
         for action in {call.action for call in read_calls("operate")}
@@ -437,6 +437,7 @@ def test_operators_cannot_change_resources() -> None:
         *("rds-data:ExecuteStatement", "s3:PutObject", "sqs:DeleteMessage"),
         *("sqs:PurgeQueue", "sqs:SendMessage", "sqs:StartMessageMoveTask"),
         *("sqs:ChangeMessageVisibility", "codedeploy:StopDeployment"),
+        "lambda:UpdateAlias",
         *(f"rds-data:{each}Transaction" for each in ("Begin", "Commit", "Rollback")),
     } | {each for each in changes if each == "sqs:ReceiveMessage"}
 

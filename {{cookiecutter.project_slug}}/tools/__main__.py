@@ -371,6 +371,18 @@ COMMANDS = (
             DEBUG,
         ),
     ),
+    Command(
+        "rollback",
+        "releases:rollback",
+        "Run the version of a function before, or another one.",
+        (
+            FUNC,
+            LOCAL,
+            Option(
+                "version", "number of a version or revision; default: the one before"
+            ),
+        ),
+    ),
     Command("destroy", "deploy:destroy", "Destroy what was deployed.", (TARGET, LOCAL)),
     Command(
         "prove",

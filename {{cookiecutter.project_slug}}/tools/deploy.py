@@ -17,6 +17,7 @@ from tools import (
     migrate,
     migrations,
     monitoring,
+    releases,
 )
 from tools.deployer import step, stop_at
 from tools.environment import Environment, enter
@@ -69,12 +70,12 @@ def plan(target: str, env: str, report: str) -> int:
     _check_boundary(tool)
     _warn(tool)
     if not report:
-        return CHANGES if tool.plan() else 0
+        return CHANGES if _plan(tool) else 0
     file = Path(report)
     file.parent.mkdir(parents=True, exist_ok=True)
     try:
         with file.open("w", encoding="utf-8") as stream, redirect_stdout(stream):
-            tool.plan()
+            _plan(tool)
     except UserError:
         # CI's log must show why, too
         print(file.read_text(encoding="utf-8"), file=sys.stderr)
@@ -87,6 +88,8 @@ def deploy(target: str, env: str) -> int:
 
     After `aurora`, the functions' user in the database gets a new password. Migrations
     run before the functions are deployed.
+
+    Once all stacks are deployed, the Lambdas' aliases get what was deployed.
 
     A function that moves from Lambda to containers keeps its Lambda until the
     containers run: if all stacks are deployed, `lambda` is deployed again after `ecs`.
@@ -129,7 +132,7 @@ def deploy(target: str, env: str) -> int:
     if stacks[after_images:]:
         tool.deploy(stacks[after_images:])
     if "lambda" in stacks:
-        _replace_synced_code(tool)
+        _release(tool)
     if moving:
         names = ", ".join(moving)
         print(f"The containers run: disconnecting the Lambda of {names}.", flush=True)
@@ -190,17 +193,30 @@ def _build(target: str, is_local: bool) -> None:
         print(artifact.describe(), flush=True)
 
 
-def _replace_synced_code(tool: iac.Iac) -> None:
+def _plan(tool: iac.Iac) -> bool:
+    """Print what would change, and what would not be released; return the former."""
+    has_changes = tool.plan()
+    if "lambda" in tool.stacks:
+        for sentence in releases.find_held(Environment(tool.env), [*tool.functions]):
+            print(f"{sentence}.", flush=True)
+    return has_changes
+
+
+def _release(tool: iac.Iac) -> None:
     """Let Lambdas run what was built.
 
     The IaC tool does not notice that `make sync` has changed their code, if it is now
     the same as at the last deployment.
     """
+    environment = Environment(tool.env)
+    deployed = []
     for name in tool.functions:
-        full_name = f"{tool.project}-{tool.env}-{name}"
+        full_name = environment.resource_name(name)
         code = (BUILD / "lambda" / f"{name}.zip").read_bytes()
-        if lambda_code.read_hash(full_name) and lambda_code.update(full_name, code):
-            print(f"{full_name} runs the code that was built again", flush=True)
+        if lambda_code.read_hash(full_name):
+            lambda_code.update(full_name, code)
+            deployed.append(name)
+    releases.release_all(environment, deployed)
 
 
 def _push_images(tool: iac.Iac) -> None:

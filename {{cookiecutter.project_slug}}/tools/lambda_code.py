@@ -1,4 +1,4 @@
-"""The code that a deployed Lambda runs."""
+"""The code of a deployed Lambda that `releases` has not published yet: `$LATEST`."""
 
 from base64 import b64encode
 from hashlib import sha256
@@ -8,7 +8,7 @@ from tools.grants import LIVE as LIVE
 
 
 def update(full_name: str, code: bytes) -> bool:
-    """Let a Lambda run a zip; return whether it ran another one."""
+    """Let a Lambda's `$LATEST` have a zip; return whether it had another one."""
     if read_hash(full_name) == hash_zip(code):
         return False
     client("lambda").update_function_code(FunctionName=full_name, ZipFile=code)
@@ -23,7 +23,7 @@ def wait(full_name: str) -> None:
 
 
 def read_hash(full_name: str) -> str:
-    """Return the hash of the zip that a Lambda runs; empty if there is no Lambda."""
+    """Return the hash of `$LATEST`'s zip; empty if there is no such Lambda."""
     lambdas = client("lambda")
     try:
         found = lambdas.get_function_configuration(FunctionName=full_name)

@@ -14,6 +14,7 @@ from tools import (
     images,
     lambda_code,
     logs,
+    releases,
     source_package,
 )
 from tools.deploy_config import Config
@@ -79,14 +80,15 @@ def update(environment: Environment, name: str, function: Config, debug: int) ->
     full_name = environment.resource_name(name)
     if not lambda_code.read_hash(full_name):
         raise environment.explain_missing(f"Lambda {full_name}")
-    is_new = lambda_code.update(full_name, code)
+    lambda_code.update(full_name, code)
     if not environment.is_on_aws:
         set_times(environment, name, function, debug)
-    elif function["runtime"] == "container":
+    # without a canary, which would take minutes
+    running = releases.release(environment, name, {**function, "release": None})
+    if environment.is_on_aws and function["runtime"] == "container":
         is_new = update_service(environment, name)
-    print(
-        f"{name} runs {'the new code' if is_new else 'this code already'}", flush=True
-    )
+        running = f"{name} runs {'the new code' if is_new else 'this code already'}"
+    print(running, flush=True)
     if debug:
         print(f"It waits for your editor to attach to port {debug}, at each message.")
 

@@ -13,7 +13,7 @@ from infra.releases import add_releases
 
 
 def add_resources(stack: Stack, deployment: Deployment) -> None:
-    """Add the Lambdas, their logs and their event source mappings."""
+    """Add the Lambdas, their aliases, logs and event source mappings."""
     layer = deployment.published(stack, "layer")
     mapped = [
         name
@@ -23,8 +23,16 @@ def add_resources(stack: Stack, deployment: Deployment) -> None:
     for name in deployment.functions:
         scope = Construct(stack, name)
         function = add_function(scope, deployment, name, layers=[layer])
+        live = lambda_.CfnAlias(
+            scope,
+            "live",
+            function_name=function.ref,
+            # the first one; tools/releases.py changes it, CloudFormation never does
+            function_version="$LATEST",
+            name="live",
+        )
         if name in mapped:
-            add_mapping(scope, deployment, name, function)
+            add_mapping(scope, deployment, name, live)
     add_releases(stack, deployment)
     names = {name: f"{deployment.prefix}-{name}" for name in deployment.functions}
     add_output(stack, "Functions", "Name of each Lambda", names)
@@ -92,14 +100,14 @@ def add_function(
 
 
 def add_mapping(
-    scope: Construct, deployment: Deployment, name: str, function: lambda_.CfnFunction
+    scope: Construct, deployment: Deployment, name: str, live: lambda_.CfnAlias
 ) -> None:
-    """Let a function's queue feed its Lambda."""
+    """Let a function's queue feed the version of its Lambda that is live."""
     settings = deployment.functions[name]
     lambda_.CfnEventSourceMapping(
         scope,
         "pending",
-        function_name=function.ref,
+        function_name=live.ref,
         event_source_arn=deployment.queue_arn(name),
         batch_size=settings["batch_size"],
         # Lambda refuses any for a FIFO queue, even 0

@@ -25,6 +25,16 @@ def test_each_lambda_has_an_event_source_mapping(synthesise: Synthesise) -> None
     )
 
 
+def test_queues_feed_the_alias_of_each_lambda(synthesise: Synthesise) -> None:
+    template = synthesise()
+    alias = {"Name": "live", "FunctionVersion": "$LATEST"}
+    template.resource_properties_count_is("AWS::Lambda::Alias", alias, len(FUNCTIONS))
+    aliases = template.find_resources("AWS::Lambda::Alias")
+    mappings = template.find_resources(MAPPING).values()
+    fed = {each["Properties"]["FunctionName"]["Ref"] for each in mappings}
+    assert fed == set(aliases)
+
+
 @pytest.mark.parametrize("still_mapped", [[], ["worker"]])
 def test_container_keeps_its_mapping_while_it_moves(
     synthesise: Synthesise, still_mapped: list[str]

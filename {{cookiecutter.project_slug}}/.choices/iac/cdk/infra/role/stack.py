@@ -169,7 +169,10 @@ def lambda_statements(deployment: Deployment, name: str) -> list[iam.PolicyState
             effect=iam.Effect.DENY,
             actions=["ec2:*"],
             resources=[ANY],
-            conditions={"ArnEquals": {"lambda:SourceFunctionArn": function}},
+            # with and without a version
+            conditions={
+                "ArnEquals": {"lambda:SourceFunctionArn": [function, f"{function}:*"]}
+            },
         ),
     ]
 

@@ -20,6 +20,10 @@ run "lambda" {
     error_message = "Mappings must report batch item failures and limit concurrency."
   }
   assert {
+    condition     = alltrue([for each in aws_lambda_event_source_mapping.pending : endswith(each.function_name, ":live")]) && keys(aws_lambda_alias.live) == keys(aws_lambda_function.function)
+    error_message = "Queues must feed the alias live, which each Lambda must have."
+  }
+  assert {
     condition     = alltrue([for config in aws_lambda_function_event_invoke_config.function : config.maximum_retry_attempts == 0])
     error_message = "Lambda itself must not retry."
   }

@@ -43,6 +43,16 @@ resource "aws_lambda_function" "function" {
   }
 }
 
+resource "aws_lambda_alias" "live" {
+  for_each         = local.functions
+  name             = "live"
+  function_name    = aws_lambda_function.function[each.key].function_name
+  function_version = "$LATEST"
+  lifecycle {
+    ignore_changes = [function_version, routing_config, description] # tools/releases.py sets them
+  }
+}
+
 resource "aws_lambda_function_event_invoke_config" "function" {
   for_each                     = local.functions
   function_name                = aws_lambda_function.function[each.key].function_name
@@ -52,7 +62,7 @@ resource "aws_lambda_function_event_invoke_config" "function" {
 
 resource "aws_lambda_event_source_mapping" "pending" {
   for_each                           = { for name, each in local.functions : name => each if each.runtime == "lambda" || contains(var.still_mapped, name) }
-  function_name                      = aws_lambda_function.function[each.key].arn
+  function_name                      = aws_lambda_alias.live[each.key].arn
   event_source_arn                   = "${local.queues_arn}:${each.value.queue}"
   batch_size                         = each.value.batch_size
   maximum_batching_window_in_seconds = each.value.batch_window

@@ -50,7 +50,10 @@ resource "aws_iam_role_policy" "execution" {
         Resource = "*"
         Condition = {
           ArnEquals = {
-            "lambda:SourceFunctionArn" = "arn:${local.partition}:lambda:${local.region}:${local.account}:function:${local.prefix}-${each.key}"
+            "lambda:SourceFunctionArn" = [ # with and without a version
+              "arn:${local.partition}:lambda:${local.region}:${local.account}:function:${local.prefix}-${each.key}",
+              "arn:${local.partition}:lambda:${local.region}:${local.account}:function:${local.prefix}-${each.key}:*",
+            ]
           }
         }
       },

@@ -53,6 +53,9 @@ mock_resource "aws_sqs_queue" {
 mock_resource "aws_lambda_function" {
   defaults = { arn = "arn:aws:lambda:eu-west-1:123456789012:function:worker" }
 }
+mock_resource "aws_lambda_alias" {
+  defaults = { arn = "arn:aws:lambda:eu-west-1:123456789012:function:worker:live" }
+}
 mock_resource "aws_lambda_layer_version" {
   defaults = { arn = "arn:aws:lambda:eu-west-1:123456789012:layer:test:1" }
 }

@@ -1,0 +1,330 @@
+"""Releases of a Lambda: published versions, and the alias that its queue feeds.
+
+A deployment and `make sync` change what AWS calls `$LATEST`. A release publishes it as
+a version, which nothing changes any more, and points the alias `live` at it. The alias'
+description says which versions were rolled back, so whoever deploys next knows it.
+
+https://docs.aws.amazon.com/lambda/latest/dg/configuration-versions.html
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from threading import Thread
+from typing import Any, NamedTuple
+
+from tools import canary, lambda_code, services
+from tools.deploy_config import Config
+from tools.environment import Environment, client, enter
+from tools.errors import UserError
+from tools.lambda_code import LIVE
+from tools.project import BUILD, require_function
+
+KEPT = 10  # versions
+KEPT_IN_SHIM = 3  # the emulator has a process for each version that has run
+LATEST = "$LATEST"
+# What makes two versions the same: all that the stacks can set.
+DEFINING = (
+    *("Architectures", "CodeSha256", "DeadLetterConfig", "Environment"),
+    *("EphemeralStorage", "FileSystemConfigs", "Handler", "KMSKeyArn", "Layers"),
+    *("LoggingConfig", "MemorySize", "Role", "Runtime", "Timeout", "TracingConfig"),
+    "VpcConfig",
+)
+
+
+class Versions(NamedTuple):
+    """The versions of a Lambda.
+
+    Attributes:
+        live: the version that the alias points to; 0 before the first release.
+        shifting_to: the version that a canary is shifting to, or 0.
+        rolled_back: versions that were rolled back.
+        revision: the alias' own, which each change of it replaces.
+        latest: configuration of `$LATEST`.
+        published: configuration of each version.
+    """
+
+    live: int
+    shifting_to: int
+    rolled_back: frozenset[int]
+    revision: str
+    latest: Config
+    published: dict[int, Config]
+
+    def find_same(self) -> set[int]:
+        """Return the versions that have the code and configuration of `$LATEST`."""
+        return {
+            number
+            for number, each in self.published.items()
+            if all(each.get(name) == self.latest.get(name) for name in DEFINING)
+        }
+
+    def find_earlier(self) -> int:
+        """Return the version before the live one that was not rolled back, or 0."""
+        earlier = {each for each in self.published if each < self.live}
+        return max(earlier - self.rolled_back, default=0)
+
+
+def read(environment: Environment, name: str) -> Versions:
+    """Return the versions of a function's Lambda.
+
+    Raises:
+        UserError: there is no such Lambda, or it has no alias yet.
+    """
+    lambdas, full_name = client("lambda"), environment.resource_name(name)
+    pages = lambdas.get_paginator("list_versions_by_function")
+    try:
+        alias = lambdas.get_alias(FunctionName=full_name, Name=LIVE)
+        found = {
+            each["Version"]: each
+            for page in pages.paginate(FunctionName=full_name)
+            for each in page["Versions"]
+        }
+    except lambdas.exceptions.ResourceNotFoundException:
+        missing = f"alias {LIVE} of the Lambda {full_name}"
+        raise environment.explain_missing(missing) from None
+    routing = alias.get("RoutingConfig") or {}
+    weights = routing.get("AdditionalVersionWeights") or {}
+    latest = found.pop(LATEST)
+    return Versions(
+        live=as_number(alias["FunctionVersion"]),
+        shifting_to=max(map(as_number, weights), default=0),
+        rolled_back=frozenset(map(int, re.findall(r"\d+", alias["Description"]))),
+        revision=alias["RevisionId"],
+        latest=latest,
+        published={int(number): each for number, each in found.items()},
+    )
+
+
+def as_number(version: str) -> int:
+    """Return the number of a version; 0 for `$LATEST`."""
+    return 0 if version == LATEST else int(version)
+
+
+def release(environment: Environment, name: str, function: Config) -> str:
+    """Let a function's alias point to what was deployed; return what runs, for a user.
+
+    What was rolled back is not released again. With `release` in the function's
+    settings, a canary shifts to the new version, see `canary.shift`.
+
+    Args:
+        environment: where the Lambda is deployed.
+        name: of the function.
+        function: its settings, see `function_specs.resolve`.
+
+    Raises:
+        UserError: there is no alias, another canary is under way, or this one was
+            rolled back.
+    """
+    full_name = environment.resource_name(name)
+    lambda_code.wait(full_name)
+    found = read(environment, name)
+    if found.shifting_to:
+        raise UserError(
+            f"a canary shifts {name} to version {found.shifting_to}: wait for its end, "
+            f"or stop it with {name_command(environment, name)}"
+        )
+    same = found.find_same()
+    if found.live in same:
+        return f"{name} runs version {found.live} already"
+    if held := same & found.rolled_back:
+        has = "has this code and configuration"
+        return explain_held(environment, name, found, max(held), has)
+    number = publish(full_name, found.latest["CodeSha256"])
+    if function.get("release") and environment.is_on_aws and found.live:
+        try:
+            canary.shift(environment, name, function, str(found.live), str(number))
+        except canary.RolledBackError:
+            rolled_back = read(environment, name).rolled_back | {number}
+            update_alias(full_name, Description=describe(rolled_back))
+            raise
+    else:
+        point(full_name, number, RevisionId=found.revision)
+    kept = KEPT if environment.is_on_aws else KEPT_IN_SHIM
+    newest = sorted({*found.published, number}, reverse=True)
+    delete(full_name, set(newest[kept:]) - {found.live, number})
+    return f"{name} runs the new version {number}"
+
+
+def release_all(environment: Environment, names: Iterable[str]) -> None:
+    """Release functions, canaries at the same time, and print what each runs.
+
+    Raises:
+        UserError: some could not be released, or their canaries were rolled back.
+    """
+    errors: list[Exception] = []
+
+    def work(name: str) -> None:
+        try:
+            print(release(environment, name, environment.functions[name]), flush=True)
+        except Exception as error:
+            errors.append(error)
+
+    has_canary = {each for each in names if environment.functions[each].get("release")}
+    for name in sorted(set(names) - has_canary):
+        work(name)
+    if has_canary and environment.is_on_aws:
+        for service in ("codedeploy", "cloudwatch"):
+            client(service)  # boto3 must not create clients in several threads
+    # daemons, so that Ctrl-C does not wait for canaries, which go on in AWS
+    threads = [
+        Thread(target=work, args=(name,), daemon=True) for name in sorted(has_canary)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for error in errors:
+        if not isinstance(error, UserError):
+            raise error
+    if errors:
+        raise UserError("; ".join(map(str, errors)))
+
+
+def find_held(environment: Environment, names: Sequence[str]) -> list[str]:
+    """Return a sentence for each function whose built code a deploy will not release.
+
+    That is code that was rolled back. Only the deploy itself knows the configuration.
+    """
+    sentences = []
+    for name in names:
+        try:
+            found = read(environment, name)
+        except UserError:
+            continue  # it is not deployed yet
+        code = (BUILD / "lambda" / f"{name}.zip").read_bytes()
+        built = lambda_code.hash_zip(code)
+        held = {
+            number
+            for number in found.rolled_back & found.published.keys()
+            if found.published[number]["CodeSha256"] == built
+        }
+        if held and found.published.get(found.live, {}).get("CodeSha256") != built:
+            has = "has this code"
+            sentences.append(explain_held(environment, name, found, max(held), has))
+    return sentences
+
+
+def rollback(func: str, env: str, version: str) -> int:
+    """Run an earlier version of a function again, and print what runs; return 0.
+
+    Args:
+        func: the function.
+        env: an environment of `config/deploy.yml`.
+        version: number of a version of the Lambda, or revision of the container's task
+            definition; empty for the one before.
+
+    Raises:
+        UserError: there is no such function, environment or version.
+    """
+    require_function(func)
+    if version and not (version.isascii() and version.isdecimal()):
+        raise UserError(f"VERSION={version} is not the number of a version, such as 7")
+    environment = enter(env)
+    # the shim runs no containers, and has a Lambda for every function
+    is_lambda = environment.functions[func]["runtime"] == "lambda"
+    if is_lambda or not environment.is_on_aws:
+        print(roll_back_lambda(environment, func, version))
+    else:
+        print(services.roll_back(environment, func, version))
+    return 0
+
+
+def roll_back_lambda(environment: Environment, name: str, version: str) -> str:
+    """Let a function's alias point to an earlier version; return what runs, for a user.
+
+    A canary that is under way is stopped. Versions that were rolled back before count
+    as earlier ones only if they are named.
+
+    Args:
+        environment: where the Lambda is deployed.
+        name: of the function.
+        version: its number; empty for the one before.
+
+    Raises:
+        UserError: there is no such version.
+    """
+    found = before = read(environment, name)
+    has_canary = before.shifting_to or environment.functions[name].get("release")
+    if environment.is_on_aws and has_canary and canary.stop(environment, name):
+        found = read(environment, name)
+    was_shifting = before.shifting_to and found.live == before.live
+    target = int(version or (before.live if was_shifting else found.find_earlier()))
+    if not target:
+        raise UserError(
+            f"there is no earlier version of {name}: check out the commit to go back "
+            f"to, and run 'make deploy ENV={environment.name}'"
+        )
+    if target not in found.published:
+        known = ", ".join(map(str, sorted(found.published))) or "none"
+        raise UserError(
+            f"there is no version {target} of {name}: choose one of {known}"
+        )
+    if target == found.live and not was_shifting:
+        return f"{name} runs version {target} already"
+    left = {
+        each for each in (before.live, before.shifting_to) if each and each > target
+    }
+    rolled_back = (found.rolled_back | left) - {target}
+    point(environment.resource_name(name), target, Description=describe(rolled_back))
+    ran = [str(each) for each in (before.live, before.shifting_to) if each]
+    return (
+        f"{name} ran version {' and '.join(ran) or LATEST}, and runs version {target} "
+        "now. Deployments keep it until the code or configuration changes"
+    )
+
+
+def name_command(environment: Environment, name: str, version: int = 0) -> str:
+    """Return the command that rolls a function back, in quotes."""
+    more = f" VERSION={version}" if version else ""
+    return f"'make rollback FUNC={name} ENV={environment.name}{more}'"
+
+
+def explain_held(
+    environment: Environment, name: str, found: Versions, held: int, has: str
+) -> str:
+    """Return the sentence for a function whose release would undo a rollback."""
+    return (
+        f"{name} keeps version {found.live}, because version {held}, which was rolled "
+        f"back, {has}: change the code, or run it anyway with "
+        f"{name_command(environment, name, held)}"
+    )
+
+
+def describe(rolled_back: Iterable[int]) -> str:
+    """Return the alias' description: which versions were rolled back, the newest."""
+    numbers = sorted(rolled_back)[-KEPT:]
+    return f"rolled back: {', '.join(map(str, numbers))}" if numbers else ""
+
+
+def publish(full_name: str, code_hash: str) -> int:
+    """Publish `$LATEST`, and wait until it can run; return the version's number.
+
+    AWS returns the newest version if that is the same.
+    """
+    lambdas = client("lambda")
+    version = lambdas.publish_version(FunctionName=full_name, CodeSha256=code_hash)
+    number = version["Version"]
+    waiter = lambdas.get_waiter("published_version_active")
+    config = {"Delay": 1, "MaxAttempts": 300}
+    waiter.wait(FunctionName=full_name, Qualifier=number, WaiterConfig=config)
+    return int(number)
+
+
+def point(full_name: str, number: int, **more: str) -> None:
+    """Let the alias point to a version, with all batches."""
+    nothing: dict[str, Any] = {"AdditionalVersionWeights": {}}
+    update_alias(full_name, FunctionVersion=str(number), RoutingConfig=nothing, **more)
+
+
+def update_alias(full_name: str, **changes: Any) -> None:
+    """Change the alias."""
+    client("lambda").update_alias(FunctionName=full_name, Name=LIVE, **changes)
+
+
+def delete(full_name: str, numbers: Iterable[int]) -> None:
+    """Delete versions, except those that another alias points to."""
+    lambdas = client("lambda")
+    for number in sorted(numbers):
+        with suppress(lambdas.exceptions.ResourceConflictException):
+            lambdas.delete_function(FunctionName=full_name, Qualifier=str(number))
