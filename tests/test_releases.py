@@ -237,19 +237,32 @@ def test_canary_shifts_from_the_version_before(
     assert shifted == [("1", "2")]
 
 
-def test_failed_canary_is_not_released_again(
-    worker: Worker, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("error", "next_release"),
+    [
+        (canary.RolledBackError, "worker keeps version 1, because version 2"),
+        (UserError, "worker runs the new version 2"),
+    ],
+)
+def test_only_a_rollback_keeps_code_from_release(
+    worker: Worker,
+    monkeypatch: pytest.MonkeyPatch,
+    error: type[UserError],
+    next_release: str,
 ) -> None:
+    """A canary that AWS could not finish is tried again."""
+
     def fail(*_: Any) -> None:
-        raise canary.RolledBackError("worker-failures fired")
+        raise error("it failed")
 
     monkeypatch.setattr(canary, "shift", fail)
     worker.deploy("a")
     worker.settings["release"] = {"canary": 10, "minutes": 10}
-    with pytest.raises(UserError, match="worker-failures fired"):
+    with pytest.raises(UserError, match="it failed"):
         worker.deploy("bad")
     assert worker.live == "1"
-    assert worker.deploy("bad").startswith("worker keeps version 1, because version 2")
+    del worker.settings["release"]
+    assert worker.deploy("bad").startswith(next_release)
 
 
 def test_rollback_stops_a_canary(

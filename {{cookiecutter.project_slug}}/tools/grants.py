@@ -11,7 +11,7 @@ from typing import Any
 Statement = dict[str, Any]
 
 PARTITION, REGION, ACCOUNT = "{partition}", "{region}", "{account}"
-LIVE = "live"  # the alias of a Lambda that its queue feeds
+LIVE = "live"  # the alias that a function's queue feeds
 
 RECEIVE = (
     *("sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes"),

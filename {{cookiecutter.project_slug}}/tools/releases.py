@@ -164,7 +164,8 @@ def release_all(environment: Environment, names: Iterable[str]) -> None:
     for name in sorted(set(names) - has_canary):
         work(name)
     if has_canary and environment.is_on_aws:
-        client("codedeploy")  # boto3 must not create clients in several threads
+        for service in ("codedeploy", "cloudwatch"):
+            client(service)  # boto3 must not create clients in several threads
     # daemons, so that Ctrl-C does not wait for canaries, which go on in AWS
     threads = [
         Thread(target=work, args=(name,), daemon=True) for name in sorted(has_canary)
