@@ -22,6 +22,7 @@ OTHER = {
     "hcl",
     "ini",
     "json",
+    "lua",
     "mermaid",
     "python",
     "sql",
