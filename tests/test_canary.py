@@ -268,6 +268,18 @@ def test_release_that_went_back_is_not_repeated(stubs: Stubs) -> None:
         shift()
 
 
+def test_rollback_to_another_version_is_left_alone(stubs: Stubs) -> None:
+    """Whoever stopped the release has chosen version 5 meanwhile."""
+    stopped = {"code": "MANUAL_STOP", "message": "stopped"}
+    expect_last(stubs, "d-1", status="InProgress", description="version 6 to 7")
+    expect_look(stubs, "d-1", "Stopped", errorInformation=stopped)
+    expect_look(stubs, "d-1", "Stopped", rollbackInfo={"rollbackDeploymentId": "d-2"})
+    expect_look(stubs, "d-2", "Succeeded")
+    expect_alias(stubs, "5", {})
+    with pytest.raises(canary.RolledBackError, match="d-1 was stopped"):
+        shift()
+
+
 def test_other_release_under_way_is_named(stubs: Stubs) -> None:
     expect_last(stubs, "d-0", status="InProgress", description="version 6 to 5")
     with pytest.raises(UserError, match=r"already \(version 6 to 5\): wait, or"):

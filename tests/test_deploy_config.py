@@ -509,6 +509,11 @@ def test_wrong_declaration_gets_a_remedy(
     assert found.startswith(f"config/deploy.yml:{line}:")
 
 
+def test_default_release_does_not_bother_containers() -> None:
+    release = "release: {canary: 10, minutes: 10}"
+    check(change("runtime: lambda ", f"{release}\n  runtime: container "))
+
+
 EXISTING = """\
     network:
       vpc: vpc-0123456789abcdef0

@@ -50,7 +50,7 @@ def shift(
         new: version that it shall point to.
 
     Raises:
-        RolledBackError: the release went back; all batches go to the old version.
+        RolledBackError: an alarm fired, or a person stopped the release.
         UserError: it could not be started, or failed, and the old version gets all.
     """
     last = _find_last(environment, name)
@@ -69,18 +69,19 @@ def shift(
         print(f"{name}: version {new} gets all batches.", flush=True)
         return
     _wait_until_back(deployment)
-    _require(environment.resource_name(name), old)
     error = info.get("errorInformation", {})
+    was_stopped = error.get("code") == STOPPED
+    _take_back(environment.resource_name(name), new, old, was_stopped)
+    if was_stopped:
+        raise RolledBackError(
+            f"version {new} of {name} was rolled back, because CodeDeploy's deployment "
+            f"{deployment} was stopped"
+        )
     kept = f"version {old} gets all batches of {name}"
     if error.get("code") == ALARM:
         raise RolledBackError(
             f"version {new} was rolled back and {kept}, because an alarm fired: "
             f"{error['message']}"
-        )
-    if error.get("code") == STOPPED:
-        raise RolledBackError(
-            f"version {new} was rolled back and {kept}, because CodeDeploy's "
-            f"deployment {deployment} was stopped"
         )
     raise UserError(
         f"version {new} was not released and {kept}: CodeDeploy's deployment "
@@ -263,15 +264,18 @@ def _look(deployment: str) -> Iterator[Info]:
         time.sleep(PAUSE)
 
 
-def _require(full_name: str, version: str) -> None:
-    """Let a version get all batches, if CodeDeploy has not seen to that."""
+def _take_back(full_name: str, new: str, old: str, was_stopped: bool) -> None:
+    """Give all batches to the old version, if CodeDeploy left some to the new one.
+
+    Whoever stopped the deployment may have pointed the alias to any version since.
+    """
     lambdas = client("lambda")
     alias = lambdas.get_alias(FunctionName=full_name, Name=LIVE)
-    weights = alias.get("RoutingConfig", {}).get("AdditionalVersionWeights")
-    if weights or alias["FunctionVersion"] != version:
+    shared = alias.get("RoutingConfig", {}).get("AdditionalVersionWeights", {})
+    if new in shared or (alias["FunctionVersion"] == new and not was_stopped):
         lambdas.update_alias(
             FunctionName=full_name,
             Name=LIVE,
-            FunctionVersion=version,
+            FunctionVersion=old,
             RoutingConfig={"AdditionalVersionWeights": {}},
         )
