@@ -213,6 +213,11 @@ def test_deploy_runs_what_it_built_after_sync(service: Service) -> None:
     assert service.runs == synced
     services.run_declared(service.environment, kept=[])
     assert service.runs == service.first
+    service.deploy("bad")
+    service.roll_back()  # during a deployment
+    service.built = "bad"
+    services.run_declared(service.environment, kept=[])
+    assert service.runs == synced
 
 
 def test_old_revisions_are_deregistered(

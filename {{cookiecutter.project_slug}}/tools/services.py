@@ -168,7 +168,9 @@ def run_declared(environment: Environment, kept: Iterable[str]) -> None:
             continue
         for arn in list_revisions(environment, name)[:KEPT]:
             found = describe(arn)
-            if is_declared(environment, name, found):
+            # somebody may have rolled back meanwhile
+            is_allowed = found.mark != ROLLED_BACK
+            if is_allowed and is_declared(environment, name, found):
                 _update(environment, name, arn)
                 if found.mark:
                     _unmark(arn)
