@@ -326,6 +326,21 @@ def test_bulk_load_equals_row_by_row(shimmed: Project) -> None:
     assert output.strip() == "compared", f"seed {seed}: {output}"
 
 
+@on_each_database
+def test_duplicates_written_otherwise_are_found(shimmed: Project) -> None:
+    create(shimmed, "spelled", "id INT, code CHAR(5) UNIQUE, name VARCHAR(2) UNIQUE")
+    for text, expected in (
+        ('1,"",a\n', []),
+        ('2,"",b\n3,\\N,c\n', [1]),
+        ("4,ab,d\n5,ab ,e\n", [2]),
+        ("6,f,fg\n7,g,fg \n", [2]),
+    ):
+        key, _ = load(shimmed, "spelled", "id code name", text)
+        assert rejected(shimmed, key) == expected
+    found = shimmed.query("SELECT id FROM spelled ORDER BY id")
+    assert found == [[1], [3], [4], [6]]
+
+
 # What a trigger does if the column `what` has this text.
 FAILING = {
     "postgres": {
