@@ -35,9 +35,10 @@ settings.load_profile("template")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Choose a seed for hypothesis, also for the workers of pytest-xdist."""
+    """Choose a seed for hypothesis, which the workers of pytest-xdist inherit."""
     if config.option.hypothesis_seed is None:
-        config.option.hypothesis_seed = str(random.randrange(10**9))
+        seed = os.environ.setdefault("HYPOTHESIS_SEED", str(random.randrange(10**9)))
+        config.option.hypothesis_seed = seed
 
 
 def pytest_terminal_summary(
