@@ -1,6 +1,7 @@
 """Fixtures of several test modules."""
 
 import os
+import random
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,8 +9,10 @@ from itertools import takewhile
 from pathlib import Path
 
 import pytest
+from hypothesis import Phase, settings
+from hypothesis.configuration import set_hypothesis_home_dir
 
-from baking import Project, bake, has_terraform, skip
+from baking import ROOT, Project, bake, has_terraform, skip
 from shim_helpers import client, queue_url, require_server
 
 # Commands that run another one where Terraform can install its providers, for a machine
@@ -17,6 +20,34 @@ from shim_helpers import client, queue_url, require_server
 # newest. They exit with 77 if they cannot.
 TERRAFORM = os.environ.get("TERRAFORM", "").split()
 NEWEST_PROVIDER = os.environ.get("NEWEST_PROVIDER", "").split()
+
+set_hypothesis_home_dir(ROOT / ".build" / "hypothesis")
+settings.register_profile(
+    "template",
+    database=None,
+    deadline=None,
+    derandomize=False,  # or CI would try the same examples for ever
+    phases=[Phase.explicit, Phase.generate, Phase.target, Phase.shrink],
+    print_blob=True,
+)
+settings.load_profile("template")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose a seed for hypothesis, which the workers of pytest-xdist inherit."""
+    if config.option.hypothesis_seed is None:
+        seed = os.environ.setdefault("HYPOTHESIS_SEED", str(random.randrange(10**9)))
+        config.option.hypothesis_seed = seed
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Print the seed if tests have failed."""
+    if {"failed", "error"} & terminalreporter.stats.keys():
+        seed = config.option.hypothesis_seed
+        terminalreporter.write_line(f"--hypothesis-seed={seed}")
 
 
 @pytest.hookimpl(trylast=True)

@@ -155,6 +155,7 @@ def test_written_defaults_are_those_of_schema() -> None:
         ("defaults:", "defaults: [", ":9: invalid YAML: expected ',' or ']'"),
         ("defaults:", "defaults: !x", ": invalid YAML: could not determine"),
         ("zones: 2", "zones: 2026-13-01", ": invalid YAML: month must be in 1..12"),
+        ("zones: 2", r'zones: "\UFFFFFFFF"', ": invalid YAML: "),
         ("zones: 2", "zones: 2\n    zones: 3", ":33: the key zones is also in line 32"),
         ("  dev:", "  no:", ":30: the key no is true or false in YAML, not text"),
         ("  worker: {}", "  null: {}", 'write "null" in quotes'),

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import random
 from typing import Any
 
@@ -245,85 +244,19 @@ def test_check_rejects_only_bad_rows(shimmed: Project) -> None:
     assert found == [["5"], ["x"]]
 
 
-COLUMNS = (
-    "id INT PRIMARY KEY, n INT CHECK (n <> 13), name VARCHAR(5) NOT NULL UNIQUE, "
-    "day DATE, amount DECIMAL(5,2) CHECK (amount >= 0), note VARCHAR(40)"
-)
-BAD = (
-    ("x", "", r"\N", "99999999999", "5"),
-    ("13", "y", r"\N"),
-    (r"\N", "toolong", "n0001", ""),
-    ("2026-02-30", r"\N", "2026-13-01"),
-    ("-1", "1000", "abc", r"\N", "999.999"),
-    ("x" * 41, ", line 2", "a\nCOPY fuzzed, line 3", "Row 1 at row 2", "tab\there"),
-)
-
-
-def make_rows(choices: random.Random) -> list[list[str]]:
-    """Return rows, some of which a database refuses."""
-    count = choices.choice([3, 10, 50, 300, 1500])
-    share = choices.choice([0.003, 0.02, 0.1, 0.3])
-    rows = []
-    for number in range(count):
-        row = [str(number), "5", f"n{number:04x}", "2026-01-02", "1.25", "ok"]
-        for at, values in enumerate(BAD):
-            if choices.random() < share:
-                row[at] = choices.choice(values)
-        rows.append(row)
-    return rows
-
-
-# Loads each file in bulk, and row by row with the driver, each in its own savepoint.
-COMPARE = r"""
-import io, json, sys
-sys.path[:0] = ["src/common", "src"]
-from context import CustomContext
-from lib.rows import Format, read_chunks
-
-files = json.load(open(sys.argv[1]))
-names = "id n name day amount note".split()
-statement = "INSERT INTO fuzzed VALUES (" + ", ".join(["%s"] * len(names)) + ")"
-words = ["--max_reject_share=1", "--table=fuzzed", "--columns", *names]
-with CustomContext(args=words) as context:
-    rds = context.rds
-    for number, (rows, text) in enumerate(files):
-        refused = set()
-        with rds.transaction() as cursor:
-            cursor.execute("DELETE FROM fuzzed")
-            for at, row in enumerate(rows):
-                cursor.execute("SAVEPOINT one")
-                values = [None if value == "\\N" else value for value in row]
-                try:
-                    cursor.execute(statement, values)
-                except rds.driver.Error:
-                    cursor.execute("ROLLBACK TO SAVEPOINT one")
-        expected = rds.query("SELECT * FROM fuzzed ORDER BY id")
-        with rds.transaction() as cursor:
-            cursor.execute("DELETE FROM fuzzed")
-        key = f"fuzz/{sys.argv[1]}/{number}"
-        with rds.load(table="fuzzed", columns=names, key=key, function="f") as load:
-            for chunk in read_chunks(io.BytesIO(text.encode()), Format(names)):
-                load.add(chunk)
-        found = rds.query("SELECT * FROM fuzzed ORDER BY id")
-        report = load.report
-        counts = report["loaded"], report["rejected"]
-        if found != expected or counts != (len(found), len(rows) - len(found)):
-            print("file", number, "differs:", len(found), len(expected), report)
-print("compared")
-"""
-
-
 @on_each_database
-def test_bulk_load_equals_row_by_row(shimmed: Project) -> None:
-    seed = random.randrange(10**6)
-    choices = random.Random(seed)
-    files = [(rows, write_csv(rows)) for rows in map(make_rows, [choices] * 40)]
-    create(shimmed, "fuzzed", COLUMNS)
-    path = shimmed.path / f"fuzz-{seed}.json"
-    path.write_text(json.dumps(files), encoding="utf-8")
-    program = (".venv/bin/python", "-c", COMPARE, path.name)
-    output = shimmed.run(*program, env=shimmed.shim_environment()).stdout
-    assert output.strip() == "compared", f"seed {seed}: {output}"
+def test_duplicates_written_otherwise_are_found(shimmed: Project) -> None:
+    create(shimmed, "spelled", "id INT, code CHAR(5) UNIQUE, name VARCHAR(2) UNIQUE")
+    for text, expected in (
+        ('1,"",a\n', []),
+        ('2,"",b\n3,\\N,c\n', [1]),
+        ("4,ab,d\n5,ab ,e\n", [2]),
+        ("6,f,fg\n7,g,fg \n", [2]),
+    ):
+        key, _ = load(shimmed, "spelled", "id code name", text)
+        assert rejected(shimmed, key) == expected
+    found = shimmed.query("SELECT id FROM spelled ORDER BY id")
+    assert found == [[1], [3], [4], [6]]
 
 
 # What a trigger does if the column `what` has this text.

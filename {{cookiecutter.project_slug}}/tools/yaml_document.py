@@ -71,7 +71,7 @@ def parse(text: bytes, file: str) -> Document:
         line = f":{mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or " ".join(str(error).split())
         raise UserError(f"{file}{line}: invalid YAML: {problem}") from None
-    except ValueError as error:  # such as a date with a thirteenth month
+    except (ValueError, OverflowError) as error:  # such as a thirteenth month
         raise UserError(f"{file}: invalid YAML: {error}") from None
     return Document(file, content, root)
 

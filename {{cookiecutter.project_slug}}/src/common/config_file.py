@@ -59,7 +59,10 @@ class _Loader(yaml.SafeLoader):  # type: ignore[misc] # yaml has no types
         event = self.peek_event()
         if anchor or event.tag:
             raise yaml.MarkedYAMLError(problem_mark=event.start_mark)
-        return super().compose_scalar_node(anchor)
+        node = super().compose_scalar_node(anchor)
+        # JSON writes some characters as two escapes: "\ud83d\ude00"
+        node.value = node.value.encode("utf-16", "surrogatepass").decode("utf-16")
+        return node
 
 
 def _compose(path: Path) -> Any:
@@ -70,7 +73,7 @@ def _compose(path: Path) -> Any:
         raise SettingsError(
             f"the configuration file {path} cannot be read: {error.strerror}"
         ) from None
-    except (yaml.YAMLError, RecursionError) as error:
+    except (yaml.YAMLError, RecursionError, ValueError, OverflowError) as error:
         marks = [
             getattr(error, f"{name}_mark", None) for name in ("context", "problem")
         ]

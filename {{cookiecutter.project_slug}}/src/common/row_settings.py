@@ -1,6 +1,7 @@
 """Parsers and checks of the settings that say how files become rows."""
 
 import codecs
+import re
 from argparse import ArgumentTypeError
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -12,6 +13,7 @@ HEADERS = {
     **dict.fromkeys(("false", "no", "off", "0"), "false"),
     "skip": "skip",
 }
+ASCII = re.compile(r"[\0-\x7f]+")
 # Encodings of names and of source code. Python decodes them, but files have others.
 NO_FILE_ENCODINGS = (
     "idna",
@@ -26,7 +28,18 @@ def unescape(text: str) -> str:
     r"""Return `text` with its backslash escapes replaced: `\t` becomes a tab."""
     if text == "\\":
         return text
-    return text.encode("latin-1", "backslashreplace").decode("unicode_escape")
+    return ASCII.sub(_unescape_ascii, text)
+
+
+def _unescape_ascii(found: re.Match[str]) -> str:
+    try:
+        text = found[0].encode().decode("unicode_escape")
+        text.encode()
+    except UnicodeError:
+        raise ArgumentTypeError(
+            f"{found[0]!r} has an escape of no character: write a backslash as two"
+        ) from None
+    return text
 
 
 def delimiter(text: str) -> str:

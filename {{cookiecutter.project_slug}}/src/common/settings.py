@@ -22,7 +22,10 @@ from row_settings import (
 
 # Host names that botocore accepts (`botocore.utils.is_valid_endpoint_url`), or IPv6.
 LABEL = r"(?!-)[a-z0-9-]{1,63}(?<!-)"
-HOST = re.compile(rf"{LABEL}(\.{LABEL})*\.?|[0-9a-f:.%]+", re.IGNORECASE)
+IPV6 = "[0-9a-f.%]*:[0-9a-f:.%]*"
+HOST = re.compile(rf"(?!{256 * '.'}){LABEL}(\.{LABEL})*\.?|{IPV6}", re.IGNORECASE)
+# Spaces and control characters: `urlsplit` drops some of them, botocore refuses them.
+BLANK = re.compile(r"[\0-\x20\x7f]")
 
 
 class SettingsError(ValueError):
@@ -81,6 +84,7 @@ def url(text: str) -> str:
     try:
         parts = urlsplit(text)
         is_url = parts.scheme in ("http", "https") and bool(parts.hostname)
+        is_url = is_url and not BLANK.search(text)
         _ = parts.port  # raises if it is no port
     except ValueError:
         is_url = False
@@ -97,7 +101,7 @@ def url(text: str) -> str:
 
 def hide_credentials(text: str) -> str:
     """Mask user and password of the URLs in a text."""
-    return re.sub(r"//.*@", "//***@", text)
+    return re.sub(r"//(?s:.*)@", "//***@", text)
 
 
 def share(text: str) -> float:

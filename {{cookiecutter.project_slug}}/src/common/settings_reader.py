@@ -199,7 +199,12 @@ def _read_arguments(
     if unknown:
         parser.error(_describe_unknown(unknown[0], list(args), names))
     # argparse of Python 3.12 and earlier drops the text of `--db_pass=--`
-    return {name: "--" if value == [] else value for name, value in vars(found).items()}
+    pairs = (arg[2:].partition("=") for arg in args if arg.startswith("--"))
+    texts = {name: text for name, _, text in pairs}
+    return {
+        name: "--" if texts.get(name) == "--" else value
+        for name, value in vars(found).items()
+    }
 
 
 def _describe_unknown(text: str, args: list[str], names: Iterable[str]) -> str:

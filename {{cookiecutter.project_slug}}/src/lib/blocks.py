@@ -69,12 +69,14 @@ class PeekableStream:
 class Block(NamedTuple):
     """Whole lines, or the start of a single line above `LINE_LIMIT` (`is_cut`).
 
-    `is_odd` says that the whole of the cut line has an odd number of quotes.
+    `is_odd` says that the whole of the cut line has an odd number of quotes, and
+    `is_escaped` that its newline is escaped.
     """
 
     text: bytes
     is_cut: bool = False
     is_odd: bool = False
+    is_escaped: bool = False
 
 
 def describe_limit() -> str:
@@ -239,6 +241,7 @@ class _LongLine:
         self._start = text[:CUT_LENGTH]
         self._escaped = re.compile(re.escape(marks.escape) + b"(?s:.)")
         self._quotes = 0
+        self._is_escaped = False
         self._tail = b""  # may be the start of a newline or of an escaped character
         self.add(text)
 
@@ -247,20 +250,27 @@ class _LongLine:
         line, end, rest = (self._tail + text).partition(self._marks.newline)
         if end:
             self._count(line)
+            self._is_escaped = self._ends_with_escape(line)
             return True, rest
-        size = len(self._marks.newline) - 1
-        escapes = len(line) - len(line.rstrip(self._marks.escape or b"\0"))
-        if self._marks.escape and escapes % 2:
-            size = max(size, 1)
-        self._count(line[: len(line) - size])
-        self._tail = line[len(line) - size :]
+        size = len(line) - len(self._marks.newline) + 1
+        size -= len(self._marks.escape) * self._ends_with_escape(line[: max(0, size)])
+        self._count(line[: max(0, size)])
+        self._tail = line[max(0, size) :]
         return False, b""
 
     @property
     def block(self) -> Block:
         """The start of the line as a block."""
         text = self._start + self._marks.newline
-        return Block(text, is_cut=True, is_odd=self._quotes % 2 == 1)
+        is_odd = self._quotes % 2 == 1
+        return Block(text, is_cut=True, is_odd=is_odd, is_escaped=self._is_escaped)
+
+    def _ends_with_escape(self, text: bytes) -> bool:
+        """Whether text ends with an escape character that is not escaped itself."""
+        escape = self._marks.escape
+        if not escape:
+            return False
+        return (len(text) - len(text.rstrip(escape))) // len(escape) % 2 == 1
 
     def _count(self, text: bytes) -> None:
         if self._marks.escape:

@@ -283,8 +283,7 @@ class RecordParser:
         """Yield the records that end in a block.
 
         Raises:
-            FileFormatError: a quoted field is so long that it cannot be told where it
-                ends.
+            FileFormatError: a field is so long that it cannot be told where it ends.
         """
         delimiter, newline, quote, escape, comment = self._dialect
         text = block.text.decode("utf-8", "surrogateescape")
@@ -308,10 +307,11 @@ class RecordParser:
 
     def finish(self) -> Iterator[Record]:
         """Yield the records that the end of the file ends."""
-        while self._ahead.size:
+        while self._ahead.size and self._is_quoted:
             yield from self._give_up()
         if self._lines:
-            yield self._end("unexpected end of data")
+            reason = "unexpected end of data"
+            yield self._end_long() if self._ahead.size else self._end(reason)
 
     def _feed_open(self, line: str, block: Block) -> Iterator[Record]:
         """Start or go on with a record that needs a closer look."""
@@ -323,7 +323,8 @@ class RecordParser:
             return
         error = ""
         if block.is_cut:
-            self._skip_cut_line(block.is_odd)
+            self._open_field = self._find_open_field(block)
+            self._size += blocks.LINE_LIMIT
         elif self._lines:
             self._open_field, error = self._splitter.go_on(line, self._open_field)
         else:
@@ -347,34 +348,40 @@ class RecordParser:
         comment = self._dialect.comment
         return bool(comment) and line.startswith(comment)
 
-    def _skip_cut_line(self, is_odd: bool) -> None:
-        """Note whether a field is open at the end of a line that is cut."""
-        quote = self._dialect.quote
-        was_open = self._open_field == quote
-        self._open_field = quote if was_open != is_odd else ""
-        self._size += blocks.LINE_LIMIT
+    def _find_open_field(self, block: Block) -> str:
+        """Return how the field starts that is open at the end of a line that is cut."""
+        if self._is_quoted != block.is_odd:
+            return self._dialect.quote
+        return "x" if block.is_escaped else ""
+
+    @property
+    def _is_quoted(self) -> bool:
+        """Whether a quoted field is open, and not one that an escape continues."""
+        return bool(self._open_field) and self._open_field == self._dialect.quote
 
     def _look_ahead(self, line: str, block: Block) -> Iterator[Record]:
-        """Look for the end of a quoted field above the limit.
+        """Look for the end of a field above the limit.
 
         If there is none, or if the next quote cannot be one, the quote that opens the
-        field is a stray one: reading goes on behind the limit.
+        field is a stray one: reading goes on behind the limit. An escaped newline is
+        always a part of its field.
         """
         text = (line + self._dialect.newline).encode("utf-8", "surrogateescape")
         self._ahead.add(block._replace(text=text))
-        if block.is_cut:
-            if block.is_odd:
-                yield self._end_long()
-        elif self._splitter.is_stray(line):
+        if not block.is_cut and self._is_quoted and self._splitter.is_stray(line):
             yield from self._give_up()
+            return
+        if block.is_cut:
+            self._open_field = self._find_open_field(block)
         else:
             self._open_field, _ = self._splitter.go_on(line, self._open_field)
-            if not self._open_field:
-                yield self._end_long()
+        if not self._open_field:
+            yield self._end_long()
         if self._ahead.size > LOOKAHEAD:
+            name = "quote" if self._is_quoted else "escape"
             raise FileFormatError(
-                f"the quote in line {self.line} is not closed within {LOOKAHEAD:,} "
-                "bytes: correct the line, or set quote: none"
+                f"the field in line {self.line} does not end within {LOOKAHEAD:,} "
+                f"bytes: correct the line, or set {name}: none"
             )
 
     def _give_up(self) -> Iterator[Record]:

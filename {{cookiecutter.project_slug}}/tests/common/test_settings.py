@@ -1,5 +1,6 @@
 """Settings: configuration file < environment < command line."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -65,7 +66,13 @@ def test_backslash_escapes_are_replaced(text: str, expected: str) -> None:
         (["--db_port=x"], "--db_port: 'x' is not a whole number from 1 to 65535"),
         (["--db_tls=maybe"], "--db_tls: 'maybe' is not one of verify, prefer"),
         (["--once=maybe"], "--once: 'maybe' is neither true nor false"),
+        (["--delimiter=\\→"], r"'\\' has an escape of no character: write a back"),
+        (["--delimiter=\\ud800"], "has an escape of no character: write a backslash"),
+        (["--once=--"], "--once: '--' is neither true nor false"),
+        (["--header=--"], "--header: '--' is neither true, false nor skip"),
         (["--sqs_endpoint=127.0.0.1:4566"], "'127.0.0.1:4566' is not a URL such as"),
+        (["--s3_endpoint=http://minio:9000\r"], r"'http://minio:9000\r' is not a URL"),
+        (["--s3_endpoint=http://."], "'http://.' has a host name that boto3 refuses"),
         (["--send_queues=part"], "'part' is not a list such as part=part-pending"),
         (["--delimeter=;"], "unknown setting --delimeter: did you mean delimiter?"),
         (["--no_such_thing=1"], "unknown setting --no_such_thing;"),
@@ -94,6 +101,7 @@ def test_invalid_setting_is_named_with_value(args: list[str], message: str) -> N
         ["--read_queue=q", "--db_pass", "--grace=1", "hunter2"],
         ["--s3_endpoint=http://anna:hunter2@my_minio:9000"],
         ["--sqs_endpoint=ftp://anna:hun/hunter2@minio"],
+        ["--sqs_endpoint=http://anna:hun\nhunter2@minio"],
     ],
 )
 def test_mistake_shows_no_secret(args: list[str]) -> None:
@@ -155,6 +163,9 @@ def test_invalid_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         ("text", " must have lines such as"),
         ("a: \0", ": not valid YAML: "),
         ("a: " + 500 * "[", ": not valid YAML: "),
+        ('a: "\\U00110000"', ": not valid YAML: "),
+        ('a: "\\UFFFFFFFF"', ": not valid YAML: "),
+        ('a: "\\uD83D"', ": not valid YAML: "),
     ],
 )
 def test_mistake_in_file_names_line(tmp_path: Path, text: str, message: str) -> None:
@@ -177,6 +188,12 @@ def test_yaml_values_stay_text(tmp_path: Path, text: str) -> None:
     var = settings_reader.read([f"--const_path={path}"])
     assert var.columns == ("id", text)
     assert (var.table, var.load_column, var.db_pass) == (text, text, text)
+
+
+def test_surrogate_pair_of_json_is_one_character(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"table": "a😀"}), encoding="utf-8")
+    assert settings_reader.read([f"--const_path={path}"]).table == "a😀"
 
 
 @for_each("text", ["", "{}", "# nothing", "table:"])

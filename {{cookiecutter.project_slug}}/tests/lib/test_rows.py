@@ -216,10 +216,27 @@ def test_stray_quote_takes_lines_up_to_limit() -> None:
     assert len(values) > 2_500
 
 
+@pytest.mark.parametrize("quote", ['"', ""])
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(b"p,q\\\n" * 4_000, id="lines"),
+        pytest.param(b"x" * 30_000 + b",\\\n", id="long line"),
+        pytest.param(b"p,q\\\n" * 4_000 + b"x" * 20_000 + b"\\\n", id="both"),
+    ],
+)
+@pytest.mark.usefixtures("_small_limits")
+def test_escaped_newline_above_limit_starts_no_row(text: bytes, quote: str) -> None:
+    for rest, expected in ((b"", []), (b"p,q\n2,b\n", [["2", "b"]])):
+        values, rejects = read(text + rest, quote=quote, escape="\\")
+        assert values == expected
+        assert [reject.line for reject in rejects] == [1]
+
+
 @pytest.mark.usefixtures("_small_limits")
 def test_quote_open_too_long_fails_file() -> None:
     text = b'a,b\n"' + b"c,d\n" * 20_000
-    with pytest.raises(FileFormatError, match="the quote in line 2 is not closed"):
+    with pytest.raises(FileFormatError, match="the field in line 2 does not end"):
         read(text)
 
 

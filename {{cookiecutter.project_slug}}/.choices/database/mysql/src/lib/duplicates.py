@@ -71,7 +71,8 @@ class Duplicates:
     def _group(self, rows: Sequence[bytes]) -> dict[tuple[str, str], list[int]]:
         """Return the indices of the rows with each entry of each unique key.
 
-        There are none if the database might write one of the entries otherwise.
+        There are none if the database might write one of the entries otherwise. An
+        entry with a NULL has no duplicates.
         """
         if self._keys is None:
             self._keys = self._read_keys()
@@ -79,7 +80,13 @@ class Duplicates:
         for index, row in enumerate(rows):
             values = parse_row(row)
             for name, columns in self._keys.items():
-                entry = [values[column.position] or "" for column in columns]
+                entry = [
+                    value
+                    for column in columns
+                    if (value := values[column.position]) is not None
+                ]
+                if len(entry) < len(columns):
+                    continue
                 if not all(map(_is_written_so, entry, columns)):
                     return {}
                 groups[name, "-".join(entry)].append(index)
@@ -108,5 +115,5 @@ class Duplicates:
 def _is_written_so(value: str, column: KeyColumn) -> bool:
     """Return whether a message writes a value of a key as the row does."""
     if column.is_text:
-        return value.isascii()
-    return not value or WHOLE_NUMBER.fullmatch(value) is not None
+        return value.isascii() and not value.endswith(" ")  # which may be cut off
+    return WHOLE_NUMBER.fullmatch(value) is not None
