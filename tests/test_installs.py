@@ -18,6 +18,7 @@ sys.path.insert(0, str(TEMPLATE))
 
 from tools import audit
 from tools.errors import UserError
+from tools.install import LOCKS as VENVS
 from tools.lock import LOCKS, check_locks, read_input, read_lock
 from tools.packages import GLIBC, UV_GLIBC, select_packages
 
@@ -309,6 +310,17 @@ def test_cdk_is_installed(tmp_path: Path) -> None:
     path = f"{project.path}/.venv-infra/bin:{os.environ['PATH']}"
     cdk = ".venv-infra/node_modules/.bin/cdk"
     assert project.run(cdk, "--version", env={"PATH": path}).stdout.startswith("2.")
+
+
+@pytest.mark.parametrize("venv", VENVS)
+def test_environments_are_not_linted(installed: Project, venv: str) -> None:
+    """Packages have YAML files that are no files of the project."""
+    file = installed.path / venv / "lib" / "package.yml"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("a:   1\n", encoding="utf-8")
+    installed.run(".venv/bin/python", "-m", "yamllint", "--strict", ".")
+    assert not installed.run("git", "status", "--short", venv).stdout
+    file.unlink()
 
 
 def test_unknown_environment_is_refused(project: Project) -> None:
