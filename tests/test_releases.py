@@ -144,6 +144,18 @@ def test_interrupted_release_is_completed(worker: Worker) -> None:
     assert worker.deploy("b") == "worker runs the new version 2"
 
 
+def test_version_that_only_aws_finds_same_is_kept(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as one whose subnets AWS lists in another order."""
+    monkeypatch.setattr(releases.Versions, "find_same", lambda _: set())
+    worker.deploy("a")
+    assert worker.deploy("a") == "worker runs version 1 already"
+    worker.deploy("bad")
+    worker.roll_back()
+    assert worker.deploy("bad").startswith("worker keeps version 1")
+
+
 def test_rolled_back_version_is_not_released_again(worker: Worker) -> None:
     worker.deploy("a")
     worker.deploy("bad")
@@ -287,6 +299,36 @@ def test_rollback_stops_a_canary(
     assert "ran version 2 and 3, and runs version 2 now" in worker.roll_back()
     assert stopped == ["worker"]
     assert worker.deploy("bad").startswith("worker keeps version 2, because version 3")
+
+
+def test_canary_of_a_lost_machine_is_awaited(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    awaited: list[tuple[str, str]] = []
+    monkeypatch.setattr(canary, "shift", lambda *words: awaited.append(words[3:]))
+    worker.deploy("a")
+    worker.settings["release"] = {"canary": 10, "minutes": 10}
+    worker.deploy("b")
+    shift(worker, "2")
+    assert worker.deploy("b") == "worker runs the new version 2"
+    assert awaited == [("1", "2"), ("1", "2")]
+    with pytest.raises(UserError, match="a canary shifts worker to version 2"):
+        worker.deploy("c")
+    del worker.settings["release"]  # as 'make sync' does
+    with pytest.raises(UserError, match="a canary shifts worker to version 2"):
+        worker.deploy("b")
+
+
+def test_rollback_stops_a_canary_that_has_just_started(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its version has no batches yet, and the one that runs keeps them."""
+    for code in ("a", "b"):
+        worker.deploy(code)
+    worker.settings["release"] = {"canary": 10, "minutes": 10}
+    monkeypatch.setattr(canary, "stop", lambda *_: True)
+    assert "runs version 2 now" in worker.roll_back()
+    assert worker.aws.alias["Description"] == ""
 
 
 def test_canary_ends_while_it_is_rolled_back(
