@@ -1,6 +1,6 @@
 """Revisions of task definitions: what the services of containers run, and have run.
 
-ECS runs active revisions only, so neither IaC tool deregisters the one before, and
+ECS runs active revisions only, so neither IaC tool deregisters earlier ones, and
 `make rollback` can return to it within seconds. What was rolled back has a tag. So the
 next deploy knows about it, on whichever machine it runs.
 """
