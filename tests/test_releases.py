@@ -2,6 +2,7 @@
 
 import sys
 from copy import deepcopy
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -172,6 +173,27 @@ def test_rolled_back_version_is_not_released_again(worker: Worker) -> None:
     assert worker.deploy("bad").startswith("worker keeps version 1")
     assert worker.deploy("bad", memory=1024) == "worker runs the new version 3"
     assert worker.deploy("bad").startswith("worker keeps version 3")
+
+
+def test_plan_names_code_that_was_rolled_back(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A plan does not know the configuration, which may release it."""
+    monkeypatch.setattr(releases, "BUILD", tmp_path)
+    built = tmp_path / "lambda" / "worker.zip"
+    built.parent.mkdir()
+    built.write_bytes(b"bad")
+    names = ["absent", "worker"]
+    worker.deploy("a")
+    worker.deploy(lambda_code.hash_zip(b"bad"))
+    assert releases.find_held(worker.environment, names) == []
+    worker.roll_back()
+    [sentence] = releases.find_held(worker.environment, names)
+    assert sentence.startswith(
+        "unless its configuration changes, worker keeps version 1, because version 2"
+    )
+    built.write_bytes(b"fixed")
+    assert releases.find_held(worker.environment, names) == []
 
 
 def test_rollback_skips_versions_that_were_rolled_back(worker: Worker) -> None:

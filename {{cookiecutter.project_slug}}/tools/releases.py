@@ -204,8 +204,8 @@ def find_held(environment: Environment, names: Sequence[str]) -> list[str]:
             if found.published[number]["CodeSha256"] == built
         }
         if held and found.published.get(found.live, {}).get("CodeSha256") != built:
-            has = "has this code"
-            sentences.append(explain_held(environment, name, found, max(held), has))
+            why = explain_held(environment, name, found, max(held), "has this code")
+            sentences.append(f"unless its configuration changes, {why}")
     return sentences
 
 
