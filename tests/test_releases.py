@@ -323,6 +323,22 @@ def test_rollback_stops_a_canary(
     assert worker.deploy("bad").startswith("worker keeps version 2, because version 3")
 
 
+def test_version_chosen_during_its_canary_is_not_marked(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*words: Any) -> None:
+        worker.roll_back(words[4])
+        raise canary.RolledBackError("its deployment was stopped")
+
+    monkeypatch.setattr(canary, "shift", stop)
+    worker.deploy("a")
+    worker.settings["release"] = {"canary": 10, "minutes": 10}
+    with pytest.raises(UserError, match="was stopped"):
+        worker.deploy("b")
+    assert worker.live == "2"
+    assert worker.aws.alias["Description"] == ""
+
+
 def test_canary_of_a_lost_machine_is_awaited(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

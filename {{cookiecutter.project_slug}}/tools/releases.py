@@ -139,8 +139,10 @@ def release(environment: Environment, name: str, function: Config) -> str:
         try:
             canary.shift(environment, name, function, str(found.live), str(number))
         except canary.RolledBackError:
-            rolled_back = read(environment, name).rolled_back | {number}
-            update_alias(full_name, Description=describe(rolled_back))
+            now = read(environment, name)
+            if now.live != number:  # else a person has chosen it meanwhile
+                marked = describe(now.rolled_back | {number})
+                update_alias(full_name, Description=marked)
             raise
     else:
         point(full_name, number, RevisionId=found.revision)

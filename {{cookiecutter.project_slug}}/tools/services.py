@@ -196,7 +196,7 @@ def deregister_old(environment: Environment) -> None:
     running = find_running(environment, names)
     for name in names:
         arns = list_revisions(environment, name)
-        if not _is_of_a_function(arns[0]):
+        if not any(map(_is_of_a_function, arns[:1])):
             continue
         old = [arn for arn in arns[KEPT:] if arn != running.get(name)]
         if name not in running:
