@@ -387,6 +387,16 @@ def test_canary_ends_while_it_is_rolled_back(
     assert worker.aws.alias["Description"] == "rolled back: 2"
 
 
+def test_container_is_not_said_to_run_as_a_lambda(
+    worker: Worker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its Lambda is kept up to date, for the day that it moves there."""
+    worker.settings["runtime"] = "container"
+    releases.release_all(worker.environment, ["worker"])
+    assert worker.live == "1"
+    assert capsys.readouterr().out == ""
+
+
 def test_one_failed_release_stops_no_other(
     worker: Worker, capsys: pytest.CaptureFixture[str]
 ) -> None:

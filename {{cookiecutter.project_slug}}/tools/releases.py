@@ -161,8 +161,11 @@ def release_all(environment: Environment, names: Iterable[str]) -> None:
     errors: list[Exception] = []
 
     def work(name: str) -> None:
+        function = environment.functions[name]
         try:
-            print(release(environment, name, environment.functions[name]), flush=True)
+            running = release(environment, name, function)
+            if function["runtime"] == "lambda":  # else a container runs instead
+                print(running, flush=True)
         except Exception as error:
             errors.append(error)
 
