@@ -2,6 +2,7 @@
 
 import sys
 from copy import deepcopy
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -144,6 +145,18 @@ def test_interrupted_release_is_completed(worker: Worker) -> None:
     assert worker.deploy("b") == "worker runs the new version 2"
 
 
+def test_version_that_only_aws_finds_same_is_kept(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as one whose subnets AWS lists in another order."""
+    monkeypatch.setattr(releases.Versions, "find_same", lambda _: set())
+    worker.deploy("a")
+    assert worker.deploy("a") == "worker runs version 1 already"
+    worker.deploy("bad")
+    worker.roll_back()
+    assert worker.deploy("bad").startswith("worker keeps version 1")
+
+
 def test_rolled_back_version_is_not_released_again(worker: Worker) -> None:
     worker.deploy("a")
     worker.deploy("bad")
@@ -160,6 +173,27 @@ def test_rolled_back_version_is_not_released_again(worker: Worker) -> None:
     assert worker.deploy("bad").startswith("worker keeps version 1")
     assert worker.deploy("bad", memory=1024) == "worker runs the new version 3"
     assert worker.deploy("bad").startswith("worker keeps version 3")
+
+
+def test_plan_names_code_that_was_rolled_back(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A plan does not know the configuration, which may release it."""
+    monkeypatch.setattr(releases, "BUILD", tmp_path)
+    built = tmp_path / "lambda" / "worker.zip"
+    built.parent.mkdir()
+    built.write_bytes(b"bad")
+    names = ["absent", "worker"]
+    worker.deploy("a")
+    worker.deploy(lambda_code.hash_zip(b"bad"))
+    assert releases.find_held(worker.environment, names) == []
+    worker.roll_back()
+    [sentence] = releases.find_held(worker.environment, names)
+    assert sentence.startswith(
+        "unless its configuration changes, worker keeps version 1, because version 2"
+    )
+    built.write_bytes(b"fixed")
+    assert releases.find_held(worker.environment, names) == []
 
 
 def test_rollback_skips_versions_that_were_rolled_back(worker: Worker) -> None:
@@ -289,6 +323,52 @@ def test_rollback_stops_a_canary(
     assert worker.deploy("bad").startswith("worker keeps version 2, because version 3")
 
 
+def test_version_chosen_during_its_canary_is_not_marked(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*words: Any) -> None:
+        worker.roll_back(words[4])
+        raise canary.RolledBackError("its deployment was stopped")
+
+    monkeypatch.setattr(canary, "shift", stop)
+    worker.deploy("a")
+    worker.settings["release"] = {"canary": 10, "minutes": 10}
+    with pytest.raises(UserError, match="was stopped"):
+        worker.deploy("b")
+    assert worker.live == "2"
+    assert worker.aws.alias["Description"] == ""
+
+
+def test_canary_of_a_lost_machine_is_awaited(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    awaited: list[tuple[str, str]] = []
+    monkeypatch.setattr(canary, "shift", lambda *words: awaited.append(words[3:]))
+    worker.deploy("a")
+    worker.settings["release"] = {"canary": 10, "minutes": 10}
+    worker.deploy("b")
+    shift(worker, "2")
+    assert worker.deploy("b") == "worker runs the new version 2"
+    assert awaited == [("1", "2"), ("1", "2")]
+    with pytest.raises(UserError, match="a canary shifts worker to version 2"):
+        worker.deploy("c")
+    del worker.settings["release"]  # as 'make sync' does
+    with pytest.raises(UserError, match="a canary shifts worker to version 2"):
+        worker.deploy("b")
+
+
+def test_rollback_stops_a_canary_that_has_just_started(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its version has no batches yet, and the one that runs keeps them."""
+    for code in ("a", "b"):
+        worker.deploy(code)
+    worker.settings["release"] = {"canary": 10, "minutes": 10}
+    monkeypatch.setattr(canary, "stop", lambda *_: True)
+    assert "runs version 2 now" in worker.roll_back()
+    assert worker.aws.alias["Description"] == ""
+
+
 def test_canary_ends_while_it_is_rolled_back(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -305,6 +385,16 @@ def test_canary_ends_while_it_is_rolled_back(
     worker.roll_back()
     assert worker.live == "1"
     assert worker.aws.alias["Description"] == "rolled back: 2"
+
+
+def test_container_is_not_said_to_run_as_a_lambda(
+    worker: Worker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its Lambda is kept up to date, for the day that it moves there."""
+    worker.settings["runtime"] = "container"
+    releases.release_all(worker.environment, ["worker"])
+    assert worker.live == "1"
+    assert capsys.readouterr().out == ""
 
 
 def test_one_failed_release_stops_no_other(

@@ -223,10 +223,15 @@ def test_deploy_runs_what_it_built_after_sync(service: Service) -> None:
 def test_old_revisions_are_deregistered(
     service: Service, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The newest ten stay, and the one that runs; none without a service."""
-    container = {"name": "part", "image": "another"}
-    other = {"family": "test-large-prod-part", "containerDefinitions": [container]}
-    service.ecs.register_task_definition(**other)
+    """The newest ten stay, and the one that runs; none without a service.
+
+    Task definitions of others stay, such as one of the stack `extra`.
+    """
+    others = ("test-large-prod-part", "test-large-report")
+    for family in others:
+        service.ecs.register_task_definition(
+            family=family, containerDefinitions=[{"name": "part", "image": "another"}]
+        )
     numbers = [service.register(f"code {number}") for number in range(12)]
     services.deregister_old(service.environment)
     assert capsys.readouterr().out == "deregistered 2 old task definitions of part\n"
@@ -234,6 +239,7 @@ def test_old_revisions_are_deregistered(
     service.ecs.delete_service(cluster="test-large", service="part", force=True)
     services.deregister_old(service.environment)
     assert service.revisions == []
-    found = service.ecs.list_task_definitions(familyPrefix=other["family"])
-    [arn] = found["taskDefinitionArns"]
-    service.ecs.deregister_task_definition(taskDefinition=arn)
+    for family in others:
+        found = service.ecs.list_task_definitions(familyPrefix=family)
+        [arn] = found["taskDefinitionArns"]
+        service.ecs.deregister_task_definition(taskDefinition=arn)

@@ -374,12 +374,12 @@ COMMANDS = (
     Command(
         "rollback",
         "releases:rollback",
-        "Run the version of a function before, or another one.",
+        "Run a function's previous version, or another one.",
         (
             FUNC,
             LOCAL,
             Option(
-                "version", "number of a version or revision; default: the one before"
+                "version", "number of a version or revision; default: the previous one"
             ),
         ),
     ),

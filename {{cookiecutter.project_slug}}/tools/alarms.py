@@ -88,6 +88,8 @@ def _watch_lambda(name: str, function: Mapping[str, Any], prefix: str) -> list[A
             f"({function['memory']} MiB), or fix its settings",
             metric="Errors",
             dimensions=dimensions,
+            # a canary of code that cannot start must not end before this fires
+            period=60 if "release" in function else 300,
             **repeated,
         ),
         _alarm(
@@ -134,9 +136,9 @@ def _watch_starts(name: str, prefix: str) -> Alarm:
 
 
 def _watch_release(name: str, prefix: str) -> Alarm:
-    # The other alarms are too late for a canary. A message that fails is a dead letter
-    # after max_receives visibility timeouts, each six times the function's timeout, and
-    # Lambda counts no error for it: the wrapper reports it as a batch item failure.
+    # A dead letter is too late for a canary. A message becomes one after max_receives
+    # visibility timeouts, each six times the function's timeout, and Lambda counts no
+    # error for it: the wrapper reports it as a batch item failure.
     return _alarm(
         f"{prefix}{name}-failures",
         f"{name} fails to handle messages: a release that is under way goes back by "

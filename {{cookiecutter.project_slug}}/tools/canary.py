@@ -31,7 +31,7 @@ Info = dict[str, Any]  # of a deployment, as CodeDeploy describes it
 
 
 class RolledBackError(UserError):
-    """A release went back to the version before, because of an alarm or a person."""
+    """A release went back to the previous version, because of an alarm or a person."""
 
 
 def shift(

@@ -223,12 +223,12 @@ def _run_deployed(tool: iac.Iac, moving: Sequence[str]) -> None:
     stacks = set(tool.stacks)
     if "ecs" in stacks:
         services.run_declared(environment, tool.kept)
-    if "lambda" in stacks:
-        _release(tool)
     if moving:
         names = ", ".join(moving)
         print(f"The containers run: disconnecting the Lambda of {names}.", flush=True)
         tool.deploy(["lambda"])
+    if "lambda" in stacks:
+        _release(tool)  # comes last, since a canary may take days or go back
     if {"layer", "lambda"} <= stacks:
         layers.delete_old(tool.layer)
     if "ecs" in stacks:

@@ -85,11 +85,11 @@ def read(environment: Environment, name: str) -> Versions:
         raise environment.explain_missing(missing) from None
     routing = alias.get("RoutingConfig") or {}
     weights = routing.get("AdditionalVersionWeights") or {}
-    latest = found.pop(LATEST)
+    latest, description = found.pop(LATEST), alias.get("Description", "")
     return Versions(
         live=as_number(alias["FunctionVersion"]),
         shifting_to=max(map(as_number, weights), default=0),
-        rolled_back=frozenset(map(int, re.findall(r"\d+", alias["Description"]))),
+        rolled_back=frozenset(map(int, re.findall(r"\d+", description))),
         revision=alias["RevisionId"],
         latest=latest,
         published={int(number): each for number, each in found.items()},
@@ -105,7 +105,8 @@ def release(environment: Environment, name: str, function: Config) -> str:
     """Let a function's alias point to what was deployed; return what runs, for a user.
 
     What was rolled back is not released again. With `release` in the function's
-    settings, a canary shifts to the new version, see `canary.shift`.
+    settings, a canary shifts to the new version, see `canary.shift`. One that is under
+    way for the same version is awaited.
 
     Args:
         environment: where the Lambda is deployed.
@@ -119,24 +120,29 @@ def release(environment: Environment, name: str, function: Config) -> str:
     full_name = environment.resource_name(name)
     lambda_code.wait(full_name)
     found = read(environment, name)
-    if found.shifting_to:
+    has_canary = function.get("release") and environment.is_on_aws and found.live
+    same = found.find_same()
+    if found.shifting_to and not (has_canary and found.shifting_to in same):
         raise UserError(
             f"a canary shifts {name} to version {found.shifting_to}: wait for its end, "
             f"or stop it with {name_command(environment, name)}"
         )
-    same = found.find_same()
+    if same.isdisjoint({found.live, *found.rolled_back}):
+        same.add(publish(full_name, found.latest["CodeSha256"]))
     if found.live in same:
         return f"{name} runs version {found.live} already"
     if held := same & found.rolled_back:
         has = "has this code and configuration"
         return explain_held(environment, name, found, max(held), has)
-    number = publish(full_name, found.latest["CodeSha256"])
-    if function.get("release") and environment.is_on_aws and found.live:
+    number = max(same)
+    if has_canary:
         try:
             canary.shift(environment, name, function, str(found.live), str(number))
         except canary.RolledBackError:
-            rolled_back = read(environment, name).rolled_back | {number}
-            update_alias(full_name, Description=describe(rolled_back))
+            now = read(environment, name)
+            if now.live != number:  # else a person has chosen it meanwhile
+                marked = describe(now.rolled_back | {number})
+                update_alias(full_name, Description=marked)
             raise
     else:
         point(full_name, number, RevisionId=found.revision)
@@ -155,8 +161,11 @@ def release_all(environment: Environment, names: Iterable[str]) -> None:
     errors: list[Exception] = []
 
     def work(name: str) -> None:
+        function = environment.functions[name]
         try:
-            print(release(environment, name, environment.functions[name]), flush=True)
+            running = release(environment, name, function)
+            if function["runtime"] == "lambda":  # else a container runs instead
+                print(running, flush=True)
         except Exception as error:
             errors.append(error)
 
@@ -200,8 +209,8 @@ def find_held(environment: Environment, names: Sequence[str]) -> list[str]:
             if found.published[number]["CodeSha256"] == built
         }
         if held and found.published.get(found.live, {}).get("CodeSha256") != built:
-            has = "has this code"
-            sentences.append(explain_held(environment, name, found, max(held), has))
+            why = explain_held(environment, name, found, max(held), "has this code")
+            sentences.append(f"unless its configuration changes, {why}")
     return sentences
 
 
@@ -245,10 +254,12 @@ def roll_back_lambda(environment: Environment, name: str, version: str) -> str:
         UserError: there is no such version.
     """
     found = before = read(environment, name)
-    has_canary = before.shifting_to or environment.functions[name].get("release")
-    if environment.is_on_aws and has_canary and canary.stop(environment, name):
+    # a canary that has just started has not changed the alias yet
+    may_shift = before.shifting_to or environment.functions[name].get("release")
+    was_stopped = environment.is_on_aws and may_shift and canary.stop(environment, name)
+    if was_stopped:
         found = read(environment, name)
-    was_shifting = before.shifting_to and found.live == before.live
+    was_shifting = (was_stopped or before.shifting_to) and found.live == before.live
     target = int(version or (before.live if was_shifting else found.find_earlier()))
     if not target:
         raise UserError(

@@ -1,6 +1,6 @@
 """Revisions of task definitions: what the services of containers run, and have run.
 
-ECS runs active revisions only, so neither IaC tool deregisters the one before, and
+ECS runs active revisions only, so neither IaC tool deregisters earlier ones, and
 `make rollback` can return to it within seconds. What was rolled back has a tag. So the
 next deploy knows about it, on whichever machine it runs.
 """
@@ -196,6 +196,8 @@ def deregister_old(environment: Environment) -> None:
     running = find_running(environment, names)
     for name in names:
         arns = list_revisions(environment, name)
+        if not any(map(_is_of_a_function, arns[:1])):
+            continue
         old = [arn for arn in arns[KEPT:] if arn != running.get(name)]
         if name not in running:
             old = arns
@@ -299,6 +301,15 @@ def _describe_services(
             if each["status"] == "ACTIVE":  # deleted ones are described, too
                 found[each["serviceName"]] = each
     return found
+
+
+def _is_of_a_function(arn: str) -> bool:
+    """Return whether the stacks registered a revision, and not your own resources."""
+    return any(
+        variable["name"] == "READ_QUEUE"
+        for container in describe(arn).fields["containerDefinitions"]
+        for variable in container.get("environment", [])
+    )
 
 
 def _list_rolled_back(environment: Environment, name: str) -> Iterator[Revision]:
