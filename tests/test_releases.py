@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from baking import TEMPLATE
 
@@ -43,6 +44,7 @@ class FakeLambda:
             "RoutingConfig": {},
         }
         self.in_use: set[str] = set()
+        self.refusal: Exception | None = None
         self.published = 0
 
     def get_alias(self, FunctionName: str, Name: str) -> dict[str, Any]:  # noqa: N803
@@ -84,6 +86,8 @@ class FakeLambda:
 
     def delete_function(self, FunctionName: str, Qualifier: str) -> None:  # noqa: N803
         """Delete a version that no alias uses."""
+        if self.refusal:
+            raise self.refusal
         if Qualifier in self.in_use:
             raise ConflictError
         del self.versions[Qualifier]
@@ -239,6 +243,19 @@ def test_old_versions_are_deleted(worker: Worker) -> None:
     worker.aws.in_use = set()
     worker.deploy("12")
     assert min(map(int, worker.aws.versions)) == 4
+
+
+def test_release_ends_well_if_old_versions_must_stay(
+    worker: Worker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    worker.aws.refusal = ClientError(
+        {"Error": {"Code": "AccessDeniedException", "Message": "not authorized"}},
+        "DeleteFunction",
+    )
+    for number in range(12):
+        worker.deploy(str(number))
+    assert worker.live == "12"
+    assert "old versions of shop-dev-worker stay" in capsys.readouterr().out
 
 
 def test_deployment_before_aliases_gets_one_sentence(worker: Worker) -> None:

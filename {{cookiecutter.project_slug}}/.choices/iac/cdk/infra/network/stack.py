@@ -139,10 +139,12 @@ def add_security_groups(
             description=description,
             **rule,
         )
+    anywhere = NOTHING
     if deployment.spec["uses_internet"]:
         anywhere = to("TCP to anywhere", cidr_ip="0.0.0.0/0", **TCP)
-        internet = group("internet", "Functions that call the internet", [anywhere])
-        deployment.publish(stack, "internet-group", internet.ref)
+    # in any case: Lambda keeps it in use for the old versions of a function
+    internet = group("internet", "Functions that call the internet", [anywhere])
+    deployment.publish(stack, "internet-group", internet.ref)
     deployment.publish(stack, "function-group", function.ref)
     deployment.publish(stack, "sql-group", uses_database.ref)
     deployment.publish(stack, "database-group", database.ref)

@@ -90,7 +90,7 @@ def test_codedeploy_shifts_released_functions_only(synthesise: Synthesise) -> No
     assert granted == {
         "function:test-small-part": ["lambda:GetAlias", "lambda:UpdateAlias"],
         "function:test-small-part:live": "lambda:GetProvisionedConcurrencyConfig",
-        "alarm:test-small-*": "cloudwatch:DescribeAlarms",
+        "*": "cloudwatch:DescribeAlarms",
     }
 
 
@@ -109,7 +109,9 @@ def role(template: Any, name: str) -> dict[str, Any]:
 
 
 def flatten(value: Any) -> str:
-    """Return an ARN with the names of the parameters that it refers to."""
+    """Return an ARN with the names of the parameters that it refers to, or `*`."""
+    if isinstance(value, str):
+        return value
     if "Fn::Sub" in value:
         return str(value["Fn::Sub"])
     parts = value["Fn::Join"][1]

@@ -51,9 +51,9 @@ resource "aws_route" "internet" {
   nat_gateway_id         = aws_nat_gateway.main[0].id
 }
 
+# Without a NAT gateway, too: Lambda keeps it in use for the old versions of a function.
 resource "aws_security_group" "internet" {
   #checkov:skip=CKV2_AWS_5:the stacks lambda and ecs attach it
-  count       = local.nat
   name        = "${local.prefix}-internet"
   description = "Functions that call the internet"
   vpc_id      = aws_vpc.main.id
@@ -61,7 +61,7 @@ resource "aws_security_group" "internet" {
 
 resource "aws_vpc_security_group_egress_rule" "internet" {
   count             = local.nat
-  security_group_id = aws_security_group.internet[0].id
+  security_group_id = aws_security_group.internet.id
   description       = "TCP to anywhere"
   ip_protocol       = "tcp"
   from_port         = 0

@@ -21,7 +21,7 @@ run "small" {
     error_message = "Only functions that declare it may reach the database, at its port."
   }
   assert {
-    condition     = length(aws_security_group.internet) == 0
+    condition     = length(aws_nat_gateway.main) + length(aws_vpc_security_group_egress_rule.internet) == 0
     error_message = "No function may reach the internet."
   }
 }
@@ -60,7 +60,7 @@ run "large" {
     error_message = "Containers must get the layers of their images from ECR's bucket."
   }
   assert {
-    condition     = aws_vpc_security_group_egress_rule.internet[0].security_group_id == aws_security_group.internet[0].id
+    condition     = aws_vpc_security_group_egress_rule.internet[0].security_group_id == aws_security_group.internet.id
     error_message = "Only functions that declare it may reach the internet."
   }
   assert {

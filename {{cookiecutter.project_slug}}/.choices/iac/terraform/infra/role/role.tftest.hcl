@@ -58,7 +58,7 @@ run "policies" {
       } == {
       "arn:aws:lambda:eu-west-1:123456789012:function:test-small-part"      = ["lambda:GetAlias", "lambda:UpdateAlias"]
       "arn:aws:lambda:eu-west-1:123456789012:function:test-small-part:live" = ["lambda:GetProvisionedConcurrencyConfig"]
-      "arn:aws:cloudwatch:eu-west-1:123456789012:alarm:test-small-*"        = ["cloudwatch:DescribeAlarms"]
+      "*"                                                                   = ["cloudwatch:DescribeAlarms"]
     }
     error_message = "CodeDeploy may only shift the aliases of functions with a release, and read alarms."
   }
