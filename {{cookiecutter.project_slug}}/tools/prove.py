@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from functools import partial
+from hashlib import md5
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -183,14 +184,17 @@ class Proof:
                 )
         # its file is missing, so it fails while the others are loaded
         late = {"bucket": self.environment.find_bucket(), "key": self._key("late")}
+        if not self.environment.is_on_aws:  # the emulator's events name no version
+            digest = md5(self.file.read_bytes(), usedforsecurity=False)
+            late["etag"] = digest.hexdigest()
         client("sqs").send_message(
             QueueUrl=self._find_queue("pending"), MessageBody=json.dumps(late)
         )
         for number in range(FILES):
             self._put(str(number))
         disturbed = self._disturb(execute)
-        self._wait(lambda: len(self._loaded(execute)) == FILES, "all files are loaded")
-        rows = self._check(execute)
+        self._wait(lambda: len(self._loaded(execute)) >= FILES, "all files are loaded")
+        rows = self._check(execute, FILES)
         return f"{FILES} files of {rows} rows, none lost or doubled; {disturbed}"
 
     def redrive(self, execute: sql.Execute) -> str:
@@ -203,7 +207,7 @@ class Proof:
         )
         self._put("late")
         queues.redrive(self.func, self.environment.name)
-        self._wait(lambda: len(self._loaded(execute)) == FILES + 1, "it is loaded")
+        self._wait(lambda: len(self._loaded(execute)) > FILES, "it is loaded")
         self._wait(
             lambda: (
                 not any(
@@ -213,7 +217,7 @@ class Proof:
             ),
             "no message is left",
         )
-        self._check(execute)
+        self._check(execute, FILES + 1)
         return "a dead letter was redriven and loaded"
 
     def clean(self, execute: sql.Execute) -> str:
@@ -256,8 +260,8 @@ class Proof:
         where = f"loaded IS NOT NULL AND {self._is_own()}"
         return execute(f"SELECT loaded, rejected FROM loads WHERE {where}").rows
 
-    def _check(self, execute: sql.Execute) -> int:
-        """Check that all files have the same rows, and the table all of these.
+    def _check(self, execute: sql.Execute, files: int) -> int:
+        """Check that each file is loaded once with the same rows, and all are there.
 
         Returns:
             The rows of a file.
@@ -268,12 +272,12 @@ class Proof:
         found = self._loaded(execute)
         expected = sum(loaded for loaded, _ in found)
         added = self._count(execute) - (self.before or 0)
-        if len({loaded + rejected for loaded, rejected in found}) != 1 or (
-            added != expected and not void_context(function=self.func).var.on_duplicate
-        ):
+        are_equal = len({loaded + rejected for loaded, rejected in found}) == 1
+        merges = bool(void_context(function=self.func).var.on_duplicate)
+        if len(found) != files or not are_equal or (added != expected and not merges):
             raise UserError(
-                f"files have (rows, rejects) {found} in the ledger, and {self.table} "
-                f"has {added} more rows: see 'make logs'"
+                f"{files} files have (rows, rejects) {found} in the ledger, and "
+                f"{self.table} has {added} more rows: see 'make logs'"
             )
         return int(found[0][0])
 
