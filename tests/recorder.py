@@ -233,6 +233,8 @@ def find_resource(service: str, path: str, fields: dict[str, Any]) -> str:
             return f"sqs {re.split('[/:]', fields[key])[-1]}"
     if service == "logs" and "logGroupName" in fields:
         return f"logs log-group:{fields['logGroupName']}:*"
+    if service == "lambda" and (name := re.search("/functions/([^/]+)", path)):
+        return f"lambda function:{name[1]}"
     if service == "rds" and "DBClusterIdentifier" in fields:
         return f"rds cluster:{fields['DBClusterIdentifier']}"
     return "*"
