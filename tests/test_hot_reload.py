@@ -33,6 +33,7 @@ def test_saved_code_takes_over_from_running_code(
     module = shimmed.path / "src" / "func" / "worker.py"
     settings = shimmed.path / "config" / "worker.yml"
     kept, kept_settings = module.read_bytes(), settings.read_bytes()
+    migration = shimmed.path / "migrations" / "002_saved.sql"
     queue = queue_url(shimmed, "worker-pending")
 
     def send(body: str) -> None:
@@ -80,9 +81,12 @@ def test_saved_code_takes_over_from_running_code(
             poller.wait_for("unknown setting nonsense")
             settings.write_bytes(kept_settings)
             poller.wait_until(lambda: poller.output.count(": reloaded") == 3)
+            migration.write_text("SELECT 1;\n", encoding="utf-8")
+            poller.wait_until(lambda: poller.output.count(": reloaded") == 4)
             assert is_polling()
             os.killpg(poller.process.pid, signal.SIGKILL)
             wait_until(lambda: not is_polling(), "the end of the last poller")
     finally:
         module.write_bytes(kept)
         settings.write_bytes(kept_settings)
+        migration.unlink(missing_ok=True)
