@@ -28,7 +28,10 @@ class ConflictError(Exception):
 
 
 class FakeLambda:
-    """A Lambda with versions and an alias; its code and memory can change."""
+    """A Lambda with versions and an alias; its code and memory can change.
+
+    Its methods take their parameters by the names that boto3 has for them.
+    """
 
     exceptions = SimpleNamespace(
         ResourceNotFoundException=NotFoundError, ResourceConflictException=ConflictError
