@@ -38,8 +38,8 @@ from shim_helpers import (
 )
 
 FULL_DISK = "mount -t tmpfs -o size=1m none .shim"
-DOWNLOAD = "import threading; from tests.shim import mariadb_packages as packages; "
-DOWNLOAD += "packages.download(threading.Event())"
+DOWNLOAD = "from tests.shim import mariadb_packages as packages, stop; "
+DOWNLOAD += "packages.download(stop.Stop())"
 LOCATE = """
 import json, sys
 from tests.shim.mariadb_packages import program, root
@@ -47,10 +47,10 @@ print(json.dumps([program(sys.argv[1]), f"{root()}/usr"]))
 """
 SHOW_ROOT = "from tests.shim.mariadb_packages import root; print(root())"
 WITHOUT_SERVER = """
-import sys, threading
-from tests.shim import database, supervisor
+import sys
+from tests.shim import database, stop, supervisor
 database._installed = lambda *names: None
-sys.exit(supervisor.run(sys.argv[1:], threading.Event()))
+sys.exit(supervisor.run(sys.argv[1:], stop.Stop()))
 """
 
 

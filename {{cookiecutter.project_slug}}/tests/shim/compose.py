@@ -3,18 +3,18 @@
 import os
 import shutil
 import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tests.shim.options import Options
 from tests.shim.processes import ROOT, ShimError
+from tests.shim.stop import Stop
 
 COMPOSE = ["docker", "compose", "--file", "tests/docker-compose.yml"]
 
 
 @contextmanager
-def run_containers(options: Options, stop: threading.Event) -> Iterator[None]:
+def run_containers(options: Options, stop: Stop) -> Iterator[None]:
     """Run the containers; remove them and their volumes afterwards.
 
     Raises:

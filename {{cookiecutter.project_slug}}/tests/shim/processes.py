@@ -7,11 +7,12 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Self
+
+from tests.shim.stop import Stop
 
 ROOT = Path(__file__).resolve().parents[2]
 STATE = ROOT / ".shim"
@@ -32,7 +33,7 @@ class Processes:
         ShimError: the checkout's shim is running already.
     """
 
-    def __init__(self, stop: threading.Event) -> None:
+    def __init__(self, stop: Stop) -> None:
         self.stop = stop
         self.patience = 0  # seconds to wait for ports of servers that were killed
         self._running: dict[str, tuple[subprocess.Popen[bytes], signal.Signals]] = {}

@@ -6,16 +6,17 @@ as local processes on the loopback interface.
 
 import signal
 import sys
-import threading
 from pathlib import Path
 
 
 def main() -> int:
     """Run the shim until a signal arrives; return the exit code."""
-    stop = threading.Event()
+    sys.path[0] = str(Path(__file__).resolve().parents[2])  # as for `python -m tools`
+    from tests.shim.stop import Stop
+
+    stop = Stop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
-    sys.path[0] = str(Path(__file__).resolve().parents[2])  # as for `python -m tools`
     # Imported only now: Ctrl-C during an import would print a traceback.
     from tools.errors import UserError
     from tools.project import answers

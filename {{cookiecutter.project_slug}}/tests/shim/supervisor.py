@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,12 +23,13 @@ from tests.shim.processes import (
     check_free,
     run_logged,
 )
+from tests.shim.stop import Stop
 from tools.errors import UserError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def run(arguments: Sequence[str], stop: threading.Event) -> int:
+def run(arguments: Sequence[str], stop: Stop) -> int:
     """Run the shim until `stop` is set or its make targets end; return the exit code.
 
     Args:
@@ -51,7 +51,7 @@ def run(arguments: Sequence[str], stop: threading.Event) -> int:
     return 1
 
 
-def _supervise(options: Options, stop: threading.Event) -> int:
+def _supervise(options: Options, stop: Stop) -> int:
     began = monotonic()
     bypass_proxies()
     with Processes(stop) as processes:
@@ -95,13 +95,13 @@ def _tables(options: Options) -> Iterator[None]:
     yield
 
 
-def _wait(check: Callable[[], None], stop: threading.Event) -> None:
+def _wait(check: Callable[[], None], stop: Stop) -> None:
     """Wait until the shim is told to stop, or a server ends."""
     while not stop.wait(0.2):
         check()
 
 
-def _run_make(targets: list[str], stop: threading.Event) -> int:
+def _run_make(targets: list[str], stop: Stop) -> int:
     """Run make; return its exit code.
 
     On a terminal, make stays in its foreground, where Ctrl-C and prompts reach it.

@@ -5,11 +5,11 @@ import re
 import shutil
 import signal
 import socket
-import threading
 from pathlib import Path
 
 from tests.shim import mariadb_packages
 from tests.shim.processes import ROOT, ShimError, run_logged
+from tests.shim.stop import Stop
 
 PORT = 13306
 APP = Path(__file__).with_name("app.sql")
@@ -42,7 +42,7 @@ def server() -> str | None:
     return None
 
 
-def require_server(stop: threading.Event) -> None:
+def require_server(stop: Stop) -> None:
     """Download a server unless one is installed or was downloaded before.
 
     Raises:

@@ -14,11 +14,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.shim.processes import STATE
+from tests.shim.stop import Stop
 
 APT = {"LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
 # Package lists that are of no use here.
@@ -57,7 +57,7 @@ def root() -> Path:
     return _cache() / name
 
 
-def download(stop: threading.Event) -> None:
+def download(stop: Stop) -> None:
     """Download and unpack the packages, unless that was done before.
 
     Args:
@@ -102,7 +102,7 @@ def _is_usable() -> bool:
     return result.returncode == 0
 
 
-def _packages(work: Path, stop: threading.Event) -> list[Path]:
+def _packages(work: Path, stop: Stop) -> list[Path]:
     """Download the packages that this system lacks; return their files."""
     apt = _Apt(work, stop)
     try:
@@ -125,7 +125,7 @@ class _Apt:
         stop: ends a download when it is set.
     """
 
-    def __init__(self, work: Path, stop: threading.Event) -> None:
+    def __init__(self, work: Path, stop: Stop) -> None:
         self._work = work
         self._stop = stop
         self._options = [
@@ -230,7 +230,7 @@ def _reason(output: str) -> str:
 
 
 @contextlib.contextmanager
-def _locked(path: Path, stop: threading.Event) -> Iterator[None]:
+def _locked(path: Path, stop: Stop) -> Iterator[None]:
     """Hold a lock that other projects of this user take, too.
 
     Raises:

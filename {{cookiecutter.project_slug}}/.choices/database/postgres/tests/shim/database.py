@@ -4,10 +4,10 @@ import os
 import shutil
 import signal
 import subprocess
-import threading
 from pathlib import Path
 
 from tests.shim.processes import ROOT, VENV, ShimError, run_logged
+from tests.shim.stop import Stop
 
 PORT = 15432
 APP = Path(__file__).with_name("app.sql")
@@ -27,7 +27,7 @@ def server() -> str | None:
     return "PostgreSQL, from a wheel"
 
 
-def require_server(_: threading.Event) -> None:
+def require_server(_: Stop) -> None:
     """Raise ShimError if the server cannot run in this directory."""
     for character in REFUSED_IN_PATH:
         if character in str(ROOT):
