@@ -186,7 +186,7 @@ class Workshop:
         self._timeout = max(20.0, SLOWEST * (monotonic() - started))
 
     def is_killed(self, mutant: Mutant) -> bool:
-        """Return whether the unit tests notice a mutant."""
+        """Return whether the unit tests notice a mutant; print it if they do not."""
         project = self._copies.get()
         path = project.path / mutant.file
         original = path.read_text(encoding="utf-8")
@@ -194,10 +194,13 @@ class Workshop:
             path.write_text(apply(mutant, original), encoding="utf-8")
             own = sorted((project.path / "tests").rglob(f"test_{path.stem}*.py"))
             files = [str(each.relative_to(project.path)) for each in own]
-            return self._run(project, *files, "tests") != 0
+            is_killed = self._run(project, *files, "tests") != 0
         finally:
             path.write_text(original, encoding="utf-8")
             self._copies.put(project)
+        if not is_killed:
+            print(f"{mutant.file}:{mutant.line}: {mutant.change}", flush=True)
+        return is_killed
 
     def _run(self, project: Project, *files: str) -> int:
         """Run unit tests up to the first failure; return pytest's exit code."""
@@ -238,20 +241,17 @@ def choose(
 
 
 def report(results: dict[Mutant, bool]) -> None:
-    """Print the share of killed mutants of each file, and the survivors."""
+    """Print the share of killed mutants of each file."""
     files: dict[str, list[bool]] = defaultdict(list)
     for mutant, is_killed in results.items():
         files[mutant.file].append(is_killed)
-    print(f"{'file':34} mutants  killed")
+    print(f"\n{'file':34} mutants  killed")
     for file, killed in sorted(files.items()):
         share = 100 * sum(killed) / len(killed)
         print(f"{file:34} {len(killed):7}  {share:4.0f} %")
     everything = list(results.values())
     share = 100 * sum(everything) / len(everything)
-    print(f"{'all':34} {len(everything):7}  {share:4.0f} %\n")
-    for mutant, is_killed in sorted(results.items()):
-        if not is_killed:
-            print(f"{mutant.file}:{mutant.line}: {mutant.change}")
+    print(f"{'all':34} {len(everything):7}  {share:4.0f} %")
 
 
 def main() -> None:
@@ -262,7 +262,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     parser.add_argument("--database", default="postgres")
     options = parser.parse_args()
-    print(f"seed {options.seed}", flush=True)
+    print(f"seed {options.seed}; these mutants survive:", flush=True)
     with tempfile.TemporaryDirectory() as directory:
         project = bake(Path(directory), database=options.database).share_installs()
         patterns = [options.file] if options.file else SOURCES
