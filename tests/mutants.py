@@ -11,7 +11,6 @@ import copy
 import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -20,7 +19,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import Queue
-from time import monotonic
 from typing import Any, NamedTuple
 
 import yaml
@@ -55,7 +53,6 @@ OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
     ast.BitAnd: ast.BitOr,
     ast.BitOr: ast.BitAnd,
 }
-SLOWEST = 10  # times as long as the tests take on the unchanged code
 
 
 class Mutant(NamedTuple):
@@ -175,50 +172,71 @@ class Workshop:
     """Copies of a project, in each of which one mutant at a time is tested."""
 
     def __init__(self, project: Project, directory: Path, workers: int) -> None:
-        self._copies: Queue[Project] = Queue()
+        self._all = []
+        self._free: Queue[Runner] = Queue()
         for number in range(workers):
             path = directory / str(number)
             shutil.copytree(project.path, path, symlinks=True)
-            self._copies.put(Project(path))
-        started = monotonic()
-        if self._run(project, "tests") != 0:
-            raise SystemExit("The unit tests fail without any mutant.")
-        self._timeout = max(20.0, SLOWEST * (monotonic() - started))
+            self._all.append(Runner(path))
+        for runner in self._all:
+            if runner.read_exit_code() != 0:
+                raise SystemExit("The unit tests fail without any mutant.")
+            self._free.put(runner)
 
     def is_killed(self, mutant: Mutant) -> bool:
         """Return whether the unit tests notice a mutant; print it if they do not."""
-        project = self._copies.get()
-        path = project.path / mutant.file
-        original = path.read_text(encoding="utf-8")
-        try:
-            path.write_text(apply(mutant, original), encoding="utf-8")
-            own = sorted((project.path / "tests").rglob(f"test_{path.stem}*.py"))
-            files = [str(each.relative_to(project.path)) for each in own]
-            is_killed = self._run(project, *files, "tests") != 0
-        finally:
-            path.write_text(original, encoding="utf-8")
-            self._copies.put(project)
+        runner = self._free.get()
+        is_killed = runner.is_killed(mutant)
+        self._free.put(runner)
         if not is_killed:
             print(f"{mutant.file}:{mutant.line}: {mutant.change}", flush=True)
         return is_killed
 
-    def _run(self, project: Project, *files: str) -> int:
-        """Run unit tests up to the first failure; return pytest's exit code."""
-        options = ("-m", "pytest", "-x", "-q", "-p", "no:cacheprovider")
-        timeout = getattr(self, "_timeout", None)
-        with subprocess.Popen(
-            [project.path / ".venv/bin/python", *options, *files],
-            cwd=project.path,
-            env=clean_environment({"PYTHONDONTWRITEBYTECODE": "1"}),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        ) as process:
-            try:
-                return process.wait(timeout)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                return -1
+    def close(self) -> None:
+        """End the processes that run tests."""
+        for runner in self._all:
+            runner.close()
+
+
+class Runner:
+    """A copy of a project, and the process that runs its unit tests."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._process = subprocess.Popen(
+            [path / ".venv/bin/python", ROOT / "tests" / "mutant_runner.py", "tests"],
+            cwd=path,
+            env=clean_environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def read_exit_code(self) -> int:
+        """Return the exit code of the tests that run."""
+        assert self._process.stdout
+        return int(self._process.stdout.readline())
+
+    def is_killed(self, mutant: Mutant) -> bool:
+        """Return whether the unit tests notice a mutant: its own first, then all."""
+        path = self._path / mutant.file
+        original, times = path.read_text(encoding="utf-8"), path.stat()
+        path.write_text(apply(mutant, original), encoding="utf-8")
+        os.utime(path, (0, 0))  # so that Python does not take it for the original
+        tests = self._path / "tests"
+        own = sorted(tests.rglob(f"test_{path.stem}*.py"))
+        near = tests / path.parent.name
+        order = [*own, near, tests] if near.exists() else [*own, tests]
+        assert self._process.stdin
+        print(*order, file=self._process.stdin, flush=True)
+        is_killed = self.read_exit_code() != 0
+        path.write_text(original, encoding="utf-8")
+        os.utime(path, (times.st_atime, times.st_mtime))
+        return is_killed
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.communicate()
 
 
 def choose(
@@ -273,6 +291,7 @@ def main() -> None:
         workshop = Workshop(project, Path(directory), workers)
         with ThreadPoolExecutor(workers) as pool:
             killed = list(pool.map(workshop.is_killed, mutants))
+        workshop.close()
     report(dict(zip(mutants, killed, strict=True)))
 
 
