@@ -21,7 +21,7 @@ from context import CustomContext
 from drain import DrainError
 from errors import UnreachableError
 from message import Message
-from message_queue import Lease, QueueError, ReceivedMessage
+from message_queue import QueueError, ReceivedMessage
 from poller import Poller
 from settings import SettingsError
 from tests.context import bare_context
@@ -73,13 +73,20 @@ def _short_visibility(context: CustomContext, monkeypatch: pytest.MonkeyPatch) -
 
 
 def poll(context: CustomContext, handle: Handle, stop: threading.Event) -> bool:
-    """Poll for up to a minute; return whether all messages finished."""
-    deadline = threading.Timer(60, stop.set)
+    """Poll; return whether all messages finished. It must end within a minute."""
+    is_late = threading.Event()
+
+    def end() -> None:
+        is_late.set()
+        stop.set()
+
+    deadline = threading.Timer(60, end)
     deadline.start()
     try:
         return Poller(lambda: context, handle, stop).poll()
     finally:
         deadline.cancel()
+        assert not is_late.is_set(), "the poller did not end"
 
 
 def eventually(condition: Callable[[], bool]) -> bool:
@@ -599,10 +606,3 @@ def test_permanent_sqs_error_names_remedy(
     context.sqs.failures = [ClientError(code)]
     with pytest.raises(QueueError, match=message):
         poll(context, Work(), threading.Event())
-
-
-def test_lease_returns_time_left() -> None:
-    lease = Lease(0)
-    assert lease.get_remaining_time_in_millis() == 0
-    lease.extend(60)
-    assert 59_000 < lease.get_remaining_time_in_millis() <= 60_000
