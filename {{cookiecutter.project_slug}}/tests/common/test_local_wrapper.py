@@ -19,6 +19,7 @@ from botocore.exceptions import ClientError
 import local_wrapper
 from context import CustomContext
 from errors import BadInputError
+from settings import SettingsError
 from tests.mock.aws import MockBoto3
 from tests.mock.rds import MockRds
 
@@ -220,6 +221,21 @@ def test_process_exits_with_code_of_main(
     assert raised.value.args[0] == 0
 
 
+def test_error_of_an_import_is_json_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(signal, "pthread_sigmask", lambda *_: None)
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+    monkeypatch.setitem(sys.modules, "func", None)
+    monkeypatch.setenv("LOG_FORMAT", "json")
+    with pytest.raises(ImportError) as raised:
+        runpy.run_path(local_wrapper.__file__, run_name="__main__")
+    sys.excepthook(raised.type, raised.value, raised.tb)
+    line = json.loads(capsys.readouterr().err)
+    assert (line["level"], "func" in line["message"]) == ("CRITICAL", True)
+
+
 def test_function_never_sees_test_of_s3(
     doubles: MockBoto3, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
@@ -300,6 +316,32 @@ def test_mistake_is_reported_in_one_line(
     [line] = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ")
     assert message in line
+
+
+def test_function_names_the_settings_it_needs(
+    doubles: MockBoto3,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("func.NEEDS", ("table",))
+    assert local_wrapper.main(POLL) == 2
+    assert "table must be set" in capsys.readouterr().err
+
+
+def test_wrong_setting_that_the_function_finds_is_a_mistake(
+    doubles: MockBoto3,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def run(event: str, context: CustomContext) -> None:
+        raise SettingsError("there is no table t")
+
+    event = tmp_path / "event.json"
+    event.write_text("{}", encoding="utf-8")
+    monkeypatch.setattr(local_wrapper, "run", run)
+    assert local_wrapper.main([f"--event={event}", "--log_format=text"]) == 2
+    assert capsys.readouterr().err == "error: there is no table t\n"
 
 
 def test_mistake_is_json_where_the_log_is(
