@@ -51,6 +51,14 @@ def test_done_message_is_json_line_with_metrics(stream: io.StringIO) -> None:
     }
 
 
+def test_duration_is_in_milliseconds(
+    stream: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("log.time.monotonic", lambda: 12.3456789)
+    log.outcome("m1", "worker", "abc", started=12)
+    assert json.loads(stream.getvalue())["duration"] == 345.679
+
+
 @pytest.mark.parametrize("name", ["AWS_LAMBDA_FUNCTION_NAME", "FUNCTION_NAME"])
 def test_metrics_have_the_deployed_name(
     name: str, monkeypatch: pytest.MonkeyPatch
@@ -139,6 +147,14 @@ def test_traceback_of_a_wrapper_is_complete(stream: io.StringIO) -> None:
         log.failure(error)
     traceback = json.loads(stream.getvalue())["traceback"]
     assert f'File "{log.__file__}", line 1' in traceback
+
+
+def test_error_without_a_traceback_is_logged() -> None:
+    odd_error = type("OddError", (Exception,), {"__notes__": property(lambda _: 1 / 0)})
+    exc_info = (odd_error, odd_error(), None)
+    record = log.logger.makeRecord("f", logging.ERROR, "", 0, "odd", (), exc_info)
+    line = json.loads(log.JsonFormatter().format(record))
+    assert line["traceback"] == "no traceback: ZeroDivisionError"
 
 
 def test_error_that_counts_as_false_fails(stream: io.StringIO) -> None:
@@ -447,10 +463,12 @@ def test_secret_is_masked_in_json_as_well() -> None:
     assert json.loads(json.loads(mask(json.dumps(in_json)))) == "***"
 
 
-def test_secret_that_begins_like_another_is_masked() -> None:
+def test_secret_that_contains_another_is_masked() -> None:
     formatter = log.TextFormatter(["horse", "horseradish"])
     formatter.hide("horse race")
     assert formatter.mask("horse, horseradish, horse race") == "***, ***, ***"
+    formatter.hide("race")
+    assert formatter.mask("horse race") == "***"
 
 
 def test_password_is_never_logged(
