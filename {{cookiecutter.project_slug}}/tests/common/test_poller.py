@@ -108,7 +108,10 @@ class Panic(BaseException):
     """An error like the `PanicException` of extension modules in Rust."""
 
 
-def test_done_messages_are_deleted(context: CustomContext) -> None:
+def test_done_messages_are_deleted(
+    context: CustomContext, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "function")
     bodies = [str(number) for number in range(25)]
     context.sqs.send(*bodies)
     work = Work()
@@ -117,6 +120,7 @@ def test_done_messages_are_deleted(context: CustomContext) -> None:
     assert not context.sqs.visible
     assert not context.sqs.in_flight
     assert context.sqs.requests["delete_message_batch"] < 15
+    assert caplog.messages == ["polling https://sqs.example/worker-pending"]
 
 
 def test_poller_waits_as_long_as_its_setting() -> None:
@@ -372,15 +376,17 @@ def test_message_done_at_grace_end_is_deleted() -> None:
 def test_hung_function_and_deleted_queue_end() -> None:
     args = ("--read_queue=worker-pending", "--grace=0", "--workers=2")
     context, end = bare_context(*args), threading.Event()
+    left: list[bool] = []
 
     def handle(message: ReceivedMessage, context: CustomContext) -> None:
         if message.body == "b":
             context.sqs.failures = [ClientError("QueueDoesNotExist")]
-            end.wait(10)
+            left.append(end.wait(10))
 
     context.sqs.send("a", "b")
     with pytest.raises(QueueError, match="there is no queue"):
         poll(context, handle, threading.Event())
+    assert not left
     end.set()
 
 
@@ -554,6 +560,15 @@ def test_fifo_queue_is_asked_for_one_message() -> None:
     work = Work()
     assert poll(context, work, threading.Event())
     assert work.seen == list("abcdefgh")
+    assert set(context.sqs.limits) == {1}
+
+
+def test_groups_of_fifo_queue_are_received_one_by_one() -> None:
+    args = ("--drain", "--poll_interval=0", "--poll_batch_size=10")
+    context = bare_context("--read_queue=https://sqs.example/q.fifo", *args)
+    for body in "abcdefgh":
+        context.sqs.send(body, MessageGroupId=body)
+    assert poll(context, Work(), threading.Event())
     assert set(context.sqs.limits) == {1}
 
 

@@ -45,6 +45,8 @@ def test_request_has_at_most_1_mib(context: CustomContext) -> None:
     half = "ä" * (MAX_BYTES // 4)
     assert context.send("part", [half, half, half, "x" * MAX_BYTES, "y"]) == 5
     assert context.sqs.requests["send_message_batch"] == 4
+    assert context.send("part", [half] * 4) == 4
+    assert context.sqs.requests["send_message_batch"] == 6
 
 
 @pytest.mark.parametrize(
@@ -146,9 +148,14 @@ def test_no_batch_is_started_without_time(context: CustomContext) -> None:
 def test_undeclared_receiver_is_refused(context: CustomContext) -> None:
     with pytest.raises(UndeclaredReceiverError) as raised:
         context.send("other", ["a"])
-    assert "may not send to other: write `sends_to: [part, sorted, other]` for" in str(
-        raised.value
-    )
+    line = "`sends_to: [part, sorted, other]`"
+    text = str(raised.value)
+    assert text.startswith(f"the function may not send to other: write {line} for the")
+    context.function_name = "enrich"
+    with pytest.raises(
+        UndeclaredReceiverError, match=r"^enrich may not .* for enrich in"
+    ):
+        context.send("other", ["a"])
 
 
 def test_queue_is_looked_up_once(
@@ -192,7 +199,7 @@ def test_refused_delay_is_named(
 
 
 def test_fifo_group_keeps_its_order(context: CustomContext) -> None:
-    context.sqs.refused = [("send", "b"), ("send", "d")]
+    context.sqs.refused = [("send", body) for body in "abcd"]
     context.send("sorted", list("abcde"), group="g")
     assert context.sqs.sent[ORDERED] == list("abcde")
     assert {each["MessageGroupId"] for each in context.sqs.entries[ORDERED]} == {"g"}

@@ -245,7 +245,8 @@ def test_help_describes_each_setting(
         "false: there is none (default: false) [env var: HEADER]",
     ):
         assert line in lines
-    assert "--const_path CONST_PATH" in page
+    file = "--const_path CONST_PATH configuration file (default: config.yml of the "
+    assert f"{file}build) [env var: CONST_PATH]" in " ".join(page.split())
     assert page.count("  --table ") == 1
     assert "Runs the function on the messages of a queue or on one event." in lines
     assert page.endswith(settings_reader.EPILOG)
