@@ -111,7 +111,6 @@ class Poller:
             receiver.add_done_callback(self._on_receiver_end)
             has_finished = self._shut_down(receiver)
             if has_finished:
-                self._pool.shutdown(wait=False)
                 for context in (self._context, *self._worker_contexts):
                     context.close()
             if receiver.done():

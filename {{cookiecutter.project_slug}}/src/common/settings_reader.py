@@ -144,7 +144,6 @@ def make_parser(
     )
     parser.add_argument(
         "--const_path",
-        default=SUPPRESS,
         help="configuration file (default: config.yml of the build) "
         "[env var: CONST_PATH]",
     )

@@ -3,16 +3,19 @@
 import io
 import json
 import logging
+import sys
 from types import SimpleNamespace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError, InvalidRegionError
 
 import errors
 import log
 from context import CustomContext
 from message import Message
 from own_clients import Client
+from settings import SettingsError
 from tests.context import bare_context
 from tests.mock.aws import MockBoto3
 
@@ -50,6 +53,16 @@ def test_unreadable_secret_is_named() -> None:
         with_secret().rds.credentials()
 
 
+def test_denied_secret_names_line_to_add() -> None:
+    def deny(**_: object) -> None:
+        raise ClientError({"Error": {"Code": "AccessDenied"}}, "GetSecretValue")
+
+    context = with_secret()
+    context._boto3.clients["secretsmanager"].get_secret_value = deny
+    with pytest.raises(ConnectionError, match="write `secrets: "):
+        context.rds.credentials()
+
+
 def test_secret_setting_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DB_PASS_SECRET", "shop/password")
     boto3 = MockBoto3()
@@ -81,6 +94,121 @@ def test_missing_double_says_how_to_pass_one() -> None:
         bare_context().client("dynamodb")
     table = object()
     assert bare_context(clients={"dynamodb": table}).client("dynamodb") is table
+
+
+@pytest.fixture
+def created(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Replace the library boto3; return the arguments of each client it creates."""
+    clients: list[dict[str, Any]] = []
+
+    def client(service: str, **arguments: Any) -> str:
+        clients.append(arguments)
+        return f"client of {service}"
+
+    monkeypatch.setitem(sys.modules, "boto3", SimpleNamespace(client=client))
+    return clients
+
+
+def test_clients_of_aws_have_the_settings(created: list[dict[str, Any]]) -> None:
+    args = ["--region=eu-west-1", "--s3_endpoint=http://s3", "--sqs_endpoint=http://q"]
+    context = CustomContext(args=args)
+    found = [context.s3, context.sqs, context.client("dynamodb")]
+    assert found == ["client of s3", "client of sqs", "client of dynamodb"]
+    assert [each["endpoint_url"] for each in created] == ["http://s3", "http://q", None]
+    for each in created:
+        assert each["region_name"] == "eu-west-1"
+        assert 0 < each["config"].connect_timeout < each["config"].read_timeout < 60
+
+
+def test_polling_client_outlasts_a_long_poll(created: list[dict[str, Any]]) -> None:
+    """It never retries on its own, so that a poller can stop."""
+    args = ["--poll_interval=20", "--region=eu-west-1", "--sqs_endpoint=http://q"]
+    assert CustomContext(args=args).polling_sqs == "client of sqs"
+    [client] = created
+    assert (client["region_name"], client["endpoint_url"]) == ("eu-west-1", "http://q")
+    assert 20 < client["config"].read_timeout < 30
+    assert client["config"].connect_timeout < 20
+    assert client["config"].retries == {"total_max_attempts": 1}
+
+
+@pytest.mark.parametrize(
+    ("error", "expected", "message"),
+    [
+        (ValueError("Invalid endpoint: x"), SettingsError, r"of s3 \(Invalid endpoint"),
+        (InvalidRegionError(region_name="x"), InvalidRegionError, "region_name 'x'"),
+    ],
+)
+def test_refused_client_is_explained(
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    expected: type[Exception],
+    message: str,
+) -> None:
+    def client(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setitem(sys.modules, "boto3", SimpleNamespace(client=client))
+    with pytest.raises(expected, match=message):
+        _ = CustomContext().s3
+
+
+def test_only_used_services_are_checked() -> None:
+    context = bare_context()
+    context.check()
+    assert context.used_services == set()
+    assert context.rds
+    assert context.s3
+    assert context.sqs
+    assert context.used_services == {"rds", "s3"}
+
+
+@pytest.mark.parametrize(
+    ("error", "is_reachable"),
+    [
+        (ClientError({"Error": {"Code": "AccessDenied"}}, "ListBuckets"), True),
+        (EndpointConnectionError(endpoint_url="http://s3"), False),
+    ],
+)
+def test_s3_that_denies_access_is_reachable(
+    error: Exception, is_reachable: bool
+) -> None:
+    def list_buckets(**_: object) -> None:
+        raise error
+
+    context = bare_context()
+    context.s3.list_buckets = list_buckets
+    if is_reachable:
+        context.check()
+    else:
+        with pytest.raises(EndpointConnectionError):
+            context.check()
+
+
+def test_database_is_closed_if_used() -> None:
+    with bare_context() as context:
+        rds = context.rds
+    assert rds.is_closed
+    with bare_context(rds=SimpleNamespace()):  # no client of it can be created
+        pass
+
+
+def test_parent_is_the_context_of_aws() -> None:
+    parent = SimpleNamespace(get_remaining_time_in_millis=lambda: 1500)
+    context = bare_context(parent=parent)
+    assert context.aws_context is parent
+    assert context.time_remaining() == 1.5
+    assert bare_context().time_remaining() == float("inf")
+
+
+@pytest.mark.parametrize(("seconds", "has_time"), [(1.5, True), (1.6, False)])
+def test_require_time_raises_without_time(seconds: float, has_time: bool) -> None:
+    parent = SimpleNamespace(get_remaining_time_in_millis=lambda: 1500)
+    context = bare_context(parent=parent)
+    if has_time:
+        context.require_time(seconds)
+    else:
+        with pytest.raises(errors.NoTimeLeftError, match=r"less than 1\.6 s left"):
+            context.require_time(seconds)
 
 
 class UnreachableApiError(Exception):
@@ -176,8 +304,20 @@ def test_each_copy_has_its_own_client(context: CustomContext) -> None:
 
 def test_own_client_can_be_replaced(context: CustomContext) -> None:
     double = object()
-    assert bare_context(clients={"api": double}).api is double
+    replaced = bare_context(clients={"api": double})
+    assert replaced.api is double
+    assert replaced.copy().api is double
     assert not Connection.log
+
+
+def test_copy_is_of_the_same_function() -> None:
+    def run(event: str, context: CustomContext) -> None:
+        """Do nothing."""
+
+    run.__module__ = "func.enrich"
+    context = bare_context(function=SimpleNamespace(run=run))
+    assert context.function_name == "enrich"
+    assert context.copy().function_name == "enrich"
 
 
 def test_unknown_client_is_an_error(context: CustomContext) -> None:

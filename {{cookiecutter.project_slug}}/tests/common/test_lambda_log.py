@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import lambda_wrapper
+import log
 from context import CustomContext
 from settings import SettingsError
 from tests.mock.aws import MockBoto3
@@ -93,3 +94,40 @@ def test_missing_setting_is_json_line(
     line = json.loads(capsys.readouterr().out)
     assert line["level"] == "ERROR"
     assert "table must be set" in line["message"]
+
+
+def test_log_has_the_settings(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(event: str, context: CustomContext) -> None:
+        log.logger.debug("the password is %s", context.var.db_pass)
+
+    monkeypatch.setenv("LOG_LEVEL", "DEBUG")
+    monkeypatch.setenv("DB_PASS", "s3cret")
+    monkeypatch.setattr(lambda_wrapper, "run", run)
+    lambda_wrapper.handler(BATCH, AWS_CONTEXT)
+    line = json.loads(capsys.readouterr().out.splitlines()[0])
+    assert (line["level"], line["message"]) == ("DEBUG", "the password is ***")
+
+
+def test_message_that_fails_is_logged(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "shop-dev-worker")
+    monkeypatch.setattr(lambda_wrapper, "run", lambda *_: int("x"))
+    lambda_wrapper.handler(BATCH, AWS_CONTEXT)
+    line = json.loads(capsys.readouterr().out)
+    assert (line["outcome"], line["error"]) == ("failed", "ValueError")
+    assert (line["function"], line["messageId"]) == ("shop-dev-worker", "m1")
+
+
+def test_message_not_started_is_counted_for_the_function(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "shop-dev-worker")
+    late = SimpleNamespace(get_remaining_time_in_millis=lambda: 4999)
+    lambda_wrapper.handler(BATCH, late)
+    line = json.loads(capsys.readouterr().out)
+    assert (line["outcome"], line["notStarted"]) == ("not started", 1)
+    assert line["function"] == "shop-dev-worker"
+    assert "not started: too little time left" in line["message"]

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 import lambda_wrapper
 import log
@@ -73,10 +74,13 @@ def test_batch_is_processed(seen: list[str]) -> None:
     assert seen == ["a", "b", "c"]
 
 
-def test_function_never_sees_test_of_s3(seen: list[str]) -> None:
+def test_function_never_sees_test_of_s3(
+    seen: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
     body = '{"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "raw"}'
     assert handle("a", body, "b") == {"batchItemFailures": []}
     assert seen == ["a", "b"]
+    assert "is a test of S3: deleted" in caplog.text
 
 
 def test_context_has_current_message(
@@ -97,14 +101,18 @@ def test_denied_request_names_line_to_add(
     seen: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def run(event: str, context: CustomContext) -> None:
-        error = RuntimeError("Access Denied")
-        error.__dict__["response"] = {"Error": {"Code": "AccessDenied"}}
-        error.__dict__["operation_name"] = "PutObject"
-        raise error
+        resource = "arn:aws:s3:::other/in/a.csv"
+        text = f"not authorized to perform: s3:PutObject on resource: {resource}"
+        error = {"Error": {"Code": "AccessDenied", "Message": text}}
+        raise ClientError(error, "PutObject")
 
     monkeypatch.setattr(lambda_wrapper, "run", run)
     handle("a")
-    assert "may not s3:PutObject: write `writes: [" in caplog.text
+    assert "may not s3:PutObject: write `writes: [in/]" in caplog.text
+    context = bare_context("--bucket=raw")
+    monkeypatch.setattr(lambda_wrapper, "warm_context", lambda: context)
+    handle("b")
+    assert "may not s3:PutObject: write `allow: [" in caplog.text
 
 
 def test_only_failed_message_returns(seen: list[str]) -> None:
@@ -114,11 +122,15 @@ def test_only_failed_message_returns(seen: list[str]) -> None:
     assert seen == ["a", "bad", "c"]
 
 
-def test_fifo_group_stops_at_first_failure(seen: list[str]) -> None:
+def test_fifo_group_stops_at_first_failure(
+    seen: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
     groups = {"a": "1", "bad": "1", "c": "1", "d": "2"}
     failed = handle(*groups, groups=groups, queue="q.fifo")["batchItemFailures"]
     assert [each["itemIdentifier"] for each in failed] == ["id of bad", "id of c"]
     assert seen == ["a", "bad", "d"]
+    line = "message id of c not started: an earlier message of its group failed"
+    assert line in caplog.messages
 
 
 def test_group_of_standard_queue_goes_on(seen: list[str]) -> None:
@@ -149,7 +161,7 @@ def test_malformed_record_fails_alone(seen: list[str]) -> None:
 def test_message_without_time_is_not_started(
     seen: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    times = iter([7500, 7500, 4999, 4999])
+    times = iter([5000, 7500, 4999, 4999])
     clock = SimpleNamespace(get_remaining_time_in_millis=lambda: next(times))
     event = {"Records": [{"messageId": each, "body": each} for each in "abc"]}
     assert lambda_wrapper.handler(event, clock) == {
@@ -161,13 +173,16 @@ def test_message_without_time_is_not_started(
     assert [line.__dict__["metrics"] for line in lines] == [{"notStarted": 1}] * 2
 
 
-def test_done_message_delivered_again_is_deleted(seen: list[str]) -> None:
+def test_done_message_delivered_again_is_deleted(
+    seen: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
     """Lambda may repeat an invocation, or fail to delete a message."""
     for receipt in ("r1", "r1", "r2"):
         record = {"messageId": "m", "receiptHandle": receipt, "body": "a"}
         response = lambda_wrapper.handler({"Records": [record]}, aws_context(7500))
         assert response == {"batchItemFailures": []}
     assert seen == ["a"]
+    assert caplog.messages.count("message m was done before: deleted") == 2
 
 
 def test_failed_message_is_processed_again(seen: list[str]) -> None:
@@ -196,10 +211,11 @@ def test_report_not_json_does_not_fail_message(
 
 
 def test_error_of_the_log_does_not_fail_message(
-    monkeypatch: pytest.MonkeyPatch, seen: list[str]
+    monkeypatch: pytest.MonkeyPatch, seen: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(log, "outcome", lambda *_: 1 / 0)
     assert handle("a") == {"batchItemFailures": []}
+    assert "the outcome of message id of a cannot be logged" in caplog.text
 
 
 def test_invocations_share_clients(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,11 +40,23 @@ def test_done_message_is_json_line_with_metrics(stream: io.StringIO) -> None:
     assert (line["messageId"], line["outcome"]) == ("m1", "done")
     assert (line["function"], line["version"]) == ("worker", "abc")
     assert (line["loaded"], line["rejected"], line["failures"]) == (7, 1, 0)
-    assert line["duration"] >= 250
+    assert (line["level"], line["messages"]) == ("INFO", 1)
+    assert 250 <= line["duration"] < 60_000
+    assert abs(line["_aws"]["Timestamp"] / 1000 - time.time()) < 60
     [directive] = line["_aws"]["CloudWatchMetrics"]
     assert directive["Dimensions"] == [["function"]]
-    for metric in directive["Metrics"]:
-        assert isinstance(line[metric["Name"]], int | float)
+    assert {each["Name"]: each["Unit"] for each in directive["Metrics"]} == {
+        "duration": "Milliseconds",
+        **dict.fromkeys(("messages", "failures", "loaded", "rejected"), "Count"),
+    }
+
+
+def test_duration_is_in_milliseconds(
+    stream: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("log.time.monotonic", lambda: 12.3456789)
+    log.outcome("m1", "worker", "abc", started=12)
+    assert json.loads(stream.getvalue())["duration"] == 345.679
 
 
 @pytest.mark.parametrize("name", ["AWS_LAMBDA_FUNCTION_NAME", "FUNCTION_NAME"])
@@ -54,6 +66,19 @@ def test_metrics_have_the_deployed_name(
     assert log.name_function("worker") == "worker"
     monkeypatch.setenv(name, "shop-dev-worker")
     assert log.name_function("worker") == "shop-dev-worker"
+
+
+def test_time_of_json_line_is_utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        record = log.logger.makeRecord("f", logging.INFO, "", 0, "text", (), None)
+        record.created = 1767600000.5
+        line = json.loads(log.JsonFormatter().format(record))
+        assert line["time"] == "2026-01-05T08:00:00Z"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_failed_message_is_json_line_with_cause(stream: io.StringIO) -> None:
@@ -68,6 +93,7 @@ def test_failed_message_is_json_line_with_cause(stream: io.StringIO) -> None:
         1,
     )
     assert "no such column" in line["traceback"]
+    assert line["level"] == "ERROR"
 
 
 def test_failed_message_names_its_object(stream: io.StringIO) -> None:
@@ -89,6 +115,46 @@ def test_bad_input_is_logged_without_traceback(stream: io.StringIO) -> None:
     line = json.loads(stream.getvalue())
     assert "FileFormatError: a PDF" in line["message"]
     assert "traceback" not in line
+
+
+@pytest.mark.parametrize(
+    ("error", "level", "is_shown"),
+    [
+        (ValueError("a bug"), "INFO", True),
+        (FileFormatError("a PDF"), "INFO", False),
+        (UnreachableError("away"), "INFO", False),
+        (FileFormatError("a PDF"), "DEBUG", True),
+    ],
+)
+def test_failure_has_traceback_if_it_is_a_bug(
+    stream: io.StringIO, error: Exception, level: str, is_shown: bool
+) -> None:
+    log.configure(False, level, stream=stream)
+    try:
+        raise error
+    except Exception as raised:
+        log.failure(raised)
+    assert f"{type(error).__name__}: {error}" in stream.getvalue()
+    assert ("Traceback (most recent call last)" in stream.getvalue()) is is_shown
+
+
+def test_traceback_of_a_wrapper_is_complete(stream: io.StringIO) -> None:
+    """Where the function has not been called, there is nothing to leave out."""
+    try:
+        exec(compile("1 / 0", log.__file__, "exec"))
+    except ZeroDivisionError as error:
+        error.__traceback__ = error.__traceback__ and error.__traceback__.tb_next
+        log.failure(error)
+    traceback = json.loads(stream.getvalue())["traceback"]
+    assert f'File "{log.__file__}", line 1' in traceback
+
+
+def test_error_without_a_traceback_is_logged() -> None:
+    odd_error = type("OddError", (Exception,), {"__notes__": property(lambda _: 1 / 0)})
+    exc_info = (odd_error, odd_error(), None)
+    record = log.logger.makeRecord("f", logging.ERROR, "", 0, "odd", (), exc_info)
+    line = json.loads(log.JsonFormatter().format(record))
+    assert line["traceback"] == "no traceback: ZeroDivisionError"
 
 
 def test_error_that_counts_as_false_fails(stream: io.StringIO) -> None:
@@ -132,6 +198,7 @@ def circle() -> list[Any]:
         [{"rows": Mute()}, Mute()],
         {"text": "x" * 10**6},
         dict.fromkeys(map(str, range(1000)), 1),
+        {"é": 1, "a\tb": 1, " ": 1, "": 1, "x" * 256: 1},
     ],
 )
 def test_any_report_is_logged(stream: io.StringIO, report: Any) -> None:
@@ -139,8 +206,36 @@ def test_any_report_is_logged(stream: io.StringIO, report: Any) -> None:
     line = json.loads(stream.getvalue(), parse_constant=pytest.fail)
     assert (line["messageId"], line["outcome"], line["failures"]) == ("m1", "done", 0)
     [directive] = line["_aws"]["CloudWatchMetrics"]
-    assert len(directive["Metrics"]) <= 100
+    names = [metric["Name"] for metric in directive["Metrics"]]
+    assert len(names) <= 100
+    for name in names:
+        assert isinstance(line[name], int | float)
+        assert name.strip()
+        assert name.isascii()
+        assert name.isprintable()
+        assert len(name) <= 255
     assert stream.getvalue().count("\n") == 1
+
+
+def test_numbers_of_a_report_become_metrics(stream: io.StringIO) -> None:
+    report = [{"a": 1, "is_new": True, "x" * 255: 2}, "text", {"a": 0.5, 7: 7}]
+    log.outcome("m1", "worker", "abc", monotonic(), report)
+    line = json.loads(stream.getvalue())
+    [directive] = line["_aws"]["CloudWatchMetrics"]
+    own = [each["Name"] for each in directive["Metrics"][3:]]
+    assert {name: line[name] for name in own} == {"a": 1.5, "x" * 255: 2}
+
+
+@pytest.mark.parametrize(
+    ("report", "summary"),
+    [(None, "nothing to do"), ([], "nothing to do"), ({"a": 1}, '{"a": 1}')],
+)
+def test_text_line_shows_the_report(
+    stream: io.StringIO, report: Any, summary: str
+) -> None:
+    log.configure(False, stream=stream)
+    log.outcome("m1", "worker", "abc", monotonic(), report)
+    assert stream.getvalue().endswith(f" message m1 done: {summary}\n")
 
 
 def test_report_does_not_replace_fields(stream: io.StringIO) -> None:
@@ -162,13 +257,16 @@ def test_line_fits_into_cloudwatch(stream: io.StringIO, character: str) -> None:
     assert len(text.encode()) <= 256 * 1024
     line = json.loads(text)
     assert (line["truncated"], line["messageId"]) == (True, "m1")
-    assert "characters cut" in line["traceback"]
+    for value in (line["message"], line["traceback"]):
+        assert "characters cut" in value
+        assert value.count(character) > 1000
+    assert line["report"]
 
 
 def test_text_line_fits_into_cloudwatch(stream: io.StringIO) -> None:
     log.configure(False, stream=stream)
     log.logger.info("😀" * 10**6)
-    assert len(stream.getvalue().encode()) <= 256 * 1024
+    assert 200 * 1024 < len(stream.getvalue().encode()) <= 256 * 1024
     assert "characters cut" in stream.getvalue()
 
 
@@ -188,19 +286,30 @@ def test_lines_about_message_have_its_fields(
     log.logger.info("after")
     before, *lines, after = map(json.loads, stream.getvalue().splitlines())
     for line in lines:
-        assert 60 <= line.pop("timeInQueue") < 120
+        assert 60 <= line["timeInQueue"] < 120
+        assert line["timeInQueue"] == round(line.pop("timeInQueue"), 3)
         assert (line["messageId"], line["receiveCount"]) == ("m1", 2)
         assert (line["requestId"], line["traceId"]) == ("r1", "1-5759e988-bd862e3f")
         assert "coldStart" not in line
     assert "messageId" not in before | after
 
 
-@pytest.mark.parametrize("value", ["", "soon", None, 7, "-1"])
-def test_odd_attributes_do_no_harm(stream: io.StringIO, value: Any) -> None:
+@pytest.mark.parametrize("value", ["", "soon", None, "-1"])
+def test_odd_attributes_are_left_out(stream: io.StringIO, value: Any) -> None:
     names = ("ApproximateReceiveCount", "SentTimestamp", "AWSTraceHeader")
     with log.about_message("m1", dict.fromkeys(names, value)):
         log.logger.info("fine")
-    assert json.loads(stream.getvalue())["messageId"] == "m1"
+    fields = {"time", "level", "message", "messageId"}
+    assert json.loads(stream.getvalue()).keys() == fields
+
+
+def test_trace_of_lambda_overrides_that_of_message(
+    stream: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("_X_AMZN_TRACE_ID", "Root=1-lambda;Sampled=1")
+    with log.about_message("m1", {"AWSTraceHeader": "Root=1-message"}):
+        log.logger.info("fine")
+    assert json.loads(stream.getvalue())["traceId"] == "1-lambda"
 
 
 def test_text_line_has_id_of_message(stream: io.StringIO) -> None:
@@ -232,6 +341,60 @@ def test_level_keeps_metrics(stream: io.StringIO, as_json: bool, lines: int) -> 
     assert len(stream.getvalue().splitlines()) == lines
 
 
+@pytest.mark.parametrize(
+    ("level", "lines"),
+    [
+        ("DEBUG", ["own debug", "own info", "library info", "library warning"]),
+        ("INFO", ["own info", "library warning"]),
+        ("ERROR", ["library warning"]),
+    ],
+)
+def test_libraries_log_warnings_unless_debugging(
+    stream: io.StringIO, level: str, lines: list[str]
+) -> None:
+    log.configure(False, level, stream=stream)
+    log.logger.debug("own debug")
+    log.logger.info("own info")
+    logging.getLogger("library").info("library info")
+    logging.getLogger("library").warning("library warning")
+    found = [line.split(maxsplit=2)[2] for line in stream.getvalue().splitlines()]
+    assert found == lines
+
+
+@for_each(
+    ("log_format", "variable", "is_terminal", "expected"),
+    [
+        ("", "", True, False),
+        ("", "", False, True),
+        ("auto", "text", False, True),
+        ("", "auto", True, False),
+        ("", "json", True, True),
+        ("", "text", False, False),
+        ("json", "text", True, True),
+        ("text", "json", False, False),
+    ],
+)
+def test_log_is_json_except_on_a_terminal(
+    monkeypatch: pytest.MonkeyPatch,
+    log_format: str,
+    variable: str,
+    is_terminal: bool,
+    expected: bool,
+) -> None:
+    monkeypatch.setenv("LOG_FORMAT", variable)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: is_terminal)
+    assert log.prefers_json(log_format) is expected
+
+
+def test_log_goes_to_standard_error(
+    stream: io.StringIO, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log.configure(False)
+    log.logger.info("polling")
+    assert capsys.readouterr().err.endswith(" polling\n")
+    assert not stream.getvalue()
+
+
 @for_each(("message", "argument"), [("%d rows", "many"), ("%s", Mute()), ("100 %", 1)])
 def test_arguments_that_do_not_fit_are_logged(message: str, argument: Any) -> None:
     record = log.logger.makeRecord("f", logging.INFO, "", 0, message, (argument,), None)
@@ -249,6 +412,12 @@ def test_uncaught_error_is_json_line(
     line = json.loads(stream.getvalue())
     assert line["message"] == "ModuleNotFoundError: No module named 'pandas'"
     assert (line["level"], "traceback" in line) == ("CRITICAL", True)
+    sys.excepthook(KeyboardInterrupt, KeyboardInterrupt(), None)
+    assert stream.getvalue().count("\n") == 1
+    thread = threading.Thread(target=lambda: 1 / 0)
+    thread.start()
+    thread.join()
+    assert "ZeroDivisionError" in stream.getvalue().splitlines()[1]
 
 
 @pytest.mark.parametrize("as_json", [True, False])
@@ -285,6 +454,21 @@ def test_common_word_as_password_keeps_json(stream: io.StringIO, password: str) 
 )
 def test_password_in_url_is_masked(text: str, masked: str) -> None:
     assert log.TextFormatter(["pa/55@"]).mask(text) == masked
+
+
+def test_secret_is_masked_in_json_as_well() -> None:
+    mask = log.TextFormatter([SECRET]).mask
+    in_json = json.dumps(SECRET)
+    assert mask(f"{SECRET} {in_json}") == '*** "***"'
+    assert json.loads(json.loads(mask(json.dumps(in_json)))) == "***"
+
+
+def test_secret_that_contains_another_is_masked() -> None:
+    formatter = log.TextFormatter(["horse", "horseradish"])
+    formatter.hide("horse race")
+    assert formatter.mask("horse, horseradish, horse race") == "***, ***, ***"
+    formatter.hide("race")
+    assert formatter.mask("horse race") == "***"
 
 
 def test_password_is_never_logged(

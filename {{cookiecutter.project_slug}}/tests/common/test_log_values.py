@@ -4,7 +4,9 @@ import json
 from datetime import date
 from typing import Any
 
-from log_values import LogValues, shorten
+import pytest
+
+from log_values import LogValues, is_number, shorten
 from tests.tables import for_each
 
 
@@ -65,8 +67,57 @@ def test_deep_value_ends() -> None:
     assert "…" in json.dumps(convert(deep), ensure_ascii=False)
 
 
+@pytest.mark.parametrize("wrap", [lambda value: [value], lambda value: {"in": value}])
+def test_value_has_up_to_twenty_levels(wrap: Any) -> None:
+    value: Any = "core"
+    for _ in range(20):
+        value = wrap(value)
+    assert convert(value) == value
+    text = json.dumps(convert(wrap(value)), ensure_ascii=False)
+    assert "core" not in text
+    assert "…" in text
+
+
 @for_each(
-    "value", ["x" * 10**6, ["x" * 100] * 10**5, dict.fromkeys(range(10**5), "x" * 100)]
+    ("value", "expected"),
+    [
+        (7, True),
+        (-1.5, True),
+        (2**360 - 1, True),
+        (2**360, False),
+        (-(2**360), False),
+        (float("nan"), False),
+        (True, False),
+        ("7", False),
+    ],
+)
+def test_number_is_one_of_cloudwatch(value: Any, expected: bool) -> None:
+    assert is_number(value) is expected
+
+
+def test_values_share_the_limit() -> None:
+    values = LogValues(str, 1000)
+    assert "characters cut" in values.text("x" * 2000, share=0.5)
+    assert values.text("y" * 400) == "y" * 400
+    assert "characters cut" in values.text("z" * 400)
+
+
+def test_values_within_the_limit_are_complete() -> None:
+    values = LogValues(str, 100)
+    assert values.convert({"a": ["x" * 30, 7]}) == {"a": ["x" * 30, 7]}
+    assert not values.is_truncated
+
+
+@for_each(
+    "value",
+    [
+        [7] * 10**5,
+        [None] * 10**5,
+        dict.fromkeys(range(10**5), 1),
+        "x" * 10**6,
+        ["x" * 100] * 10**5,
+        dict.fromkeys(range(10**5), "x" * 100),
+    ],
 )
 def test_large_value_is_cut(value: Any) -> None:
     values = LogValues(str, 5000)
@@ -76,6 +127,8 @@ def test_large_value_is_cut(value: Any) -> None:
 
 def test_shortened_text_keeps_both_ends() -> None:
     assert shorten("short", 10) == "short"
-    assert (
-        shorten("begin" + "x" * 100 + "end..", 10) == "begin… 100 characters cut …end.."
-    )
+    text = "begin" + "x" * 100 + "end.."
+    for limit in (10, 11):
+        assert shorten(text, limit) == "begin… 100 characters cut …end.."
+    assert shorten(text, 0) == "… 110 characters cut …"
+    assert shorten("ten digits", 10) == "ten digits"

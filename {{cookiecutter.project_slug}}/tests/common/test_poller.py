@@ -21,11 +21,11 @@ from context import CustomContext
 from drain import DrainError
 from errors import UnreachableError
 from message import Message
-from message_queue import Lease, QueueError, ReceivedMessage
+from message_queue import QueueError, ReceivedMessage
 from poller import Poller
 from settings import SettingsError
 from tests.context import bare_context
-from tests.mock.aws import MockSqs
+from tests.mock.aws import MockBoto3, MockSqs
 
 Handle = Callable[[ReceivedMessage, CustomContext], None]
 
@@ -73,13 +73,20 @@ def _short_visibility(context: CustomContext, monkeypatch: pytest.MonkeyPatch) -
 
 
 def poll(context: CustomContext, handle: Handle, stop: threading.Event) -> bool:
-    """Poll for up to a minute; return whether all messages finished."""
-    deadline = threading.Timer(60, stop.set)
+    """Poll; return whether all messages finished. It must end within a minute."""
+    is_late = threading.Event()
+
+    def end() -> None:
+        is_late.set()
+        stop.set()
+
+    deadline = threading.Timer(60, end)
     deadline.start()
     try:
         return Poller(lambda: context, handle, stop).poll()
     finally:
         deadline.cancel()
+        assert not is_late.is_set(), "the poller did not end"
 
 
 def eventually(condition: Callable[[], bool]) -> bool:
@@ -101,7 +108,10 @@ class Panic(BaseException):
     """An error like the `PanicException` of extension modules in Rust."""
 
 
-def test_done_messages_are_deleted(context: CustomContext) -> None:
+def test_done_messages_are_deleted(
+    context: CustomContext, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "function")
     bodies = [str(number) for number in range(25)]
     context.sqs.send(*bodies)
     work = Work()
@@ -110,6 +120,7 @@ def test_done_messages_are_deleted(context: CustomContext) -> None:
     assert not context.sqs.visible
     assert not context.sqs.in_flight
     assert context.sqs.requests["delete_message_batch"] < 15
+    assert caplog.messages == ["polling https://sqs.example/worker-pending"]
 
 
 def test_poller_waits_as_long_as_its_setting() -> None:
@@ -117,6 +128,33 @@ def test_poller_waits_as_long_as_its_setting() -> None:
     context.sqs.send("a")
     assert poll(context, Work(), threading.Event())
     assert context.sqs.waits == [7]
+
+
+def test_draining_poller_waits_for_up_to_a_second() -> None:
+    context = bare_context(
+        "--read_queue=worker-pending", "--poll_interval=7", "--drain"
+    )
+    context.sqs.send("a")
+    assert poll(context, Work(), threading.Event())
+    assert set(context.sqs.waits) == {1}
+
+
+def test_contexts_are_closed_at_the_end() -> None:
+    args = ("--read_queue=worker-pending", "--poll_interval=0", "--once")
+    boto3, contexts = MockBoto3(), []
+
+    def make_context() -> CustomContext:
+        contexts.append(bare_context(*args, boto3=boto3))
+        return contexts[-1]
+
+    boto3.clients["sqs"].send("a")
+
+    def handle(message: ReceivedMessage, context: CustomContext) -> None:
+        assert context is contexts[1]
+        assert not context.rds.is_closed
+
+    assert Poller(make_context, handle, threading.Event()).poll()
+    assert contexts[1].rds.is_closed
 
 
 def test_only_failed_message_returns(context: CustomContext) -> None:
@@ -127,10 +165,13 @@ def test_only_failed_message_returns(context: CustomContext) -> None:
     assert context.sqs.return_delays == [10]
 
 
-def test_retry_delay_doubles_with_each_receive(context: CustomContext) -> None:
-    context.sqs.send("bad", ApproximateReceiveCount="2")
+@pytest.mark.parametrize(("receives", "delay"), [(3, 40), (7, 640), (8, 900)])
+def test_retry_delay_doubles_with_each_receive(
+    context: CustomContext, receives: int, delay: int
+) -> None:
+    context.sqs.send("bad", ApproximateReceiveCount=str(receives - 1))
     poll(context, Work(), threading.Event())
-    assert context.sqs.return_delays == [40]
+    assert context.sqs.return_delays == [delay]
 
 
 def test_stop_finishes_running_message(context: CustomContext) -> None:
@@ -141,7 +182,7 @@ def test_stop_finishes_running_message(context: CustomContext) -> None:
     assert not context.sqs.in_flight
 
 
-def test_message_past_grace_period_returns() -> None:
+def test_message_past_grace_period_returns(caplog: pytest.LogCaptureFixture) -> None:
     context = bare_context("--read_queue=worker-pending", "--grace=0")
     stop, end = threading.Event(), threading.Event()
 
@@ -152,11 +193,12 @@ def test_message_past_grace_period_returns() -> None:
     context.sqs.send("a")
     assert not poll(context, handle, stop)
     assert [message["Body"] for message in context.sqs.visible] == ["a"]
+    assert "message-1 returned to the queue: the grace period ended" in caplog.text
     end.set()
 
 
 def test_stop_starts_no_message_of_a_busy_worker(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Its queued messages return, while the running one has its grace period."""
     context = bare_context("--read_queue=worker-pending", "--grace=10")
@@ -173,6 +215,7 @@ def test_stop_starts_no_message_of_a_busy_worker(
     assert poll(context, handle, stop)
     assert work.seen == ["a", "b"]
     assert not context.sqs.in_flight
+    assert "message-3 returned to the queue: no worker was idle" in caplog.text
 
 
 def test_once_stops_after_one_batch() -> None:
@@ -333,15 +376,17 @@ def test_message_done_at_grace_end_is_deleted() -> None:
 def test_hung_function_and_deleted_queue_end() -> None:
     args = ("--read_queue=worker-pending", "--grace=0", "--workers=2")
     context, end = bare_context(*args), threading.Event()
+    left: list[bool] = []
 
     def handle(message: ReceivedMessage, context: CustomContext) -> None:
         if message.body == "b":
             context.sqs.failures = [ClientError("QueueDoesNotExist")]
-            end.wait(10)
+            left.append(end.wait(10))
 
     context.sqs.send("a", "b")
     with pytest.raises(QueueError, match="there is no queue"):
         poll(context, handle, threading.Event())
+    assert not left
     end.set()
 
 
@@ -484,6 +529,23 @@ def test_heartbeat_stops_when_sqs_hangs(
     assert stop.is_set()
 
 
+def test_receiver_that_hangs_is_logged(
+    context: CustomContext,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(heartbeat, "MAX_SILENCE", 0.01)
+    receive = context.sqs.receive_message
+
+    def receive_message(**arguments: Any) -> dict[str, Any]:
+        assert eventually(lambda: "stuck: receiver" in caplog.text)
+        response: dict[str, Any] = receive(**arguments)
+        return response
+
+    context.sqs.receive_message = receive_message
+    assert poll(context, Work(), threading.Event())
+
+
 def test_unwritable_heartbeat_is_an_error(tmp_path: Path) -> None:
     args = ("--read_queue=worker-pending", f"--heartbeat={tmp_path}/no/where")
     with pytest.raises(SettingsError, match="no/where cannot be written"):
@@ -501,6 +563,15 @@ def test_fifo_queue_is_asked_for_one_message() -> None:
     assert set(context.sqs.limits) == {1}
 
 
+def test_groups_of_fifo_queue_are_received_one_by_one() -> None:
+    args = ("--drain", "--poll_interval=0", "--poll_batch_size=10")
+    context = bare_context("--read_queue=https://sqs.example/q.fifo", *args)
+    for body in "abcdefgh":
+        context.sqs.send(body, MessageGroupId=body)
+    assert poll(context, Work(), threading.Event())
+    assert set(context.sqs.limits) == {1}
+
+
 def test_groups_of_standard_queue_are_independent(context: CustomContext) -> None:
     context.sqs.send("a", "bad", "c", "d", "e", MessageGroupId="tenant")
     work = Work()
@@ -510,8 +581,11 @@ def test_groups_of_standard_queue_are_independent(context: CustomContext) -> Non
 
 
 def test_polling_resumes_after_outage(
-    context: CustomContext, monkeypatch: pytest.MonkeyPatch
+    context: CustomContext,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    caplog.set_level("INFO", "function")
     context.sqs.send("a")
     seen: list[str] = []
     outage = UnreachableError("the database cannot be reached")
@@ -532,6 +606,14 @@ def test_polling_resumes_after_outage(
     assert seen == ["a", "a"]
     assert context.sqs.return_delays == [1]
     assert not answers
+    assert (
+        caplog.messages.count(
+            "waiting for S3 or the database: UnreachableError: the database cannot be "
+            "reached"
+        )
+        == 1
+    )
+    assert "resumed" in caplog.messages
 
 
 class PartnerError(Exception):
@@ -577,12 +659,53 @@ class ClosedError(Exception):
     response = None
 
 
-def test_failed_sqs_request_is_retried(context: CustomContext) -> None:
+def test_failed_sqs_request_is_retried(
+    context: CustomContext, caplog: pytest.LogCaptureFixture
+) -> None:
     context.sqs.failures = [ConnectionError("refused"), ClosedError("in mid-request")]
     context.sqs.send("a")
     work = Work()
     assert poll(context, work, threading.Event())
     assert work.seen == ["a"]
+    assert "waiting for SQS: ConnectionError: refused" in caplog.messages
+
+
+class Stop(threading.Event):
+    """An event that records how long it was waited for, and waits for no time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits: list[float] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Return whether it is set."""
+        self.waits.append(timeout or 0)
+        return self.is_set()
+
+
+def test_pauses_double_until_a_request_succeeds(
+    context: CustomContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(poller, "MAX_PAUSE", 1)
+    monkeypatch.setattr("poller.random.uniform", lambda low, high: high - low / 2)
+    receive, errors = context.sqs.receive_message, [ConnectionError("refused")]
+
+    def fail_once(**arguments: Any) -> Any:
+        if errors:
+            raise errors.pop()
+        return receive(**arguments)
+
+    context.sqs.failures = [ConnectionError("refused")] * 4  # of the lookup
+    context.sqs.receive_message = fail_once
+    stop = Stop()
+    assert poll(context, Work(), stop)
+    assert stop.waits == pytest.approx([0.3, 0.6, 0.75, 0.75, 0.3])
+
+
+def test_refused_endpoint_stops_the_poller(context: CustomContext) -> None:
+    context.sqs.failures = [SettingsError("boto3 refuses the endpoint of sqs")]
+    with pytest.raises(SettingsError, match="boto3 refuses the endpoint"):
+        poll(context, Work(), threading.Event())
 
 
 @pytest.mark.parametrize(
@@ -599,10 +722,3 @@ def test_permanent_sqs_error_names_remedy(
     context.sqs.failures = [ClientError(code)]
     with pytest.raises(QueueError, match=message):
         poll(context, Work(), threading.Event())
-
-
-def test_lease_returns_time_left() -> None:
-    lease = Lease(0)
-    assert lease.get_remaining_time_in_millis() == 0
-    lease.extend(60)
-    assert 59_000 < lease.get_remaining_time_in_millis() <= 60_000

@@ -107,9 +107,12 @@ def test_header_may_be_a_flag(args: list[str], expected: str) -> None:
         (["--delimiter="], "--delimiter: it is empty: set one or more characters"),
         ([r"--delimiter=\0"], "--delimiter: '\\\\0' has a NUL character"),
         ([r"--delimiter=\n"], "--delimiter: '\\\\n' ends a line"),
+        ([r"--delimiter=\r"], "--delimiter: '\\\\r' ends a line"),
         (['--delimiter="'], "delimiter and quote have a character in common"),
         (['--delimiter=",'], "delimiter and quote have a character in common"),
         (["--newline=,"], "delimiter and newline have a character in common"),
+        ([r"--quote=\n"], "newline and quote have a character in common"),
+        ([r"--escape=\n"], "newline and escape have a character in common"),
         (["--newline="], "--newline: it is empty: set one or more characters"),
         (["--newline=none"], "newline: none is for format: fixed"),
         (["--quote=''"], "--quote: \"''\" is not a single character, nor none"),
@@ -117,6 +120,8 @@ def test_header_may_be_a_flag(args: list[str], expected: str) -> None:
             ["--quote=;", "--escape=,"],
             "delimiter and escape have a character in common",
         ),
+        (["--quote=ab"], "--quote: 'ab' is not a single character, nor none"),
+        (["--header=maybe"], "--header: 'maybe' is neither true, false nor skip"),
         (["--encoding=rot13"], "'rot13' is not an encoding of text such as utf-8"),
         (["--encoding=hex"], "'hex' is not an encoding of text"),
         (["--encoding=zlib"], "'zlib' is not an encoding of text"),
@@ -129,6 +134,7 @@ def test_header_may_be_a_flag(args: list[str], expected: str) -> None:
         (["--encoding=a\0"], "is not an encoding of text"),
         (["--format=parquet"], "'parquet' is not one of csv, jsonl, fixed"),
         (["--format=fixed"], "widths has 0 numbers for 2 columns: set one for each"),
+        (["--format=fixed", "--widths", "3"], "widths has 1 numbers for 2 columns"),
         (["--format=fixed", "--widths", "3", "0"], "'0' is not a whole number from 1"),
         (["--widths", "1", "2"], "widths is for format: fixed"),
         (["--format=jsonl", "--header"], "header is for format: csv; to skip lines"),
@@ -144,6 +150,29 @@ def test_wrong_format_is_refused_at_startup(args: list[str], message: str) -> No
     with pytest.raises(SettingsError) as raised:
         read(*args)
     assert message in str(raised.value)
+
+
+@for_each(
+    "args",
+    [
+        ["--format=fixed", "--widths", "3", "4", "--newline=none"],
+        ["--format=fixed", "--widths", "3", "4", '--delimiter="'],
+        ["--format=jsonl", '--delimiter="'],
+        ["--columns", "a", "-", "--header=skip"],
+        ["--columns", "a", "-", "a"],
+        ["--header", "--extra_columns=ignore"],
+        ["--quote=none", "--escape=none", '--delimiter="'],
+        ['--quote="', '--escape="'],
+        [r"--delimiter=\t", r"--newline=\r\n"],
+    ],
+)
+def test_settings_that_fit_are_accepted(args: list[str]) -> None:
+    assert read(*args)
+
+
+def test_function_without_columns_loads_no_files() -> None:
+    args = ["--widths", "1", "--newline=none", "--formats", "c=iso"]
+    assert settings_reader.read(args).columns is None
 
 
 @for_each("encoding", ["cp1252", "utf-16", "latin-1", "cp037", "cp1047"])

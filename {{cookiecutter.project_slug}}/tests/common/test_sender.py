@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -44,6 +45,8 @@ def test_request_has_at_most_1_mib(context: CustomContext) -> None:
     half = "ä" * (MAX_BYTES // 4)
     assert context.send("part", [half, half, half, "x" * MAX_BYTES, "y"]) == 5
     assert context.sqs.requests["send_message_batch"] == 4
+    assert context.send("part", [half] * 4) == 4
+    assert context.sqs.requests["send_message_batch"] == 6
 
 
 @pytest.mark.parametrize(
@@ -51,9 +54,10 @@ def test_request_has_at_most_1_mib(context: CustomContext) -> None:
     [
         ("ä" * (MAX_BYTES // 2) + "x", "has 1,048,577 bytes, but SQS accepts 1,048,57"),
         ("", "is empty"),
+        (float("nan"), "not JSON compliant"),
     ],
 )
-def test_refused_body_is_named(context: CustomContext, body: str, message: str) -> None:
+def test_refused_body_is_named(context: CustomContext, body: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         context.send("part", ["good", body])
     assert not context.sqs.sent
@@ -122,6 +126,18 @@ def test_retries_end_with_the_time(
     assert context.sqs.requests["send_message_batch"] == 1
 
 
+def test_pauses_between_attempts_double(
+    context: CustomContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(sender, "FIRST_PAUSE", 0.2)
+    monkeypatch.setattr("sender.random.uniform", lambda low, high: high - low / 2)
+    monkeypatch.setattr("sender.time.sleep", pauses.append)
+    context.sqs.refused = [("send", "a")] * 4
+    assert context.send("part", ["a"]) == 1
+    assert pauses == pytest.approx([0.3, 0.6, 1.2, 2.4])
+
+
 def test_no_batch_is_started_without_time(context: CustomContext) -> None:
     context.parent = SimpleNamespace(get_remaining_time_in_millis=lambda: 500)
     with pytest.raises(TimeoutError):
@@ -132,9 +148,29 @@ def test_no_batch_is_started_without_time(context: CustomContext) -> None:
 def test_undeclared_receiver_is_refused(context: CustomContext) -> None:
     with pytest.raises(UndeclaredReceiverError) as raised:
         context.send("other", ["a"])
-    assert "may not send to other: write `sends_to: [part, sorted, other]` for" in str(
-        raised.value
-    )
+    line = "`sends_to: [part, sorted, other]`"
+    text = str(raised.value)
+    assert text.startswith(f"the function may not send to other: write {line} for the")
+    context.function_name = "enrich"
+    with pytest.raises(
+        UndeclaredReceiverError, match=r"^enrich may not .* for enrich in"
+    ):
+        context.send("other", ["a"])
+
+
+def test_queue_is_looked_up_once(
+    context: CustomContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names: list[str] = []
+
+    def get_queue_url(QueueName: str) -> dict[str, str]:  # noqa: N803
+        names.append(QueueName)
+        return {"QueueUrl": f"https://sqs.example/{QueueName}"}
+
+    monkeypatch.setattr(context.sqs, "get_queue_url", get_queue_url)
+    for name in ("part", "part", "sorted", "part"):
+        context.send(name, ["a"])
+    assert names == ["part-pending", ORDERED]
 
 
 def test_options_reach_sqs(context: CustomContext) -> None:
@@ -142,6 +178,13 @@ def test_options_reach_sqs(context: CustomContext) -> None:
     [entry] = context.sqs.entries["part-pending"]
     assert (entry["MessageGroupId"], entry["DelaySeconds"]) == ("tenant", 900)
     assert "MessageDeduplicationId" not in entry
+
+
+def test_only_fifo_queue_has_a_group_by_default(context: CustomContext) -> None:
+    context.send("part", ["a"])
+    assert context.sqs.entries["part-pending"] == [{"Id": "0", "MessageBody": "a"}]
+    context.send("sorted", ["a"])
+    assert context.sqs.entries[ORDERED][0]["MessageGroupId"] == "default"
 
 
 @pytest.mark.parametrize(
@@ -156,7 +199,7 @@ def test_refused_delay_is_named(
 
 
 def test_fifo_group_keeps_its_order(context: CustomContext) -> None:
-    context.sqs.refused = [("send", "b"), ("send", "d")]
+    context.sqs.refused = [("send", body) for body in "abcd"]
     context.send("sorted", list("abcde"), group="g")
     assert context.sqs.sent[ORDERED] == list("abcde")
     assert {each["MessageGroupId"] for each in context.sqs.entries[ORDERED]} == {"g"}

@@ -1,6 +1,7 @@
 """Settings: configuration file < environment < command line."""
 
 import json
+from argparse import ArgumentTypeError
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -244,9 +245,89 @@ def test_contradicting_duplicate_settings_are_named(args: str, message: str) -> 
     assert message in str(caught.value)
 
 
+@for_each(
+    ("name", "least", "most"),
+    [
+        ("poll_batch_size", 1, 10),  # limits of SQS
+        ("poll_interval", 0, 20),
+        ("retry_delay", 0, 900),
+        ("stuck_after", 1, 12 * 3600),
+        ("workers", 1, None),
+        ("grace", 0, None),
+        ("db_port", 1, 2**16 - 1),
+        ("db_statement_timeout", 1, None),
+        ("skip_lines", 0, None),
+        ("trailer_lines", 0, None),
+        ("max_uncompressed_mb", 1, None),
+    ],
+)
+def test_number_is_within_its_limits(name: str, least: int, most: int | None) -> None:
+    for number in [least] if most is None else [least, most]:
+        assert settings_reader.read([f"--{name}={number}"])[name] == number
+    for number in [least - 1] if most is None else [least - 1, most + 1]:
+        with pytest.raises(SettingsError, match=f"is not a whole number from {least} "):
+            settings_reader.read([f"--{name}={number}"])
+
+
+@for_each(
+    "text",
+    [
+        "http://127.0.0.1:4566",
+        "https://sqs.eu-west-1.amazonaws.com",
+        "http://MinIO:9000/path",
+        "http://[::1]:4566",
+        "http://anna:s3cret@minio.",
+        f"http://{'a' * 63}.example",
+    ],
+)
+def test_url_of_a_service_is_accepted(text: str) -> None:
+    assert url(text) == text
+
+
+@for_each(
+    "text",
+    [
+        "minio",
+        "ftp://minio",
+        "http://",
+        "http:///path",
+        "http://minio:port",
+        "http://minio:99999",
+        "http://mi nio",
+        "http://-minio",
+        "http://minio-.example",
+        "http://a..b",
+        f"http://{'a' * 64}.example",
+        f"http://{'a.' * 128}",
+        "http://[::1",
+    ],
+)
+def test_url_that_boto3_refuses_is_refused(text: str) -> None:
+    with pytest.raises(ArgumentTypeError):
+        url(text)
+
+
+@for_each(("text", "expected"), [("0", 0), ("1", 1), ("0.25", 0.25)])
+def test_share_is_a_number_up_to_1(text: str, expected: float) -> None:
+    args = [f"--max_reject_share={text}"]
+    assert settings_reader.read(args).max_reject_share == expected
+
+
+@for_each("text", ["-0.1", "1.1", "nan", "half", "50%"])
+def test_other_share_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match="is not a number from 0 to 1"):
+        settings_reader.read([f"--max_reject_share={text}"])
+
+
+@for_each("text", ["part", "part=", "=part-pending", "a=b,part"])
+def test_queue_without_a_name_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match="is not a list such as part=part-pending"):
+        settings_reader.read([f"--send_queues={text}"])
+
+
 def test_queues_are_a_mapping(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings_reader.read().send_queues == {}
-    monkeypatch.setenv("SEND_QUEUES", "part=dev-part-pending,other=dev-other.fifo")
+    monkeypatch.setenv("SEND_QUEUES", "part=dev-part-pending, other=dev-other.fifo,")
     expected = {"part": "dev-part-pending", "other": "dev-other.fifo"}
     assert settings_reader.read().send_queues == expected
 

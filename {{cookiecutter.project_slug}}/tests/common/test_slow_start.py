@@ -5,7 +5,7 @@ from time import time
 import pytest
 
 from message_queue import ReceivedMessage
-from slow_start import SlowStart
+from slow_start import RECENT, SlowStart
 from tests.tables import for_each
 
 
@@ -95,6 +95,24 @@ def test_nothing_is_queued_behind_a_slow_message() -> None:
     assert slow_start.room([running(2)]) == 3
 
 
+def test_nothing_is_received_while_all_workers_are_busy() -> None:
+    slow_start = SlowStart(4, 10, visibility_timeout=0)
+    for _ in range(20):
+        slow_start.record_done(message(), 0.01)
+    assert slow_start.room([running(0.01)] * 4) == 0
+    assert slow_start.room([running(0.01)] * 3) == 10
+
+
+def test_slow_message_is_forgotten_after_some_quick_ones() -> None:
+    slow_start = SlowStart(1, 10, visibility_timeout=0)
+    slow_start.record_done(message(), 5)
+    for _ in range(RECENT - 1):
+        slow_start.record_done(message(), 0.001)
+    assert slow_start.room([]) == 1
+    slow_start.record_done(message(), 0.001)
+    assert slow_start.room([]) == 10
+
+
 def test_empty_queue_takes_the_limit_back_to_one() -> None:
     slow_start = SlowStart(4, 10, visibility_timeout=0)
     for _ in range(20):
@@ -118,6 +136,14 @@ def test_failure_takes_the_limit_back_to_workers() -> None:
         slow_start.record_done(message(), 0.01)
     slow_start.record_failure(0.01)
     assert slow_start.room([]) == 4
+
+
+def test_slow_failure_makes_a_new_poller_cautious() -> None:
+    slow_start = SlowStart(4, 10, visibility_timeout=30)
+    for _ in range(20):
+        slow_start.record_done(message(), 0.01)
+    slow_start.record_failure(0.1)
+    assert slow_start.room([]) == 1
 
 
 def test_redeliveries_let_the_limit_grow_slowly() -> None:
