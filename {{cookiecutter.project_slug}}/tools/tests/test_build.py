@@ -3,7 +3,9 @@
 import io
 import os
 import re
+import shutil
 import sys
+import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,7 +29,8 @@ FILES = {
     "src/common/requirements.txt": "psycopg==3\n",
     "src/common/requirements-layer.txt": "python-box==7\n",
     "src/lib/rows.py": "ROWS = 1\n",
-    "src/lib/formats/csv.py": "CSV = 1\n",
+    "src/lib/values.py": "VALUES = 1\n",
+    "src/lib/formats/fixed/ebcdic.py": "EBCDIC = 1\n",
     "src/lib/notes.txt": "not code\n",
     "src/func/__init__.py": "",
     "src/func/worker.py": 'NEEDS = ("table",)\n\n\ndef run(): ...\n',
@@ -35,7 +38,7 @@ FILES = {
 }
 COMMON = {
     *("config.yml", "context.py", "func/__init__.py", "func/worker.py"),
-    *("lib/rows.py", "lib/formats/csv.py"),
+    *("lib/rows.py", "lib/values.py", "lib/formats/fixed/ebcdic.py"),
 }
 CERTIFICATES = b"certificates\n"
 
@@ -117,7 +120,7 @@ def test_local_build_has_wrapper_and_poller(root: Path) -> None:
         "config.yml": "config/worker.yml",
         "context.py": "src/common/context.py",
         "func/worker.py": "src/func/worker.py",
-        "lib/formats/csv.py": "src/lib/formats/csv.py",
+        "lib/formats/fixed/ebcdic.py": "src/lib/formats/fixed/ebcdic.py",
     }.items():
         assert (directory / name).read_text(encoding="utf-8") == FILES[source]
 
@@ -218,6 +221,13 @@ def test_missing_settings_get_a_remedy(root: Path) -> None:
     assert not (root / ".build" / "lambda").exists()
 
 
+def test_size_of_a_zip_is_in_kb(root: Path) -> None:
+    path = root / "large.zip"
+    path.write_bytes(bytes(2 * 1024 * 1024))
+    described = build.Artifact(path, " (up to date)").describe()
+    assert described == "built large.zip, 2,048 KB (up to date)"
+
+
 # the same bytes
 
 
@@ -316,15 +326,29 @@ def test_build_loses_files_that_are_gone(name: str, root: Path) -> None:
     assert names  # the rest is there
 
 
-def test_change_of_equal_size_is_built(root: Path) -> None:
-    """A comparison of size and time would miss it."""
+def test_change_of_equal_size_and_time_is_built(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file times of some disks are coarse."""
+    copy = shutil.copyfile
+
+    def copy_in_same_second(source: Path, target: Path) -> None:
+        copy(source, target)
+        os.utime(target, (1, 1))
+
+    monkeypatch.setattr(shutil, "copyfile", copy_in_same_second)
     build.build_local("worker")
-    path = root / "src/lib/rows.py"
-    path.write_text("ROWS = 2\n", encoding="utf-8")
-    for each in (path, root / ".build/local/worker/lib/rows.py"):
-        os.utime(each, (1, 1))
+    (root / "src/lib/rows.py").write_text("ROWS = 2\n", encoding="utf-8")
     built = build.build_local("worker") / "lib/rows.py"
     assert built.read_text(encoding="utf-8") == "ROWS = 2\n"
+
+
+def test_local_build_needs_no_other_disk(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is renamed when it is complete, which works within a disk only."""
+    monkeypatch.setattr(tempfile, "tempdir", str(root / "absent"))
+    assert build.build_local("worker").is_dir()
 
 
 def test_caches_of_python_do_not_count(root: Path) -> None:
@@ -341,7 +365,7 @@ def test_builds_leave_nothing_else(root: Path) -> None:
         find_inodes()
         change(root / "src/lib/rows.py")
     names = {path.name for path in (root / ".build").rglob("*") if path.is_dir()}
-    assert names == {"local", "worker", "other", "func", "lib", "formats"}
+    assert names == {"local", "worker", "other", "func", "lib", "formats", "fixed"}
     assert [path.name for path in (root / ".build").iterdir()] == ["local"]
 
 

@@ -109,6 +109,8 @@ def test_queue_accepts_messages_of_its_trigger_only() -> None:
             "Condition": {"ArnEquals": {"aws:SourceArn": TOPIC}},
         }
     ]
+    function["trigger"] = "queue"
+    assert grants.list_senders(function, "orders", "shop-dev-") == []
 
 
 def test_s3_endpoint_reaches_declared_buckets_only() -> None:
