@@ -228,6 +228,16 @@ def test_topic_is_fifo_for_all_or_none() -> None:
     assert "the topic orders is FIFO for only one of orders and part" in refuse(text)
 
 
+def test_queues_and_topics_of_others_can_be_fifo_for_one() -> None:
+    topic = "arn:aws:sns:eu-west-1:111122223333:orders.fifo"
+    for trigger in ("queue", f'topic, topic: "{topic}"'):
+        functions = (
+            f"  part: {{trigger: {trigger}, fifo: true}}\n"
+            f"  worker: {{trigger: {trigger}}}\n"
+        )
+        check(change("  worker: {}\n", functions))
+
+
 def test_trigger_can_differ_per_environment() -> None:
     text = with_function("part", "trigger: schedule, schedule: rate(1 day)")
     check(text.replace("local: {}", "local: {functions: {part: {trigger: queue}}}"))
@@ -247,16 +257,21 @@ def test_merged_values_are_checked_in_each_environment() -> None:
 
 
 @pytest.mark.parametrize(
-    ("region", "zones"), [("us-east-1", 5), ("us-west-1", 2), ("eu-west-1", 3)]
+    ("region", "zones"),
+    [
+        ("us-east-1", 5),
+        ("us-west-2", 4),
+        ("ap-northeast-2", 4),
+        ("eu-west-1", 3),
+        ("us-west-1", 2),
+    ],
 )
 def test_region_has_the_zones(region: str, zones: int) -> None:
     text = change("zones: 3", "zones: 2")
     check(text.replace("zones: 2", f"zones: {zones}"), region)
-    if zones < 5:
-        wrong = text.replace("zones: 2", f"zones: {zones + 1}")
-        assert f"use {zones} or less, because {region} has {zones}" in refuse(
-            wrong, region
-        )
+    problem = refuse(text.replace("zones: 2", f"zones: {zones + 1}"), region)
+    if zones < 5:  # of which the schema allows no more
+        assert f"use {zones} or less, because {region} has {zones}" in problem
 
 
 @pytest.mark.parametrize(
@@ -293,6 +308,26 @@ def test_schedule_of_aws_is_valid(schedule: str) -> None:
 )
 def test_topic_can_have_all_placeholders(topic: str) -> None:
     check(with_function("part", f'trigger: topic, topic: "{topic}"'))
+
+
+def test_defaults_are_checked_as_functions_are() -> None:
+    wrong = "timezone: Europe/Wien"
+    shared = change("memory: 512", f"{wrong}\n  memory: 512")
+    assert ': defaults.timezone is "Europe/Wien": the cl' in refuse(shared)
+    own = change("zones: 2", f"zones: 2\n    defaults: {{{wrong}}}")
+    assert ": environments.dev.defaults.timezone is" in refuse(own)
+
+
+def test_database_can_have_a_fixed_size() -> None:
+    check(change("min_capacity: 0\n", "min_capacity: 2\n"))
+
+
+def test_value_of_variable_can_have_lines() -> None:
+    for declaration in (
+        r'trigger: queue, environment: {TEXT: "a\nb"}',
+        r'prefix: in/, environment: {TEXT: "\tłódź"}',
+    ):
+        check(with_function("part", declaration))
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Each wrong value of config/deploy.yml gets its line and a remedy."""
 
+import sys
 from typing import Any
 
 import pytest
@@ -290,6 +291,21 @@ def test_shim_has_no_existing_resources(text: str) -> None:
     own = "local:\n" + "    " + text.strip()
     problem = "is for environments on AWS: remove it, because the shim has its own"
     assert problem in refuse(change("local: {}", own))
+
+
+def test_first_problem_is_reported() -> None:
+    """By line, and of one line that which is less deep."""
+    text = change("memory: 512", "memory: 1").replace("zones: 2", "zones: 1")
+    assert ": defaults.memory is 1: use" in refuse(text)
+    text = with_function("part", "trigger: queue, sends_to: [5], x: 9")
+    assert ": unknown key functions.part.x: choose one of" in refuse(text)
+
+
+def test_rules_are_checked_without_jsonschema(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The container of the shim's emulator does not have it."""
+    monkeypatch.setitem(sys.modules, "jsonschema", None)
+    check(change("memory: 512", "memory: 64"))
+    assert "use 128 to 10240" in refuse(change("memory: 512", "memory: 10241"))
 
 
 def test_secret_is_not_in_message() -> None:
