@@ -374,6 +374,7 @@ def test_error_before_the_function_fails_message(
     assert "message-1 failed before the function started: OSError" in caplog.text
     [line] = [each for each in caplog.records if hasattr(each, "metrics")]
     assert line.__dict__["metrics"] == {"notStarted": 1}
+    assert line.exc_info  # it is a bug
 
 
 def test_message_done_at_grace_end_is_deleted() -> None:
@@ -518,6 +519,25 @@ def test_drain_leaves_messages_that_always_fail(context: CustomContext) -> None:
         poll(context, handle, threading.Event())
     assert seen.count("a") == 1
     assert seen.count("bad") >= 3
+
+
+@pytest.mark.usefixtures("_short_start")
+def test_drain_forgets_failures_of_message_that_is_done(context: CustomContext) -> None:
+    context.var = Box(context.var, retry_delay=0, workers=2)
+    context.sqs.redrive_policy = ""
+    context.sqs.send("a", ApproximateReceiveCount="2")
+    context.sqs.send("b")
+    seen: list[str] = []
+
+    def handle(message: ReceivedMessage, context: CustomContext) -> None:
+        seen.append(message.body)
+        if message.body == "b":
+            assert eventually(lambda: seen.count("a") == 2)
+        elif seen.count("a") == 1:
+            raise ValueError("bad message")
+
+    assert poll(context, handle, threading.Event())
+    assert sorted(seen) == ["a", "a", "b"]
 
 
 def test_next_message_runs_during_delete(context: CustomContext) -> None:
