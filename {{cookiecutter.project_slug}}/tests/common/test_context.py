@@ -13,11 +13,13 @@ from botocore.exceptions import ClientError, EndpointConnectionError, InvalidReg
 import errors
 import log
 from context import CustomContext
+from lib.database_errors import RetryReason
 from message import Message
 from own_clients import Client
 from settings import SettingsError
 from tests.context import bare_context
 from tests.mock.aws import MockBoto3
+from tests.mock.rds import MockDriver
 
 ARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:main"
 
@@ -160,6 +162,11 @@ def test_only_used_services_are_checked() -> None:
     assert context.s3
     assert context.sqs
     assert context.used_services == {"rds", "s3"}
+    context.check()
+    lost = MockDriver.OperationalError(RetryReason.CONNECTION_LOST)
+    context.rds.failures = [lost] * 3
+    with pytest.raises(errors.UnreachableError):
+        context.check()
 
 
 @pytest.mark.parametrize(
