@@ -193,6 +193,7 @@ def test_message_past_grace_period_returns(caplog: pytest.LogCaptureFixture) -> 
     context.sqs.send("a")
     assert not poll(context, handle, stop)
     assert [message["Body"] for message in context.sqs.visible] == ["a"]
+    assert context.sqs.return_delays == [0]
     assert "message-1 returned to the queue: the grace period ended" in caplog.text
     end.set()
 
