@@ -194,7 +194,7 @@ def test_delete_is_repeated_while_message_is_hidden(
     assert not held.ids()
 
 
-@pytest.mark.parametrize(("seconds", "is_extended"), [(9, False), (11, True)])
+@pytest.mark.parametrize(("seconds", "is_extended"), [(10, False), (11, True)])
 def test_visibility_is_extended_after_a_third(
     queue: MessageQueue,
     sqs: MockSqs,
@@ -211,7 +211,7 @@ def test_visibility_is_extended_after_a_third(
     assert message.lease.time_left() == (30 if is_extended else 30 - seconds)
 
 
-@pytest.mark.parametrize(("hours", "is_extended"), [(10.9, True), (11.1, False)])
+@pytest.mark.parametrize(("hours", "is_extended"), [(10.9, True), (11, False)])
 def test_visibility_is_not_extended_beyond_limit_of_sqs(
     queue: MessageQueue,
     sqs: MockSqs,
