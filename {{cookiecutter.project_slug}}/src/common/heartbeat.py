@@ -5,7 +5,6 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Self
 
 from settings import SettingsError
 
@@ -33,7 +32,7 @@ class Heartbeat:
         self._find_stuck = find_stuck
         self._stop = threading.Event()
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> None:
         if self._file:
             try:
                 self._file.touch()
@@ -43,7 +42,6 @@ class Heartbeat:
                     f"({error.strerror}): set --heartbeat to another path"
                 ) from None
         threading.Thread(target=self._beat, name="heartbeat", daemon=True).start()
-        return self
 
     def __exit__(self, *exception: object) -> None:
         self._stop.set()

@@ -8,7 +8,9 @@ import pytest
 
 import heartbeat
 from heartbeat import Heartbeat
-from settings import SettingsError
+from settings import SETTINGS, SettingsError
+
+INTERVAL = heartbeat.INTERVAL
 
 
 @pytest.fixture(autouse=True)
@@ -41,6 +43,12 @@ class Beats:
         """Run a heartbeat until the end of the beats."""
         with Heartbeat(str(path) if path else None, self):
             assert self.has_ended.wait(10)
+
+
+def test_interval_is_as_documented() -> None:
+    """The health check of the image relies on it."""
+    [setting] = [each for each in SETTINGS["queue"] if each.name == "heartbeat"]
+    assert f"touch every {INTERVAL} seconds" in setting.help
 
 
 def test_change_of_what_is_stuck_is_logged_once(
@@ -96,6 +104,7 @@ def test_end_stops_the_thread() -> None:
     beats = Beats()
     with Heartbeat(None, beats):
         [thread] = set(threading.enumerate()) - before
+        assert thread.name == "heartbeat"  # in a dump of all stacks
         assert thread.daemon  # a process that hangs can still exit
     thread.join(10)
     assert not thread.is_alive()

@@ -156,7 +156,9 @@ def test_memory_of_done_messages_is_bounded(
     sqs: MockSqs,
     held: InFlight,
     monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    caplog.set_level("INFO", "function")
     monkeypatch.setattr(in_flight, "MAX_REMEMBERED", 2)
     messages = receive(queue, *"abc")
     run(held, *messages)
@@ -166,6 +168,9 @@ def test_memory_of_done_messages_is_bounded(
     acknowledge(held)
     redelivered = [queue.receive(1, wait=0)[0] for _ in messages]
     assert [held.add(each) for each in redelivered] == [True, False, False]
+    assert caplog.messages == [
+        f"message message-{number} was done before: deleted" for number in (2, 3)
+    ]
     acknowledge(held)
     assert bodies(sqs.in_flight.values()) == ["a"]
 
@@ -189,7 +194,7 @@ def test_delete_is_repeated_while_message_is_hidden(
     assert not held.ids()
 
 
-@pytest.mark.parametrize(("seconds", "is_extended"), [(9, False), (11, True)])
+@pytest.mark.parametrize(("seconds", "is_extended"), [(10, False), (11, True)])
 def test_visibility_is_extended_after_a_third(
     queue: MessageQueue,
     sqs: MockSqs,
@@ -206,7 +211,7 @@ def test_visibility_is_extended_after_a_third(
     assert message.lease.time_left() == (30 if is_extended else 30 - seconds)
 
 
-@pytest.mark.parametrize(("hours", "is_extended"), [(10.9, True), (11.1, False)])
+@pytest.mark.parametrize(("hours", "is_extended"), [(10.9, True), (11, False)])
 def test_visibility_is_not_extended_beyond_limit_of_sqs(
     queue: MessageQueue,
     sqs: MockSqs,
@@ -256,6 +261,31 @@ def test_nothing_is_received_while_many_wait_for_requests(
     assert held.capacity() == capacity
     acknowledge(held)
     assert not held.ids()
+
+
+def test_message_that_may_have_killed_a_worker_is_held_alone(
+    queue: MessageQueue, sqs: MockSqs
+) -> None:
+    held = InFlight(queue, workers=4, batch_size=10)
+    for message in receive(queue, *map(str, range(9))):
+        run(held, message)
+        held.finish(message, None)
+    assert held.capacity() == 10
+    sqs.send("a", ApproximateReceiveCount="1", ApproximateFirstReceiveTimestamp="0")
+    held.add(queue.receive(1, wait=0)[0])
+    assert held.capacity() == 0
+
+
+def test_acknowledger_does_not_keep_the_process(held: InFlight) -> None:
+    assert held.is_stopped()
+    before = set(threading.enumerate())
+    held.start()
+    assert not held.is_stopped()
+    [thread] = set(threading.enumerate()) - before
+    assert (thread.name, thread.daemon) == ("acknowledger", True)
+    held.stop()
+    thread.join(10)
+    assert held.is_stopped()
 
 
 @pytest.mark.parametrize(("seconds", "is_stuck"), [(900, False), (901, True)])

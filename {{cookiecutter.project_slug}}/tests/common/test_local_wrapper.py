@@ -223,12 +223,12 @@ def test_process_exits_with_code_of_main(
     monkeypatch.setattr(sys.stdout, "flush", lambda: flushed.append("stdout"))
     monkeypatch.setattr(sys, "excepthook", hook)
     monkeypatch.setattr(threading, "excepthook", threading.excepthook)
-    monkeypatch.setattr(sys, "argv", ["local_wrapper.py", "--drain"])
+    monkeypatch.setattr(sys, "argv", ["local_wrapper.py", "--drain=maybe"])
     monkeypatch.setenv("LOG_FORMAT", log_format)
     with pytest.raises(ExitError) as raised:
         runpy.run_path(local_wrapper.__file__, run_name="__main__")
     assert raised.value.args == (2, log_format == "json", ["log", "stdout"])
-    assert "set --read_queue or READ_QUEUE" in capsys.readouterr().err
+    assert "--drain: 'maybe' is neither true nor false" in capsys.readouterr().err
     [(how, signals, handler)] = unblocked
     assert (how, signals) == (signal.SIG_UNBLOCK, {signal.SIGTERM})
     with pytest.raises(ExitError) as raised:  # nothing has been started yet

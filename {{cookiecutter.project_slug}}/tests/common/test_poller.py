@@ -193,6 +193,7 @@ def test_message_past_grace_period_returns(caplog: pytest.LogCaptureFixture) -> 
     context.sqs.send("a")
     assert not poll(context, handle, stop)
     assert [message["Body"] for message in context.sqs.visible] == ["a"]
+    assert context.sqs.return_delays == [0]
     assert "message-1 returned to the queue: the grace period ended" in caplog.text
     end.set()
 
@@ -245,15 +246,15 @@ def test_poller_goes_on_when_the_queue_is_empty() -> None:
     """Then it asks for one message, as at its start."""
     context = bare_context("--read_queue=worker-pending", "--poll_interval=0")
     stop, receive = threading.Event(), context.sqs.receive_message
-    later = ["i", "j", ""]
+    later = ["", "i", "", "j", ""]
 
     def receive_message(**arguments: Any) -> dict[str, Any]:
         response: dict[str, Any] = receive(**arguments)
         if not response and not context.sqs.in_flight:
-            if body := later.pop(0):
-                context.sqs.send(body)
-            else:
+            if not later:
                 stop.set()
+            elif body := later.pop(0):
+                context.sqs.send(body)
         return response
 
     context.sqs.send(*"abcdefgh")
@@ -490,7 +491,7 @@ def test_stuck_function_is_logged_without_file(
 def test_drain_ends_when_function_is_stuck(
     context: CustomContext, workers: int
 ) -> None:
-    context.var = Box(context.var, stuck_after=0.01, grace=0, workers=workers)
+    context.var = Box(context.var, stuck_after=0.05, grace=0, workers=workers)
     context.sqs.send("a")
     end = threading.Event()
 

@@ -199,7 +199,7 @@ def test_refused_delay_is_named(
 
 
 def test_fifo_group_keeps_its_order(context: CustomContext) -> None:
-    context.sqs.refused = [("send", body) for body in "abcd"]
+    context.sqs.refused = [("send", body) for body in "ac"]
     context.send("sorted", list("abcde"), group="g")
     assert context.sqs.sent[ORDERED] == list("abcde")
     assert {each["MessageGroupId"] for each in context.sqs.entries[ORDERED]} == {"g"}

@@ -121,7 +121,7 @@ def test_empty_queue_takes_the_limit_back_to_one() -> None:
     assert slow_start.room([]) == 1
 
 
-@pytest.mark.parametrize(("seconds", "room"), [(0.01, 13), (0.1, 1)])
+@pytest.mark.parametrize(("seconds", "room"), [(0.02, 13), (0.021, 1)])
 def test_new_poller_asks_for_one_slow_message(seconds: float, room: int) -> None:
     """Messages of a poller that died come back together."""
     slow_start = SlowStart(4, 10, visibility_timeout=30)
