@@ -19,7 +19,7 @@ NAMES = SimpleNamespace(
     TRUNCATED_WRONG_VALUE=1292,
     TRUNCATED_WRONG_VALUE_FOR_FIELD=1366,
 )
-TABLE = re.compile(r"INTO (?:TABLE )?([^\s(]+)")
+TABLE = re.compile(r"INTO (?:TABLE )?([^\s(]+)", re.I)
 
 
 class Error(Exception):
@@ -159,6 +159,7 @@ class Server(MockCursor):
 
     Attributes:
         tables: rows by the name of their table.
+        loads: number of LOAD DATA statements that have read all their rows.
         is_unique: whether first values are keys.
         lastrowid: number of the last row.
         warning_count: number of the last statement's warnings.
@@ -169,6 +170,7 @@ class Server(MockCursor):
         self.sent: list[tuple[str, Any]] = []
         super().__init__(self.results, self.sent)
         self.tables: dict[str, list[Row]] = {}
+        self.loads = 0
         self.is_unique = False
         self.max_stmt_length = 0
         self.lastrowid = 0
@@ -208,6 +210,7 @@ class Server(MockCursor):
         [path] = re.findall(r"INFILE '(.*?)'", statement)
         with open(path, "rb") as file:
             rows = [parse_row(line) for line in file]
+        self.loads += 1
         self._run(statement, rows, self._load_row)
 
     def _run(

@@ -230,7 +230,7 @@ def test_unfinished_copy_is_ended() -> None:
     with suppress(KeyError), make_store(server) as store:
         store.send(7, make_chunk("1"))
         raise KeyError
-    assert loaded(server) == []
+    assert (loaded(server), server.unfinished) == ([], 0)
     with pytest.raises(KeyError), make_store(server):
         raise KeyError
 
@@ -255,6 +255,29 @@ def test_blocks_find_many_bad_rows_at_once() -> None:
     accept(server, *["bad", "1"] * 20)
     assert sum("DO $block$" in each for each in server.statements) == 1
     assert len(server.copies) == 2
+
+
+def test_blocks_and_copies_are_bounded() -> None:
+    server = Server()
+    good = [str(number) for number in range(5001)]
+    _, refused = accept(server, *["bad"] * 1001, *good, limit=2000)
+    assert len(refused) == 1001
+    blocks = [
+        values[0].count("[") - 1
+        for statement, values in server.sent
+        if "set_config('block.rows'" in statement
+    ]
+    assert blocks == [1000, 1000]
+    # the batch, before both blocks, and the others
+    sizes = [text.count(b"\n") for text in server.copies]
+    assert sizes == [6002, 4000, 4000, 4000, 2]
+
+
+@for_each(("first_bad", "blocks"), [(99, 1), (100, 0)])
+def test_blocks_are_for_many_bad_rows(first_bad: int, blocks: int) -> None:
+    server = Server()
+    accept(server, *["1"] * first_bad, "bad", "2")
+    assert sum("DO $block$" in each for each in server.statements) == blocks
 
 
 def count_attempts(server: Server) -> int:

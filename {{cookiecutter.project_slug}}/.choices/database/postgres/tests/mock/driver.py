@@ -80,6 +80,7 @@ class Server(MockCursor):
     Attributes:
         tables: rows by the name of their table.
         copies: the text of each COPY.
+        unfinished: number of COPY statements that have not ended.
         place: the constraint or column that blocks name, if any.
         extra: rows that each COPY or INSERT counts in addition.
         has_lines: whether errors of COPY have the number of a line.
@@ -94,6 +95,7 @@ class Server(MockCursor):
         self.connection = SimpleNamespace(info=SimpleNamespace(server_version=version))
         self.tables: dict[str, list[Row]] = {}
         self.copies: list[bytes] = []
+        self.unfinished = 0
         self.place: str | None = None
         self.extra = 0
         self.has_lines = True
@@ -136,10 +138,13 @@ class Server(MockCursor):
         """Insert the rows of a COPY at its end, until one is refused."""
         self.sent.append((statement, None))
         copy = Copy()
+        self.unfinished += 1
         try:
             yield copy
         except Exception:
+            self.unfinished -= 1
             raise Error("57014", "COPY from stdin failed") from None
+        self.unfinished -= 1
         self.copies.append(copy.text)
         lines = copy.text.splitlines(keepends=True)
         if "FORMAT csv" in statement:
