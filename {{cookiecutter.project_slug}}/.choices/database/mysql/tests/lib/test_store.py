@@ -153,6 +153,7 @@ def test_rejects_are_written() -> None:
 def test_batch_is_one_load_data() -> None:
     server = Server()
     store = make_store(server, "ab")
+    assert store.chunks_per_batch == 4
     store.send(7, make_chunk("1\tx", "2\t\\N"))
     store.send(7, make_chunk("3\ty"))
     assert store.flush()
@@ -323,8 +324,18 @@ def test_rows_behind_a_check_are_searched() -> None:
     assert sum("LOAD DATA" in each for each in server.statements) == 2
 
 
+def test_numbers_are_right_behind_an_orphan() -> None:
+    server = Server()
+    _, refused = accept(server, "orphan", "bad", "1")
+    assert sorted(refused) == [0, 1]
+    assert refused[1] == NUMBERED
+    assert loaded(server) == ["1"]
+    # the batch, all rows, all but the one that has a number
+    assert sum("LOAD DATA" in each for each in server.statements) == 3
+
+
 @for_each("is_bulk", [True, False])
-@for_each("kind", ["unknown", "checked", "failing"])
+@for_each("kind", ["unknown", "checked", "orphan", "failing"])
 def test_search_ends_behind_limit(is_bulk: bool, kind: str) -> None:
     _, refused = accept(Server(), *[kind] * 20, limit=3, is_bulk=is_bulk)
     assert len(refused) == 4

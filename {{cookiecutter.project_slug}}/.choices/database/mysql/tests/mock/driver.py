@@ -151,11 +151,11 @@ class Driver:
 class Server(MockCursor):
     """A cursor whose server refuses rows by their first value.
 
-    It is `bad` for a value that INSERT refuses. LOAD DATA stores another value and
-    warns of it with the number of the row. `unknown` is such a value without a number,
-    `checked` one that a CHECK constraint refuses, so that LOAD DATA leaves it out,
-    `failing` one that ends both statements. INSERT only warns of `converted`, and
-    counts nothing for `skipped`. `lost` ends the connection.
+    `bad` is a value that INSERT refuses, and that LOAD DATA replaces and warns of, with
+    the number of the row. `unknown` has no such number. `checked` and `orphan` are
+    refused by a CHECK constraint and a foreign key, so that LOAD DATA leaves them out.
+    `failing` ends both statements, `lost` the connection. INSERT only warns of
+    `converted` and `noted`, and counts nothing for `skipped`.
 
     Attributes:
         tables: rows by the name of their table.
@@ -232,7 +232,7 @@ class Server(MockCursor):
             warning = run(row, number, known)
             if warning:
                 warnings.append(("Warning", *warning))
-            if row[0] not in ("checked", "skipped", *known):
+            if row[0] not in ("checked", "orphan", "skipped", *known):
                 stored.append(row)
                 self.rowcount += 1
         self._warn(warnings)
@@ -247,6 +247,8 @@ class Server(MockCursor):
             return 1265, "Data truncated"
         if row[0] == "checked":
             return 4025, "CONSTRAINT failed"
+        if row[0] == "orphan":
+            return 1452, "Cannot add a child row"
         if row[0] in known:
             return 1062, f"Duplicate entry '{row[0]}' for key 'clicks.PRIMARY'"
         return None
@@ -254,7 +256,7 @@ class Server(MockCursor):
     def _insert_row(
         self, row: Row, number: int, known: set[Any]
     ) -> tuple[int, str] | None:
-        if row[0] in ("bad", "unknown", "checked"):
+        if row[0] in ("bad", "unknown", "checked", "orphan"):
             raise DataError(1366, f"Incorrect integer value: '{row[0]}'")
         if row[0] in known:
             raise Error(1062, f"Duplicate entry '{row[0]}' for key 'clicks.PRIMARY'")

@@ -131,6 +131,7 @@ def test_rejects_are_copied() -> None:
 def test_batch_is_one_copy() -> None:
     server = Server()
     store = make_store(server)
+    assert store.chunks_per_batch == 8
     store.send(7, make_chunk("1", "2"))
     store.send(7, make_chunk("skipped"))
     assert store.flush()
@@ -346,6 +347,13 @@ def test_limit_holds_for_all_slices() -> None:
     server = Server()
     _, refused = accept(server, *[*["bad"] * 2, *"12345678"] * 5, limit=4)
     assert len(refused) == 5
+
+
+def test_limit_counts_invalid_rows() -> None:
+    server = Server(160000)
+    server.results["FROM pg_attribute"] = [("a", "integer")]
+    _, refused = accept(server, *["invalid"] * 2, *["bad"] * 5, limit=3)
+    assert list(refused) == [0, 1, 2, 3]
 
 
 def test_block_that_fails_is_replaced() -> None:
