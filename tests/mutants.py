@@ -25,12 +25,14 @@ import yaml
 
 from baking import ROOT, Project, bake, clean_environment
 
+RUNNER = ROOT / "tests" / "mutant_runner.py"
 EQUIVALENT = ROOT / "tests" / "equivalent_mutants.yml"
 # The code that unit tests are for: what runs on AWS, and what decides what is deployed.
 SOURCES = (
     *("src/common/*.py", "src/lib/*.py", "src/func/*.py"),
     *("tools/build.py", "tools/deploy_*.py", "tools/function_*.py", "tools/grants.py"),
 )
+TOOLS_TESTS = "tools/tests"  # of the tools; all else has its tests in `tests`
 COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE,
     ast.LtE: ast.Lt,
@@ -204,7 +206,7 @@ class Runner:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._process = subprocess.Popen(
-            [path / ".venv/bin/python", ROOT / "tests" / "mutant_runner.py", "tests"],
+            [path / ".venv/bin/python", RUNNER, "tests", TOOLS_TESTS],
             cwd=path,
             env=clean_environment(),
             stdin=subprocess.PIPE,
@@ -223,7 +225,8 @@ class Runner:
         original, times = path.read_text(encoding="utf-8"), path.stat()
         path.write_text(apply(mutant, original), encoding="utf-8")
         os.utime(path, (0, 0))  # so that Python does not take it for the original
-        tests = self._path / "tests"
+        is_tool = mutant.file.startswith("tools/")
+        tests = self._path / (TOOLS_TESTS if is_tool else "tests")
         own = sorted(tests.rglob(f"test_{path.stem}*.py"))
         near = tests / path.parent.name
         order = [*own, near, tests] if near.exists() else [*own, tests]

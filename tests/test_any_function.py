@@ -59,6 +59,7 @@ def test_functions_pass_lint_and_unit_tests(shop: Project) -> None:
     tests = " ".join(f"tests/test_{name}.py" for name in TRIGGERS)
     assert "passed" in shop.make("test", f"TEST_ARGS={tests}").stdout
     assert "passed" in shop.make("test").stdout
+    assert "passed" in shop.make("test", "TARGET=tools").stdout
 
 
 def test_messages_pass_through_the_shim(shop: Project) -> None:

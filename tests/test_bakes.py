@@ -42,6 +42,7 @@ def test_fresh_project_passes_its_checks(
 ) -> None:
     project = bake(tmp_path, **answers).share_installs().share_layer()
     assert "passed" in project.make("test").stdout
+    assert "passed" in project.make("test", "TARGET=tools").stdout
     project.make("lint-code")
     assert not project.run("git", "status", "--porcelain", "--ignored=no").stdout.count(
         ".venv"
@@ -72,6 +73,7 @@ def test_project_passes_on_each_python(version: str, tmp_path: Path) -> None:
     """Each supported version that this machine has."""
     project = bake(tmp_path)
     assert "passed" in project.make("test", f"PYTHON={find_python(version)}").stdout
+    assert "passed" in project.make("test", "TARGET=tools").stdout
     used = project.run(".venv/bin/python", "-V").stdout
     assert used.startswith(f"Python {version}.")
 
@@ -86,7 +88,9 @@ def test_unit_tests_need_no_network(tmp_path: Path) -> None:
     if not is_offline_possible():
         skip("this machine cannot run a command without network")
     project = bake(tmp_path).share_installs()
-    assert "passed" in project.run(*OFFLINE, "make", "test").stdout
+    for target in ("", "tools"):
+        words = (*OFFLINE, "make", "test", f"TARGET={target}")
+        assert "passed" in project.run(*words).stdout
 
 
 def test_checkout_with_crlf_runs(tmp_path: Path) -> None:

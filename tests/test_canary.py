@@ -316,6 +316,32 @@ def test_stop_waits_until_codedeploy_is_done(stubs: Stubs) -> None:
     assert canary.stop(DEV, "worker")
 
 
+def test_stop_waits_for_a_rollback_under_way(stubs: Stubs) -> None:
+    """Whoever stopped the canary was killed, or an alarm did it."""
+    rollback = {"rollbackInfo": {"rollbackDeploymentId": "d-2"}}
+    expect_last(stubs, "d-1", status="Stopped", **rollback)
+    expect_look(stubs, "d-2", "InProgress")
+    expect_look(stubs, "d-1", "Stopped", **rollback)
+    expect_look(stubs, "d-2", "InProgress")
+    expect_look(stubs, "d-1", "Stopped", **rollback)
+    expect_look(stubs, "d-2", "Succeeded")
+    assert not canary.stop(DEV, "worker")
+
+
+@pytest.mark.parametrize(
+    ("live", "code", "undone"),
+    [(6, "ALARM_ACTIVE", 7), (6, "MANUAL_STOP", 7), (6, "FAILED", 0), (7, "", 0)],
+)
+def test_version_that_went_back_is_found(
+    stubs: Stubs, live: int, code: str, undone: int
+) -> None:
+    """The deploy that waited for its canary has not seen that."""
+    error = {"errorInformation": {"code": code, "message": "why"}} if code else {}
+    more = {"status": "Stopped", "description": "version 6 to 7", **error}
+    expect_last(stubs, "d-1", **more)
+    assert canary.find_undone(DEV, "worker", live) == undone
+
+
 @pytest.mark.parametrize("error", ["", "ApplicationDoesNotExistException"])
 def test_stop_finds_nothing_to_stop(stubs: Stubs, error: str) -> None:
     if error:

@@ -38,7 +38,7 @@ TOKEN = re.compile(r'printenv \w+ > "\$AWS_WEB_IDENTITY_TOKEN_FILE"')
 PLAN = "make plan ENV=dev REPORT=.build/plan.txt"
 JOBS = {
     "lint": ["make ci_setup", "make lint", "make audit"],
-    "test": ["make test"],
+    "test": ["make test", "make test TARGET=tools"],
     "parity": ["make ci_setup", "make shim SHIM=process FOR=parity"],
     "plan": ["make ci_setup", PLAN, "make comment REPORT=.build/plan.txt"],
     "deploy-dev": ["make ci_setup", "make deploy ENV=dev"],

@@ -106,6 +106,8 @@ MISTAKES: dict[Callable[[Project, ExitStack], Situation], dict[str, str]] = {
         "build TARGET=moon": UNKNOWN_STACK,
         "build ENV=moon": UNKNOWN_ENVIRONMENT,
         "test TARGET=moon": UNKNOWN_STACK,
+        "test TARGET=tests": "lambda, ecr, ecs, monitoring, tools.",
+        "test TARGET=queue TEST_ARGS=-x": "TEST_ARGS cannot be used with TARGET=queue",
         "test TEST_ARGS='\"'": f'TEST_ARGS=" {OPEN_QUOTE}',
         "new": "FUNC= is missing: name the function",
         "migrate": STOPPED,

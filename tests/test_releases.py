@@ -131,6 +131,7 @@ def worker(monkeypatch: pytest.MonkeyPatch) -> Worker:
     for module in (releases, lambda_code):
         monkeypatch.setattr(module, "client", lambda _: aws)
     monkeypatch.setattr(canary, "stop", lambda *_: False)
+    monkeypatch.setattr(canary, "find_undone", lambda *_: 0)
     return Worker(aws)
 
 
@@ -211,8 +212,68 @@ def test_rollback_skips_versions_that_were_rolled_back(worker: Worker) -> None:
     assert "ran version 3, and runs version 1 now" in worker.roll_back()
     for code in ("bad", "worse"):
         assert worker.deploy(code).startswith("worker keeps version 1")
-    with pytest.raises(UserError, match="there is no earlier version of worker: check"):
-        worker.roll_back()
+
+
+def test_repeated_rollback_goes_back_once(worker: Worker) -> None:
+    """Its first run may have been killed, or two people have begun it."""
+    for code in ("a", "b", "bad"):
+        worker.deploy(code)
+    worker.roll_back()
+    assert worker.roll_back() == (
+        "worker runs version 2 already, since version 3 was rolled back: to go back "
+        f"further, run {ROLLBACK} VERSION=1'"
+    )
+    assert worker.roll_back("1").startswith("worker ran version 2, and runs version 1")
+    assert worker.roll_back() == (
+        "worker runs version 1 already, since version 3 was rolled back"
+    )
+    assert worker.live == "1"
+
+
+def test_version_that_never_ran_is_not_rolled_back_to(worker: Worker) -> None:
+    """Its deploy was killed before it was live; or a rollback has left it out."""
+    worker.deploy("a")
+    worker.aws.latest["CodeSha256"] = "killed"
+    worker.aws.publish_version("shop-dev-worker", "killed")
+    worker.deploy("b")
+    assert worker.aws.alias["Description"] == "not in use: 2"
+    assert "ran version 3, and runs version 1 now" in worker.roll_back()
+    assert worker.aws.alias["Description"] == "rolled back: 3; not in use: 2"
+    assert worker.deploy("killed") == "worker runs the new version 4"
+    worker.deploy("c")
+    worker.roll_back("1")
+    worker.deploy("d")
+    assert worker.aws.alias["Description"] == "rolled back: 3, 5; not in use: 2, 4"
+    assert "ran version 6, and runs version 1 now" in worker.roll_back()
+    worker.roll_back("4")
+    assert worker.aws.alias["Description"] == "rolled back: 3, 5, 6; not in use: 2"
+
+
+def test_plan_names_what_a_killed_deploy_left(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The IaC tool finds no change, since the stack is deployed."""
+
+    def find() -> list[str]:
+        names = ["absent", "worker"]
+        return list(releases.find_unreleased(worker.environment, names))
+
+    assert find() == [
+        "worker still runs version $LATEST, and a deploy releases what was deployed "
+        "after it"
+    ]
+    worker.deploy("a")
+    assert find() == []
+    worker.aws.latest["CodeSha256"] = "b"
+    assert "worker still runs version 1, and a deploy releases" in find()[0]
+    worker.aws.publish_version("shop-dev-worker", "b")
+    assert "worker still runs version 1, and a deploy releases" in find()[0]
+    shift(worker, "2")
+    assert "a canary shifts worker to version 2, and a deploy of the" in find()[0]
+    worker.aws.alias["RoutingConfig"] = {}
+    worker.settings["release"] = {"canary": 10, "minutes": 10}
+    monkeypatch.setattr(canary, "find_undone", lambda *_: 2)  # no deploy saw that
+    assert find() == []
 
 
 def test_named_version_runs_anyway(worker: Worker) -> None:
@@ -383,10 +444,16 @@ def test_rollback_stops_a_canary_that_has_just_started(
     """Its version has no batches yet, and the one that runs keeps them."""
     for code in ("a", "b"):
         worker.deploy(code)
+    worker.aws.latest["CodeSha256"] = "bad"
+    worker.aws.publish_version("shop-dev-worker", "bad")
     worker.settings["release"] = {"canary": 10, "minutes": 10}
     monkeypatch.setattr(canary, "stop", lambda *_: True)
-    assert "runs version 2 now" in worker.roll_back()
-    assert worker.aws.alias["Description"] == ""
+    monkeypatch.setattr(canary, "find_undone", lambda *_: 3)
+    assert worker.roll_back().startswith(
+        "worker goes on with version 2, and without the canary. Deployments keep it"
+    )
+    assert worker.live == "2"
+    assert worker.aws.alias["Description"] == "rolled back: 3"
 
 
 def test_canary_ends_while_it_is_rolled_back(

@@ -132,8 +132,10 @@ def test_rollback_runs_the_revision_before(service: Service) -> None:
         "Deployments keep it until the code or settings change"
     )
     assert service.runs == one
-    with pytest.raises(UserError, match="no earlier revision of part: check out"):
-        service.roll_back()
+    assert service.roll_back() == (
+        f"part runs revision {one} already, since revision {same} was rolled back: to "
+        "go back further, name a revision with VERSION="
+    )
     assert service.roll_back(one) == f"part runs revision {one} already"
     fixed = service.deploy("fixed")
     expected = f"part ran revision {fixed}, and runs revision {one} now"
@@ -186,13 +188,31 @@ def test_revision_that_does_not_start_is_skipped(
         with pytest.raises(UserError, match=f"{back}revision {current}: "):
             service.roll_back()
     assert service.find_kept("three") == []
+    service.roll_back()
+    assert service.runs == one
+    service.roll_back(current)
     service.register("four")
     services.mark_unused(service.environment)
     service.deploy("five")
     service.roll_back()
     assert service.runs == current
+
+
+def test_first_revision_cannot_be_rolled_back(service: Service) -> None:
+    service.deploy("one")
+    with pytest.raises(UserError, match="no earlier revision of part: check out"):
+        service.roll_back()
+
+
+def test_deploy_clears_the_tag_of_what_runs(service: Service) -> None:
+    """A rollback was killed after the tag, or ECS has undone it by itself."""
+    running = service.deploy("two")
+    arn = services.find_service(service.environment, "part")["taskDefinition"]
+    services._mark(arn, services.ROLLED_BACK)
+    services.mark_unused(service.environment)
+    service.deploy("three")
     service.roll_back()
-    assert service.runs == one
+    assert service.runs == running
 
 
 def test_rollback_returns_to_what_ran_before(service: Service) -> None:

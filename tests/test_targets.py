@@ -5,7 +5,6 @@ import re
 import shutil
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -54,6 +53,21 @@ def test_make_test_runs_all_tests_each_time(baked: Project) -> None:
         assert " failed" in result.stdout or " error" in result.stdout
     poller.write_text(text, encoding="utf-8")
     assert run() == everything
+
+
+def test_make_test_of_tools_notices_changes(baked: Project) -> None:
+    """These tests are about `tools/` only, and so are not among the unit tests."""
+    grants = baked.path / "tools/grants.py"
+    text = grants.read_text(encoding="utf-8")
+    grants.write_text(text.replace('"s3:GetObject", ', ""), encoding="utf-8")
+    baked.make("test")
+    words = ("test", "TARGET=tools")
+    result = baked.make(*words, check=False)
+    assert result.returncode != 0
+    assert "FAILED tools/tests/test_grants.py::test_page_has" in result.stdout
+    some = count_passed(baked.make(*words, "TEST_ARGS=-k fifo").stdout)
+    one = "TEST_ARGS=tools/tests/test_deploy_config.py"
+    assert 0 < some < count_passed(baked.make(*words, one).stdout) < 100
 
 
 HANGING = """
@@ -111,25 +125,6 @@ def test_aws_layer_has_wheels_and_ca_bundle(baked: Project, tmp_path: Path) -> N
     assert (baked.path / ".build/local/worker/rds-ca.pem").exists()
     modules = [path.name for path in (tmp_path / "opt/python").rglob("*.so")]
     assert any("cpython-313-x86_64" in name for name in modules)
-
-
-def test_layer_is_installed_again_only_if_changed(baked: Project) -> None:
-    built = "built .build/layer/local.zip"
-    assert "up to date" not in baked.make("build", "TARGET=layer").stdout
-    assert "up to date" in baked.make("build", "TARGET=layer").stdout
-    lock = baked.path / "src/common/requirements-layer.txt"
-    lock.write_text(f"{lock.read_text(encoding='utf-8')}\n# changed\n")
-    output = baked.make("build", "TARGET=layer").stdout
-    assert built in output
-    assert "up to date" not in output
-
-
-def test_corrupt_layer_is_built_again(baked: Project) -> None:
-    layer = baked.path / ".build/layer/local.zip"
-    layer.parent.mkdir(parents=True)
-    layer.write_bytes(b"half of a zip")
-    assert "up to date" not in baked.make("build", "TARGET=layer").stdout
-    assert zipfile.is_zipfile(layer)
 
 
 BUILD = """
@@ -192,31 +187,6 @@ def test_zips_hold_everything_but_boto3(database: str, tmp_path: Path) -> None:
         },
     )
     assert result.stdout.startswith("set()\nthe database cannot be reached: ")
-
-
-def test_unchanged_build_is_left_alone(baked: Project) -> None:
-    """A poller may be running in the directory of a build."""
-    for name in ("src/func/{}.py", "config/{}.yml"):
-        shutil.copy(
-            baked.path / name.format("worker"), baked.path / name.format("other")
-        )
-    built = {name: baked.path / ".build/local" / name for name in ("worker", "other")}
-
-    def build() -> dict[str, int]:
-        baked.make("build", "TARGET=ecs")
-        return {name: path.stat().st_ino for name, path in built.items()}
-
-    before = build()
-    (baked.path / "config/other.yml").touch()
-    assert build() == before
-    change(baked.path / "config/other.yml")
-    after = build()
-    assert after["worker"] == before["worker"]
-    assert after["other"] != before["other"]
-    change(baked.path / "src/lib/rows.py")
-    again = build()
-    assert again["worker"] != after["worker"]
-    assert again["other"] != after["other"]
 
 
 def change(path: Path) -> None:

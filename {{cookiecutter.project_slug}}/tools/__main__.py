@@ -145,8 +145,12 @@ COMMANDS = (
     Command(
         "test",
         "testing:test",
-        "Run all unit tests, or those of a stack.",
-        (TARGET, Option("test-args", "arguments of pytest"), DEBUG),
+        "Run all unit tests, or those of a stack or of tools/.",
+        (
+            TARGET._replace(help="a stack of infra/, or tools; without it, unit tests"),
+            Option("test-args", "arguments of pytest"),
+            DEBUG,
+        ),
     ),
     Command("watch", "testing:watch", "Run the unit tests whenever you save a file."),
     Command(

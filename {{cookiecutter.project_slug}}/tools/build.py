@@ -162,13 +162,13 @@ def assemble(wrapper: str, func: str, directory: Path) -> Path:
     Args:
         wrapper: a key of `WRAPPERS`.
         func: the function.
-        directory: the new directory.
+        directory: the new directory, in one that exists.
 
     Raises:
         UserError: the function's name is not allowed, or it has no settings file.
     """
     settings = require_settings(func)
-    directory.mkdir(parents=True)
+    directory.mkdir()
     others = {name for names in WRAPPERS.values() for name in names}
     for path in (SOURCES / "common").glob("*.py"):
         if path.name not in others or path.name in WRAPPERS[wrapper]:

@@ -10,6 +10,7 @@ https://docs.aws.amazon.com/codedeploy/latest/APIReference/API_CreateDeployment.
 """
 
 import json
+import re
 import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -92,7 +93,8 @@ def shift(
 def stop(environment: Environment, name: str) -> bool:
     """Stop a release of a function that is under way, and wait until it is undone.
 
-    The wait ends after a minute, so that the caller can set the alias in any case.
+    The wait ends after a minute, so that the caller can set the alias in any case. One
+    that goes back already is awaited, too: who stopped it may not wait any more.
 
     Args:
         environment: one on AWS.
@@ -103,6 +105,9 @@ def stop(environment: Environment, name: str) -> bool:
     """
     last = _find_last(environment, name)
     if not _is_active(last):
+        rollback = last.get("rollbackInfo", {}).get("rollbackDeploymentId")
+        if rollback and _is_active(_read(rollback)):
+            _wait_until_back(str(last["deploymentId"]))
         return False
     codedeploy = client("codedeploy")
     deployment = str(last["deploymentId"])
@@ -112,6 +117,19 @@ def stop(environment: Environment, name: str) -> bool:
         return False
     _wait_until_back(deployment)
     return True
+
+
+def find_undone(environment: Environment, name: str, live: int) -> int:
+    """Return the version that the last release went back from to the live one, or 0.
+
+    Args:
+        environment: one on AWS.
+        name: of the function.
+        live: version that the alias points to.
+    """
+    last = _find_last(environment, name)
+    found = re.fullmatch(_describe(str(live), r"(\d+)"), last.get("description", ""))
+    return int(found[1]) if found and _went_back(last) else 0
 
 
 def _find_last(environment: Environment, name: str) -> Info:

@@ -187,8 +187,11 @@ def _plan(tool: iac.Iac) -> bool:
     _keep_rolled_back(tool)
     has_changes = tool.plan()
     if "lambda" in tool.stacks:
-        for sentence in releases.find_held(Environment(tool.env), [*tool.functions]):
+        environment, names = Environment(tool.env), [*tool.functions]
+        unreleased = releases.find_unreleased(environment, names)
+        for sentence in (*releases.find_held(environment, names), *unreleased):
             print(f"{sentence}.", flush=True)
+        has_changes = has_changes or bool(unreleased)
     return has_changes
 
 

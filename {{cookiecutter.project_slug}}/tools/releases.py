@@ -2,7 +2,8 @@
 
 A deployment and `make sync` change what AWS calls `$LATEST`. A release publishes it as
 a version, which nothing changes any more, and points the alias `live` at it. The alias'
-description says which versions were rolled back, so whoever deploys next knows it.
+description says which versions were rolled back, so whoever deploys next knows it, and
+which ones were left out, so that no rollback runs them.
 
 https://docs.aws.amazon.com/lambda/latest/dg/configuration-versions.html
 """
@@ -24,6 +25,7 @@ from tools.project import BUILD, require_function
 KEPT = 10  # versions
 KEPT_IN_SHIM = 3  # the emulator has a process for each version that has run
 LATEST = "$LATEST"
+ROLLED_BACK, UNUSED = "rolled back", "not in use"  # in the alias' description
 # What makes two versions the same: all that the stacks can set.
 DEFINING = (
     *("Architectures", "CodeSha256", "DeadLetterConfig", "Environment"),
@@ -39,7 +41,11 @@ class Versions(NamedTuple):
     Attributes:
         live: the version that the alias points to; 0 before the first release.
         shifting_to: the version that a canary is shifting to, or 0.
+        undone: the version that the last canary went back from, or 0. The deploy that
+            waited for it may be gone, and then `rolled_back` lacks it.
+        description: of the alias, which has the next two.
         rolled_back: versions that were rolled back.
+        unused: versions that did not run, or that a rollback has left out.
         revision: the alias' own, which each change of it replaces.
         latest: configuration of `$LATEST`.
         published: configuration of each version.
@@ -47,7 +53,10 @@ class Versions(NamedTuple):
 
     live: int
     shifting_to: int
+    undone: int
+    description: str
     rolled_back: frozenset[int]
+    unused: frozenset[int]
     revision: str
     latest: Config
     published: dict[int, Config]
@@ -61,9 +70,28 @@ class Versions(NamedTuple):
         }
 
     def find_earlier(self) -> int:
-        """Return the version before the live one that was not rolled back, or 0."""
+        """Return the version that ran before the live one, or 0.
+
+        Those that were rolled back do not count.
+        """
         earlier = {each for each in self.published if each < self.live}
-        return max(earlier - self.rolled_back, default=0)
+        return max(earlier - self.rolled_back - self.unused, default=0)
+
+    def find_unused(self, number: int) -> frozenset[int]:
+        """Return the versions that are not in use once a new one is released.
+
+        Such as one whose deploy was killed before it was live.
+        """
+        between = {each for each in self.published if self.live < each < number}
+        return (self.unused | between) - self.rolled_back - {self.undone}
+
+    def find_undone(self) -> int:
+        """Return the newest version if it was rolled back and does not run; else 0.
+
+        Each release is newer than all others.
+        """
+        newest = max({self.undone, *self.rolled_back})
+        return newest if newest > self.live else 0
 
 
 def read(environment: Environment, name: str) -> Versions:
@@ -87,10 +115,15 @@ def read(environment: Environment, name: str) -> Versions:
     routing = alias.get("RoutingConfig") or {}
     weights = routing.get("AdditionalVersionWeights") or {}
     latest, description = found.pop(LATEST), alias.get("Description", "")
+    live = as_number(alias["FunctionVersion"])
+    has_canaries = environment.is_on_aws and environment.functions[name].get("release")
     return Versions(
-        live=as_number(alias["FunctionVersion"]),
+        live=live,
         shifting_to=max(map(as_number, weights), default=0),
-        rolled_back=frozenset(map(int, re.findall(r"\d+", description))),
+        undone=canary.find_undone(environment, name, live) if has_canaries else 0,
+        description=description,
+        rolled_back=parse(description, ROLLED_BACK),
+        unused=parse(description, UNUSED),
         revision=alias["RevisionId"],
         latest=latest,
         published={int(number): each for number, each in found.items()},
@@ -136,17 +169,21 @@ def release(environment: Environment, name: str, function: Config) -> str:
         has = "has this code and configuration"
         return explain_held(environment, name, found, max(held), has)
     number = max(same)
+    rolled_back = found.rolled_back | {found.undone} - {0, number}
+    description = describe(rolled_back, found.find_unused(number))
     if has_canary:
+        if description != found.description:
+            update_alias(full_name, Description=description)
         try:
             canary.shift(environment, name, function, str(found.live), str(number))
         except canary.RolledBackError:
             now = read(environment, name)
             if now.live != number:  # else a person has chosen it meanwhile
-                marked = describe(now.rolled_back | {number})
+                marked = describe(now.rolled_back | {number}, now.unused)
                 update_alias(full_name, Description=marked)
             raise
     else:
-        point(full_name, number, RevisionId=found.revision)
+        point(full_name, number, description, RevisionId=found.revision)
     kept = KEPT if environment.is_on_aws else KEPT_IN_SHIM
     newest = sorted({*found.published, number}, reverse=True)
     delete(full_name, set(newest[kept:]) - {found.live, number})
@@ -206,12 +243,38 @@ def find_held(environment: Environment, names: Sequence[str]) -> list[str]:
         built = lambda_code.hash_zip(code)
         held = {
             number
-            for number in found.rolled_back & found.published.keys()
+            for number in (found.rolled_back | {found.undone}) & found.published.keys()
             if found.published[number]["CodeSha256"] == built
         }
         if held and found.published.get(found.live, {}).get("CodeSha256") != built:
             why = explain_held(environment, name, found, max(held), "has this code")
             sentences.append(f"unless its configuration changes, {why}")
+    return sentences
+
+
+def find_unreleased(environment: Environment, names: Iterable[str]) -> list[str]:
+    """Return a sentence for each function whose `$LATEST` a deploy would release.
+
+    That is one whose deploy was killed before the end. The IaC tool finds no change.
+    """
+    sentences = []
+    for name in names:
+        try:
+            found = read(environment, name)
+        except UserError:
+            continue  # it is not deployed yet
+        if found.shifting_to:
+            sentences.append(
+                f"a canary shifts {name} to version {found.shifting_to}, and a deploy "
+                "of the same code waits for its end"
+            )
+        elif found.find_same().isdisjoint(
+            {found.live, found.undone, *found.rolled_back}
+        ):
+            sentences.append(
+                f"{name} still runs version {found.live or LATEST}, and a deploy "
+                "releases what was deployed after it"
+            )
     return sentences
 
 
@@ -246,6 +309,9 @@ def roll_back_lambda(environment: Environment, name: str, version: str) -> str:
     A canary that is under way is stopped. Versions that were rolled back before count
     as earlier ones only if they are named.
 
+    Without a version, this undoes the last release. Doing that again changes nothing,
+    so a rollback that was killed, or that two people begin, goes back only once.
+
     Args:
         environment: where the Lambda is deployed.
         name: of the function.
@@ -261,7 +327,8 @@ def roll_back_lambda(environment: Environment, name: str, version: str) -> str:
     if was_stopped:
         found = read(environment, name)
     was_shifting = (was_stopped or before.shifting_to) and found.live == before.live
-    target = int(version or (before.live if was_shifting else found.find_earlier()))
+    is_undone = was_shifting or found.find_undone()
+    target = int(version or (found.live if is_undone else found.find_earlier()))
     if not target:
         raise UserError(
             f"there is no earlier version of {name}: check out the commit to go back "
@@ -272,18 +339,28 @@ def roll_back_lambda(environment: Environment, name: str, version: str) -> str:
         raise UserError(
             f"there is no version {target} of {name}: choose one of {known}"
         )
-    if target == found.live and not was_shifting:
-        return f"{name} runs version {target} already"
-    left = {
-        each for each in (before.live, before.shifting_to) if each and each > target
-    }
-    rolled_back = (found.rolled_back | left) - {target}
-    point(environment.resource_name(name), target, Description=describe(rolled_back))
+    left = {before.live, before.shifting_to, found.live, found.undone}
+    rolled_back = found.rolled_back | {each for each in left if each > target}
+    description = describe(rolled_back - {target}, found.unused - {target})
+    is_same = target == found.live and description == found.description
+    if is_same and not was_shifting:
+        why = "" if version else explain_undone(environment, name, found)
+        return f"{name} runs version {target} already{why}"
+    point(environment.resource_name(name), target, description)
     ran = [str(each) for each in (before.live, before.shifting_to) if each]
-    return (
-        f"{name} ran version {' and '.join(ran) or LATEST}, and runs version {target} "
-        "now. Deployments keep it until the code or configuration changes"
-    )
+    done = f"ran version {' and '.join(ran) or LATEST}, and runs version {target} now"
+    if ran == [str(target)]:
+        done = f"goes on with version {target}, and without the canary"
+    return f"{name} {done}. Deployments keep it until the code or configuration changes"
+
+
+def explain_undone(environment: Environment, name: str, found: Versions) -> str:
+    """Return why a rollback changes nothing, and how to go back further."""
+    why = f", since version {found.find_undone()} was rolled back"
+    if earlier := found.find_earlier():
+        command = name_command(environment, name, earlier)
+        why += f": to go back further, run {command}"
+    return why
 
 
 def name_command(environment: Environment, name: str, version: int = 0) -> str:
@@ -303,10 +380,20 @@ def explain_held(
     )
 
 
-def describe(rolled_back: Iterable[int]) -> str:
-    """Return the alias' description: which versions were rolled back, the newest."""
-    numbers = sorted(rolled_back)[-KEPT:]
-    return f"rolled back: {', '.join(map(str, numbers))}" if numbers else ""
+def describe(rolled_back: Iterable[int], unused: Iterable[int]) -> str:
+    """Return the alias' description: the newest of each kind of versions."""
+    kinds = {ROLLED_BACK: rolled_back, UNUSED: unused}
+    return "; ".join(
+        f"{kind}: {', '.join(map(str, sorted(numbers)[-KEPT:]))}"
+        for kind, numbers in kinds.items()
+        if numbers
+    )
+
+
+def parse(description: str, kind: str) -> frozenset[int]:
+    """Return the versions of one kind in the alias' description."""
+    [numbers] = re.findall(rf"{kind}: ([\d, ]+)", description)[:1] or [""]
+    return frozenset(map(int, re.findall(r"\d+", numbers)))
 
 
 def publish(full_name: str, code_hash: str) -> int:
@@ -323,10 +410,18 @@ def publish(full_name: str, code_hash: str) -> int:
     return int(number)
 
 
-def point(full_name: str, number: int, **more: str) -> None:
-    """Let the alias point to a version, with all batches."""
-    nothing: dict[str, Any] = {"AdditionalVersionWeights": {}}
-    update_alias(full_name, FunctionVersion=str(number), RoutingConfig=nothing, **more)
+def point(full_name: str, number: int, description: str, **more: str) -> None:
+    """Let the alias point to a version, with all batches, and say which others do not.
+
+    That is one call of AWS, so it is done or not, whenever this is killed.
+    """
+    update_alias(
+        full_name,
+        FunctionVersion=str(number),
+        RoutingConfig={"AdditionalVersionWeights": {}},
+        Description=description,
+        **more,
+    )
 
 
 def update_alias(full_name: str, **changes: Any) -> None:

@@ -8,6 +8,7 @@ next deploy knows about it, on whichever machine it runs.
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import takewhile
 from typing import NamedTuple
 
 from tools import build, managed_policies
@@ -59,7 +60,10 @@ class Revision(NamedTuple):
 def roll_back(environment: Environment, name: str, version: str) -> str:
     """Let a function's service run an earlier revision; return what ran and what runs.
 
-    The tag comes first: whenever this is killed, the next deploy knows about it.
+    The tags come first: whenever this is killed, the next deploy knows about it.
+
+    Without a version, this undoes the last release. Doing that again changes nothing,
+    so a rollback that was killed, or that two people begin, goes back only once.
 
     Args:
         environment: an environment on AWS, which has been entered.
@@ -72,25 +76,35 @@ def roll_back(environment: Environment, name: str, version: str) -> str:
     """
     old = find_service(environment, name)["taskDefinition"]
     arns = list_revisions(environment, name)
-    new = _find(environment, name, arns, version, old)
-    if new.arn == old:
-        return f"{name} runs revision {new.number} already"
+    undone = None if version else _find_undone(arns, old)
+    new = describe(old) if undone else _find(environment, name, arns, version, old)
     if new.number < read_number(old):
         _mark(old, ROLLED_BACK)
-    _update(environment, name, new.arn)
     if new.mark:
         _unmark(new.arn)
-    print(
-        f"{name}: ECS starts tasks of revision {new.number}, and then stops those of "
-        f"revision {read_number(old)}. Ctrl-C ends the waiting only.",
-        flush=True,
-    )
+    if new.arn != old:
+        _update(environment, name, new.arn)
+        print(
+            f"{name}: ECS starts tasks of revision {new.number}, and then stops those "
+            f"of revision {read_number(old)}. Ctrl-C ends the waiting only.",
+            flush=True,
+        )
     try:
         _wait(environment, name, new.arn)
     except UserError:
-        _mark(new.arn, UNUSED)
-        _unmark(find_service(environment, name)["taskDefinition"])
+        current = find_service(environment, name)["taskDefinition"]
+        if current != new.arn:  # else it still starts
+            _unmark(current)
+            _mark(new.arn, UNUSED)
         raise
+    if undone:
+        return (
+            f"{name} runs revision {new.number} already, since revision "
+            f"{undone.number} was rolled back: to go back further, name a "
+            "revision with VERSION="
+        )
+    if new.arn == old:
+        return f"{name} runs revision {new.number} already"
     return (
         f"{name} ran revision {read_number(old)}, and runs revision {new.number} now. "
         "Deployments keep it until the code or settings change"
@@ -138,9 +152,12 @@ def mark_unused(environment: Environment) -> None:
     """Mark revisions newer than the one that runs, so that none is rolled back to.
 
     Their tasks did not start, and ECS went back by itself, or a deploy was stopped, or
-    `make rollback VERSION=` has left them out.
+    `make rollback VERSION=` has left them out. The one that runs has no mark: a
+    rollback that was killed may have left one.
     """
     for name, running in find_running(environment, _containers(environment)).items():
+        if describe(running).mark:
+            _unmark(running)
         for arn in list_revisions(environment, name)[:KEPT]:
             if read_number(arn) > read_number(running) and not describe(arn).mark:
                 _mark(arn, UNUSED)
@@ -171,9 +188,9 @@ def run_declared(environment: Environment, kept: Iterable[str]) -> None:
             # somebody may have rolled back meanwhile
             is_allowed = found.mark != ROLLED_BACK
             if is_allowed and is_declared(environment, name, found):
-                _update(environment, name, arn)
                 if found.mark:
                     _unmark(arn)
+                _update(environment, name, arn)
                 _wait(environment, name, arn)
                 print(f"{name} runs the image that was built again", flush=True)
                 break
@@ -316,6 +333,13 @@ def _list_rolled_back(environment: Environment, name: str) -> Iterator[Revision]
     """Yield the revisions that `make rollback` has replaced, newest first."""
     found = map(describe, list_revisions(environment, name)[:KEPT])
     return (each for each in found if each.mark == ROLLED_BACK)
+
+
+def _find_undone(arns: Iterable[str], running: str) -> Revision | None:
+    """Return a revision that was rolled back to an earlier one, which runs now."""
+    newer = takewhile(lambda arn: read_number(arn) > read_number(running), arns)
+    found = map(describe, newer)
+    return next((each for each in found if each.mark == ROLLED_BACK), None)
 
 
 def _find(

@@ -1,4 +1,4 @@
-"""Run tests: the unit tests, once or after each change, and those of a stack."""
+"""Run the unit tests, once or after each change, and tests of a stack or of tools."""
 
 import os
 import sys
@@ -10,25 +10,28 @@ from tools.project import ROOT, split_arguments
 
 WATCHED = (".py", ".yml", ".json", ".csv", ".sql")
 LONGEST = 60  # seconds for a unit test
+TOOLS = "tools"  # what TARGET names besides the stacks
 
 
 def test(target: str, test_args: str, debug: int) -> int:
-    """Run all unit tests, or the tests of a stack; return the exit code.
+    """Run all unit tests, or the tests of a stack or of `tools/`; return the exit code.
 
     Args:
-        target: a stack of `infra/`, or empty for the unit tests.
+        target: a stack of `infra/`, "tools", or empty for the unit tests.
         test_args: arguments of pytest.
         debug: port for the debugger, or 0.
 
     Raises:
         UserError: there is no such stack, or no pytest.
     """
-    if target and test_args:
-        raise UserError("TEST_ARGS cannot be used with TARGET: leave one of them out")
-    if target:
+    if target not in ("", TOOLS):
         from tools import deploy_config, iac  # boto3 takes longer than the unit tests
 
-        deploy_config.require_stack(target)
+        deploy_config.require_stack(target, (*deploy_config.STACKS, TOOLS))
+        if test_args:
+            raise UserError(
+                f"TEST_ARGS cannot be used with TARGET={target}: leave one of them out"
+            )
         return iac.test(target)
     arguments = split_arguments("TEST_ARGS", test_args)
     if not find_spec("pytest"):
@@ -36,7 +39,8 @@ def test(target: str, test_args: str, debug: int) -> int:
     # pytest starts in half the time from compiled modules
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     limit = [] if debug else stop_after(LONGEST)
-    command = [sys.executable, "-m", "pytest", *limit, *arguments]
+    place = ["--override-ini=testpaths=tools/tests"] if target else []
+    command = [sys.executable, "-m", "pytest", *limit, *place, *arguments]
     command = debugging.wrap(command, debug)
     os.execv(sys.executable, command)  # noqa: S606 - no shell
 

@@ -13,11 +13,13 @@ from botocore.exceptions import ClientError, EndpointConnectionError, InvalidReg
 import errors
 import log
 from context import CustomContext
+from lib.database_errors import RetryReason
 from message import Message
 from own_clients import Client
 from settings import SettingsError
 from tests.context import bare_context
 from tests.mock.aws import MockBoto3
+from tests.mock.rds import MockDriver
 
 ARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:main"
 
@@ -160,6 +162,11 @@ def test_only_used_services_are_checked() -> None:
     assert context.s3
     assert context.sqs
     assert context.used_services == {"rds", "s3"}
+    context.check()
+    lost = MockDriver.OperationalError(RetryReason.CONNECTION_LOST)
+    context.rds.failures = [lost] * 3
+    with pytest.raises(errors.UnreachableError):
+        context.check()
 
 
 @pytest.mark.parametrize(
@@ -198,6 +205,17 @@ def test_parent_is_the_context_of_aws() -> None:
     assert context.aws_context is parent
     assert context.time_remaining() == 1.5
     assert bare_context().time_remaining() == float("inf")
+
+
+@pytest.mark.parametrize(("milliseconds", "has_time"), [(1000, True), (999, False)])
+def test_function_needs_a_second_by_default(milliseconds: int, has_time: bool) -> None:
+    parent = SimpleNamespace(get_remaining_time_in_millis=lambda: milliseconds)
+    context = bare_context(parent=parent)
+    if has_time:
+        context.require_time()
+    else:
+        with pytest.raises(errors.NoTimeLeftError, match="less than 1 s left"):
+            context.require_time()
 
 
 @pytest.mark.parametrize(("seconds", "has_time"), [(1.5, True), (1.6, False)])
@@ -268,12 +286,17 @@ def test_own_client_is_checked_for_each_message(context: CustomContext) -> None:
     assert Connection.log == ["create", "check"]
 
 
-def test_broken_client_is_created_again(context: CustomContext) -> None:
+def test_broken_client_is_created_again(
+    context: CustomContext, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "function")
     first = context.api
     first.is_broken = True
     context.message = Message("m2")
     assert context.api is not first
     assert Connection.log == ["create", "check", "close", "create"]
+    [line] = caplog.messages
+    assert line.startswith("the client api is created again: UnreachableApiError: conn")
 
 
 def test_errors_of_create_are_those_of_the_client(
@@ -318,6 +341,7 @@ def test_copy_is_of_the_same_function() -> None:
     context = bare_context(function=SimpleNamespace(run=run))
     assert context.function_name == "enrich"
     assert context.copy().function_name == "enrich"
+    assert context.copy().s3 is context.s3  # both are of the double
 
 
 def test_unknown_client_is_an_error(context: CustomContext) -> None:

@@ -19,9 +19,10 @@ from botocore.exceptions import ClientError
 import local_wrapper
 from context import CustomContext
 from errors import BadInputError
+from lib.database_errors import RetryReason
 from settings import SettingsError
 from tests.mock.aws import MockBoto3
-from tests.mock.rds import MockRds
+from tests.mock.rds import MockDriver, MockRds
 
 POLL = ["--read_queue=q", "--drain", "--poll_interval=0"]
 
@@ -96,6 +97,20 @@ def test_messages_are_logged_with_their_outcomes(
     [done] = [line for line in lines if line.get("outcome") == "done"]
     assert (done["messageId"], done["rows"]) == ("message-2", 7)
     assert doubles.clients["sqs"].return_delays == [10]
+
+
+def test_message_of_an_outage_returns_soon(
+    doubles: MockBoto3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(event: str, context: CustomContext) -> None:
+        lost = MockDriver.OperationalError(RetryReason.CONNECTION_LOST)
+        context.rds.failures = [lost] * 9
+        context.rds.query("SELECT 1")
+
+    monkeypatch.setattr(local_wrapper, "run", run)
+    doubles.clients["sqs"].send("a")
+    assert local_wrapper.main(["--read_queue=q", "--once"]) == 0
+    assert doubles.clients["sqs"].return_delays == [1]
 
 
 def test_metrics_have_the_name_of_the_function(
