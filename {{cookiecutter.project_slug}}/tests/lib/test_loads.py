@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
+from lib.blocks import BLOCK_SIZE, LINE_LIMIT
 from lib.chunks import Chunk
 from lib.events import S3Object
 from lib.loads import (
     MAX_KEY,
+    READ_AHEAD,
     Claim,
     KeyedRows,
     Load,
@@ -19,6 +21,7 @@ from lib.loads import (
     TooManyRejectsError,
     choose_source,
 )
+from lib.records import LOOKAHEAD
 from lib.rejects import Refusal, Reject
 from tests.mock.aws import FIRST_MODIFIED, object_response
 from tests.mock.rds import MockRds, MockStore
@@ -463,6 +466,10 @@ def test_hopeless_file_ends_as_soon_as_it_is(
                 loading.add(make_chunk("anna"))
         else:
             loading.add(make_chunk("anna"))
+
+
+def test_lines_may_wait_in_each_buffer() -> None:
+    assert READ_AHEAD == BLOCK_SIZE + LINE_LIMIT + LOOKAHEAD
 
 
 def test_body_that_is_not_open_has_no_lines(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -341,6 +341,12 @@ def test_search_ends_behind_limit(is_bulk: bool, kind: str) -> None:
     assert len(refused) == 4
 
 
+def test_limit_counts_reported_rows() -> None:
+    server = Server()
+    _, refused = accept(server, *["orphan"] * 5, *["bad"] * 2, limit=3)
+    assert sorted(refused) == [0, 1, 5, 6]
+
+
 def test_limit_holds_for_all_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lib.store.SLICE", 2)
     server = Server()
