@@ -398,6 +398,12 @@ def test_key_names_rows() -> None:
         choose_source(None, "k" * (MAX_KEY + 1))
 
 
+@for_each(("s3_object", "key"), [(None, ""), (VERSION, "clicks/1")])
+def test_load_is_of_one_source(s3_object: S3Object | None, key: str) -> None:
+    with pytest.raises(ValueError, match="pass one of them"):
+        choose_source(s3_object, key)
+
+
 @for_each("is_new", [True, False])
 def test_rows_of_key_are_loaded_once(is_new: bool) -> None:
     store = Store(is_new=is_new)

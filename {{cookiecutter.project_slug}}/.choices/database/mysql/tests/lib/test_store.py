@@ -293,13 +293,21 @@ def test_only_bad_rows_are_refused(rows: list[str], is_bulk: bool, fewest: int) 
     assert loaded(server) == [row for at, row in enumerate(rows) if at not in bad]
 
 
+def count_attempts(server: Server) -> tuple[int, int]:
+    """Return the numbers of LOAD DATA and of INSERT statements."""
+    return (
+        sum(each.startswith("LOAD DATA") for each in server.statements),
+        sum(each.startswith("INSERT") for each in server.statements),
+    )
+
+
 def test_reported_rows_are_left_out_at_once() -> None:
     server, checks = Server(), []
     _, refused = accept(server, "1", "bad", "2", "bad", check=lambda: checks.append(1))
     assert refused == {1: NUMBERED, 3: NUMBERED}
     assert loaded(server) == ["1", "2"]
     # the batch, all rows, the others
-    assert sum("LOAD DATA" in each for each in server.statements) == 3
+    assert count_attempts(server) == (3, 0)
     assert len(checks) == 2
 
 
@@ -312,7 +320,62 @@ def test_duplicates_are_left_out_at_once() -> None:
     refusal = Refusal(message, "DUP_ENTRY (1062)")
     assert list(refused.items()) == [(2, refusal), (3, refusal)]
     assert loaded(server) == ["1", "2"]
-    assert sum("LOAD DATA" in each for each in server.statements) == 2
+    assert count_attempts(server) == (2, 0)
+
+
+@for_each("other", ["bad", "orphan", "unknown"])
+def test_duplicates_with_other_warnings_are_searched(other: str) -> None:
+    server = Server()
+    server.is_unique = True
+    server.results["information_schema.statistics"] = [("PRIMARY", "a", "int", None)]
+    _, refused = accept(server, "1", "2", "1", other)
+    assert sorted(refused) == [2, 3]
+    assert loaded(server) == ["1", "2"]
+
+
+def test_duplicates_that_are_not_known_are_searched() -> None:
+    server = Server()
+    server.is_unique = True
+    _, refused = accept(server, "1", "2", "1")
+    assert list(refused) == [2]
+    assert loaded(server) == ["1", "2"]
+
+
+def test_row_left_out_without_a_warning_is_searched() -> None:
+    """Servers report some 65,535 warnings at most."""
+
+    class SilentServer(Server):
+        def _warn(self, warnings: list[tuple[str, int, str]]) -> None:
+            super()._warn(warnings[:1])
+
+    server = SilentServer()
+    server.is_unique = True
+    server.results["information_schema.statistics"] = [("PRIMARY", "a", "int", None)]
+    _, refused = accept(server, "1", "1", "2", "2")
+    assert list(refused) == [1, 3]
+    assert loaded(server) == ["1", "2"]
+
+
+def test_number_of_no_row_is_not_used() -> None:
+    class MiscountingServer(Server):
+        def _load_row(self, row: Any, number: int, known: Any) -> Any:
+            return super()._load_row(row, number + 1, known)
+
+    server = MiscountingServer()
+    _, refused = accept(server, "1", "bad")
+    assert list(refused) == [1]
+    assert loaded(server) == ["1"]
+
+
+def test_rows_are_numbered_in_either_form() -> None:
+    class OtherServer(Server):
+        def _load_row(self, row: Any, number: int, known: Any) -> Any:
+            return (1261, f"Row {number} is too short") if row[0] == "bad" else None
+
+    server = OtherServer()
+    _, refused = accept(server, "1", "bad", "2")
+    assert refused == {1: Refusal("Row 2 is too short", "error (1261)")}
+    assert count_attempts(server) == (3, 0)
 
 
 def test_rows_behind_a_check_are_searched() -> None:
@@ -321,7 +384,7 @@ def test_rows_behind_a_check_are_searched() -> None:
     _, refused = accept(server, "checked", "bad", "1")
     assert list(refused) == [0, 1]
     assert loaded(server) == ["1"]
-    assert sum("LOAD DATA" in each for each in server.statements) == 2
+    assert count_attempts(server)[0] == 2
 
 
 def test_numbers_are_right_behind_an_orphan() -> None:
@@ -331,7 +394,7 @@ def test_numbers_are_right_behind_an_orphan() -> None:
     assert refused[1] == NUMBERED
     assert loaded(server) == ["1"]
     # the batch, all rows, all but the one that has a number
-    assert sum("LOAD DATA" in each for each in server.statements) == 3
+    assert count_attempts(server)[0] == 3
 
 
 @for_each("is_bulk", [True, False])

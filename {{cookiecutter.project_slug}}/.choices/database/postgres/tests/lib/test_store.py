@@ -373,6 +373,23 @@ def test_check_that_fails_is_left_out() -> None:
     assert loaded(server) == ["1"]
 
 
+def test_check_that_fails_keeps_rows_before() -> None:
+    server = Server(160000)
+    server.results["FROM pg_attribute"] = [("a", "geometry")]
+    server.bad_check = Error("22023", "parse error")
+    store, _ = accept(server, "1", "bad")
+    store.insert_acceptable(7, make_chunk("2", "bad", "3"), 10, lambda: None)
+    assert loaded(server) == ["1", "2", "3"]
+
+
+def test_block_that_fails_keeps_rows_before() -> None:
+    server = Server()
+    server.bad_block = Error("23514", "a domain refuses NULL")
+    store, _ = accept(server, "1", "bad")
+    store.insert_acceptable(7, make_chunk("2", "bad", "3"), 10, lambda: None)
+    assert loaded(server) == ["1", "2", "3"]
+
+
 def test_own_statement_is_retried_without_bad_rows() -> None:
     server = Server()
     store, refused = accept(server, "1", "bad", "2", "skipped", insert_statement=INSERT)

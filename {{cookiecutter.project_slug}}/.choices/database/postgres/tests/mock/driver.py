@@ -103,6 +103,7 @@ class Server(MockCursor):
         self.bad_check: Error | None = None
         self._saved: dict[str, list[Row]] = {}
         self._cells: list[Row] = []
+        self._has_failed = False
 
     @property
     def statements(self) -> list[str]:
@@ -112,6 +113,9 @@ class Server(MockCursor):
     def execute(self, statement: str, values: Any = None) -> int:
         """Run what concerns rows, and record all statements."""
         super().execute(statement, values)
+        if statement.startswith("ROLLBACK"):
+            self._has_failed = False
+        self._require_sound()
         if "pg_input_error_info" in statement:
             self._check(values[0])
         elif "SAVEPOINT batch" in statement:
@@ -154,6 +158,7 @@ class Server(MockCursor):
         self._insert(statement, rows + copy.rows)
 
     def _insert(self, statement: str, rows: Sequence[Row]) -> int:
+        self._require_sound()
         table = COPY_OR_INSERT.match(statement)
         assert table
         self.rowcount = self.extra
@@ -161,6 +166,7 @@ class Server(MockCursor):
             match row[0]:
                 case "bad" | "invalid":
                     place = f"COPY clicks, line {line}" if self.has_lines else ""
+                    self._has_failed = True
                     raise Error("22003", f"{row} is bad", context=place)
                 case "lost":
                     raise Error("57P01", "the server shuts down")
@@ -172,6 +178,7 @@ class Server(MockCursor):
 
     def _run_block(self, statement: str) -> None:
         if self.bad_block:
+            self._has_failed = True
             raise self.bad_block
         [limit] = re.findall(r"cardinality\(refused\) <= (-?\d+)", statement)
         [table] = re.findall(r"INSERT INTO (\S+)", statement)
@@ -190,12 +197,18 @@ class Server(MockCursor):
 
     def _check(self, text: str) -> None:
         if self.bad_check:
+            self._has_failed = True
             raise self.bad_check
         self._rows = [
             (index, "22P02", "invalid input", 1)
             for index, line in enumerate(text.split("\n"))
             if line.startswith("invalid")
         ]
+
+    def _require_sound(self) -> None:
+        """Refuse statements behind an error, as PostgreSQL does until a rollback."""
+        if self._has_failed:
+            raise Error("25P02", "current transaction is aborted")
 
     def _copy_tables(self, tables: dict[str, list[Row]]) -> dict[str, list[Row]]:
         return {name: list(rows) for name, rows in tables.items()}
