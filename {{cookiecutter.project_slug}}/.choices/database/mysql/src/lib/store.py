@@ -129,7 +129,7 @@ class MysqlStore(SqlStore):
         if self._load_data:
             self._load_data.write(text)
         else:
-            self._rows += map(self._parse, text.splitlines(keepends=True))
+            self._rows += map(self._parse, text.splitlines())
 
     def flush(self) -> bool:
         """See `lib.loads.Store`."""

@@ -194,7 +194,7 @@ class PostgresStore(SqlStore):
 
     def _send_text(self, text: bytes) -> None:
         if self._insert:
-            self._rows += map(parse_row, text.splitlines(keepends=True))
+            self._rows += map(parse_row, text.splitlines())
         else:
             self._write(self._copy, text)
 
