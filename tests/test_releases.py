@@ -156,13 +156,23 @@ def test_interrupted_release_is_completed(worker: Worker) -> None:
 def test_version_that_only_aws_finds_same_is_kept(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Such as one whose subnets AWS lists in another order."""
+    """Such as one that AWS describes in other words."""
     monkeypatch.setattr(releases.Versions, "find_same", lambda _: set())
     worker.deploy("a")
     assert worker.deploy("a") == "worker runs version 1 already"
     worker.deploy("bad")
     worker.roll_back()
     assert worker.deploy("bad").startswith("worker keeps version 1")
+
+
+def test_order_of_subnets_makes_no_version(worker: Worker) -> None:
+    """A plan would say for ever that it is not released."""
+    worker.aws.latest["VpcConfig"] = {"VpcId": "v", "SubnetIds": ["a", "b"]}
+    worker.deploy("a")
+    worker.aws.latest["VpcConfig"] = {"VpcId": "v", "SubnetIds": ["b", "a"]}
+    assert releases.find_unreleased(worker.environment, ["worker"]) == []
+    worker.aws.latest["VpcConfig"] = {"VpcId": "v", "SubnetIds": ["b", "c"]}
+    assert releases.find_unreleased(worker.environment, ["worker"]) != []
 
 
 def test_rolled_back_version_is_not_released_again(worker: Worker) -> None:

@@ -45,14 +45,15 @@ def set_password(environment: Environment) -> None:
         )
     password = secrets.token_urlsafe(32)
     execute = sql.connect_data_api(environment)
-    app_user_sql.set_password(execute, USER, password)
-    for statement in read_grants():
-        execute(statement)
     name = environment.spec["database"]["DB_SECRET"]
+    app_user_sql.set_password(execute, USER, password)
+    # at once: if this is killed in between, functions cannot log in until the next one
     client("secretsmanager").put_secret_value(
         SecretId=name,
         SecretString=json.dumps({"username": USER, "password": password}),
     )
+    for statement in read_grants():
+        execute(statement)
     print(f"The functions' user has a new password, which is in the secret {name}.")
 
 

@@ -31,7 +31,6 @@ DEFINING = (
     *("Architectures", "CodeSha256", "DeadLetterConfig", "Environment"),
     *("EphemeralStorage", "FileSystemConfigs", "Handler", "KMSKeyArn", "Layers"),
     *("LoggingConfig", "MemorySize", "Role", "Runtime", "Timeout", "TracingConfig"),
-    "VpcConfig",
 )
 
 
@@ -63,10 +62,9 @@ class Versions(NamedTuple):
 
     def find_same(self) -> set[int]:
         """Return the versions that have the code and configuration of `$LATEST`."""
+        latest = define(self.latest)
         return {
-            number
-            for number, each in self.published.items()
-            if all(each.get(name) == self.latest.get(name) for name in DEFINING)
+            number for number, each in self.published.items() if define(each) == latest
         }
 
     def find_earlier(self) -> int:
@@ -128,6 +126,17 @@ def read(environment: Environment, name: str) -> Versions:
         latest=latest,
         published={int(number): each for number, each in found.items()},
     )
+
+
+def define(version: Config) -> Config:
+    """Return what makes two versions the same."""
+    network = version.get("VpcConfig") or {}
+    # AWS lists subnets and groups in any order
+    groups = {
+        key: sorted(each) if isinstance(each, list) else each
+        for key, each in network.items()
+    }
+    return {name: version.get(name) for name in DEFINING} | groups
 
 
 def as_number(version: str) -> int:
