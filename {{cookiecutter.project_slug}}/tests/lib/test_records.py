@@ -22,7 +22,7 @@ ESCAPES = {"escape": "\\"}
 BARE = {"escape": "\\", "quote": "", "delimiter": "\t"}
 
 
-def parse(text: str, line: int = 1, **dialect: str) -> list[Record]:
+def parse(text: str, line: int = 1, **dialect: Any) -> list[Record]:
     """Return all records of a file."""
     own = Dialect(**dialect)
     parser = RecordParser(own, "utf-8", line)
@@ -71,7 +71,7 @@ def parse(text: str, line: int = 1, **dialect: str) -> list[Record]:
     ],
 )
 def test_text_is_split_into_fields(
-    text: str, dialect: dict[str, str], fields: list[str], raw: list[str]
+    text: str, dialect: dict[str, Any], fields: list[str], raw: list[str]
 ) -> None:
     assert Splitter(Dialect(**dialect)).split(text) == Split(fields, raw)
 
@@ -97,7 +97,7 @@ def test_text_is_split_into_fields(
     ],
 )
 def test_open_field_or_error_is_found(
-    text: str, dialect: dict[str, str], expected: Split
+    text: str, dialect: dict[str, Any], expected: Split
 ) -> None:
     assert Splitter(Dialect(**dialect)).split(text) == expected
 
@@ -206,7 +206,7 @@ def plain(line: int, text: str, *fields: str) -> Record:
     ],
 )
 def test_records_are_found(
-    text: str, dialect: dict[str, str], expected: list[Record] | None
+    text: str, dialect: dict[str, Any], expected: list[Record] | None
 ) -> None:
     found = parse(text, **dialect)
     if expected is None:
@@ -247,7 +247,7 @@ CR = "a carriage return outside of quotes"
     ],
 )
 def test_errors_are_of_their_lines(
-    text: str, dialect: dict[str, str], errors: list[tuple[int, str]]
+    text: str, dialect: dict[str, Any], errors: list[tuple[int, str]]
 ) -> None:
     found = parse(text, **dialect)
     assert [(record.line, record.error) for record in found] == errors
@@ -288,7 +288,7 @@ def _small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 @pytest.mark.usefixtures("_small_limits")
 def test_long_record_is_one_reject(
-    text: str, dialect: dict[str, str], expected: list[tuple[int, str]]
+    text: str, dialect: dict[str, Any], expected: list[tuple[int, str]]
 ) -> None:
     found = parse(text, **dialect)
     assert [(record.line, record.error) for record in found] == expected

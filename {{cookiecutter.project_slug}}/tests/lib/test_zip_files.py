@@ -48,7 +48,7 @@ def member(text: bytes = TEXT, **changes: Any) -> bytes:
         changes.get("size", len(text)),
         *(len(name), len(extra)),
     )
-    return header + name + extra + data
+    return b"".join([header, name, extra, data])
 
 
 def describe(form: str, crc: int = zlib.crc32(TEXT)) -> bytes:
