@@ -242,7 +242,8 @@ class _LongLine:
         self._escaped = re.compile(re.escape(marks.escape) + b"(?s:.)")
         self._quotes = 0
         self._is_escaped = False
-        self._tail = b""  # may be the start of a newline or of an escaped character
+        self._longest_mark = max(map(len, marks))
+        self._tail = b""  # may be the start of a mark or of an escaped character
         self.add(text)
 
     def add(self, text: bytes) -> tuple[bool, bytes]:
@@ -252,10 +253,14 @@ class _LongLine:
             self._count(line)
             self._is_escaped = self._ends_with_escape(line)
             return True, rest
-        size = len(line) - len(self._marks.newline) + 1
-        size -= len(self._marks.escape) * self._ends_with_escape(line[: max(0, size)])
-        self._count(line[: max(0, size)])
-        self._tail = line[max(0, size) :]
+        size = max(0, len(line) - self._longest_mark + 1)
+        for _ in range(3):  # back to the start of a character
+            if size and b"\x80" <= line[size : size + 1] < b"\xc0":
+                size -= 1
+        if self._ends_with_escape(line[:size]):
+            size -= len(self._marks.escape)
+        self._count(line[:size])
+        self._tail = line[size:]
         return False, b""
 
     @property

@@ -131,7 +131,6 @@ class Nothing:
     """A decoder at its end, with nothing behind it."""
 
     eof = True
-    needs_input = False
     unused_data = b""
 
 

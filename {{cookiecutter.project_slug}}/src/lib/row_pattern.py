@@ -85,7 +85,7 @@ class RowPattern:
             newline: re.compile(rb"%b%b|(?s:(.+))" % (values, newline))
             for newline in (b"\n", b"\r\n", b"\r?\n")
         }
-        loose_value = rb"(?:[^%b\r\n\0]*+|\0++)" % mark
+        loose_value = rb"(?:\0++|[^%b\r\n\0]*+)" % mark
         self._loose_rows = re.compile(
             rb"(?:%b(?:%b%b)*+\r?\n)*+" % (loose_value, mark, loose_value)
         )

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from lib.columns import BadRowError, RowMaker, make_columns
 from lib.rejects import Reject
 from lib.rows import FileFormatError
 from tests.lib.formats import read
@@ -125,3 +126,94 @@ def test_values_are_converted() -> None:
             "b is not in the format %d/%m/%Y",
         ),
     ]
+
+
+def test_reason_has_start_of_long_value() -> None:
+    _, [reject] = read(b"1," + b"9" * 200, formats={"b": "%d"})
+    assert reject.reason == f"b is not in the format %d: '{'9' * 100}'"
+
+
+def make_maker(
+    nulls: tuple[str, ...] = (r"\N",),
+    order: tuple[int, ...] = (0, 1),
+    fills: bool = False,
+    **columns: Any,
+) -> RowMaker:
+    """Return a maker of rows of three fields, unless all are in their order."""
+    own = make_columns(
+        ["a", "b"], nulls, columns.get("nulls_of", {}), columns.get("formats", {})
+    )
+    return RowMaker(own, order, 2 if order == (0, 1) else 3, fills)
+
+
+@for_each(
+    ("options", "expected"),
+    [
+        ({}, {r"\N"}),
+        ({"nulls": ("", "NA")}, {"", "NA"}),
+        ({"nulls": ()}, set()),
+        ({"nulls_of": {"b": [r"\N"]}}, {r"\N"}),
+        ({"nulls_of": {"b": ["x"]}}, None),
+        ({"formats": {"b": "boolean"}}, None),
+        ({"order": (1, 0)}, None),
+        ({"order": (0, 2)}, None),
+    ],
+)
+def test_plain_values_are_in_order_and_uniform(
+    options: dict[str, Any], expected: set[str] | None
+) -> None:
+    assert make_maker(**options).plain_nulls == expected
+
+
+def test_no_columns_have_no_nulls() -> None:
+    assert RowMaker([], [], 0, fills=False).plain_nulls == frozenset()
+
+
+@for_each(
+    ("options", "fields", "is_special", "expected"),
+    [
+        ({}, ["x", "y"], False, "x\ty"),
+        ({}, ["x", r"\N"], False, "x\t\\N"),
+        ({}, ["x\t", r"\N"], True, "x\\t\t\\N"),
+        ({}, ["x\\", "y\n"], True, "x\\\\\ty\\n"),
+        ({"nulls": ("y",)}, ["x", "y"], False, "x\t\\N"),
+        ({"order": (2, 0)}, ["x", "y", "z"], False, "z\tx"),
+        ({"order": (2, 0), "nulls": ("x",)}, ["x", "x", "z"], True, "z\t\\N"),
+        ({"nulls_of": {"b": ["y"]}}, ["y", "y"], False, "y\t\\N"),
+        ({"formats": {"b": "boolean"}}, ["x\t", "yes"], True, "x\\t\t1"),
+        ({"fills": True}, ["x"], False, "x\t\\N"),
+        ({"fills": True}, ["x\t"], True, "x\\t\t\\N"),
+        ({"fills": True, "order": (2, 0)}, ["x"], False, "\\N\tx"),
+    ],
+)
+def test_row_is_made_of_fields(
+    options: dict[str, Any], fields: list[str], is_special: bool, expected: str
+) -> None:
+    assert make_maker(**options).make(fields, fields, is_special) == expected
+
+
+@for_each(
+    ("fills", "fields", "message"),
+    [
+        (False, ["x"], "fields: 1 instead of 2"),
+        (False, ["x", "y", "z"], "fields: 3 instead of 2"),
+        (True, ["x", "y", "z"], "fields: 3 instead of 2"),
+    ],
+)
+def test_row_of_other_width_is_bad(
+    fills: bool, fields: list[str], message: str
+) -> None:
+    with pytest.raises(BadRowError, match=message) as raised:
+        make_maker(fills=fills).make(fields, fields, is_special=False)
+    assert raised.value.condition == ""
+
+
+def test_special_characters_are_escaped_by_default() -> None:
+    assert make_maker().make_from(["a\t", None], ["a\t", None]) == "a\\t\t\\N"
+
+
+def test_exact_names_may_differ_in_case_only() -> None:
+    assert read(b"id,ID,x\n1,2,3\n", ["ID"], header="true", ignores_extra=True) == (
+        [["2"]],
+        [],
+    )

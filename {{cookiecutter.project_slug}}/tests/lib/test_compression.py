@@ -14,7 +14,7 @@ from importlib import import_module
 import pytest
 
 from lib import blocks, compression, zip_files
-from lib.blocks import CountedStream
+from lib.blocks import CountedStream, PeekableStream
 from lib.rows import FileFormatError, read_chunks
 from tests.lib.formats import make_format, read
 from tests.tables import for_each
@@ -183,3 +183,38 @@ def test_more_lines_than_bytes_are_possible() -> None:
     stream = CountedStream(io.BytesIO(text), len(text))
     list(read_chunks(stream, make_format()))
     assert stream.unread > len(LINES)
+
+
+@for_each("compress", STREAMS + ZIPS)
+def test_limit_itself_is_allowed(compress: Compress) -> None:
+    data = compress(LINES)
+    assert read(data, max_uncompressed=len(LINES)) == (ROWS, [])
+    with pytest.raises(FileFormatError, match="expands to more than"):
+        read(data, max_uncompressed=len(LINES) - 1)
+
+
+@for_each("compress", STREAMS)
+def test_end_is_read_again(compress: Compress) -> None:
+    data = compress(b"a") + compress(b"b") + bytes(20)
+    stream = compression.decompress(PeekableStream(io.BytesIO(data)), 100)
+    assert stream
+    found = [stream.read(10) for _ in range(4)]
+    assert found == [b"a", b"b", b"", b""]
+
+
+@for_each("compress", STREAMS)
+@for_each("piece", [1, 9, 10, 11])
+def test_members_may_come_in_pieces(
+    compress: Compress, piece: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compression, "PIECE", piece)
+    data = compress(b"a,b\n") + bytes(12) + compress(b"c,d\n") + bytes(3)
+    assert read(data) == ([["a", "b"], ["c", "d"]], [])
+    with pytest.raises(FileFormatError, match="other data behind its end"):
+        read(data + b"x")
+
+
+def test_xz_file_may_not_take_much_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compression, "XZ_MEMORY", 1000)
+    with pytest.raises(FileFormatError, match=r"xz file is damaged \(Memory usage"):
+        read(compress_xz(LINES))

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from lib.events import EventError, S3Object, objects
+from lib.events import EventError, S3Object, is_current, objects, pin_version
+from tests.mock.aws import MockS3, RefusedError
 from tests.tables import for_each
 
 DATA = Path(__file__).parents[1] / "data"
@@ -182,3 +183,98 @@ def test_id_is_unique_for_each_version() -> None:
         S3Object("raw", "a", etag="e"),
     ]
     assert len({each.id for each in versions}) == len(versions)
+
+
+def make_s3(bodies: int = 2, is_versioned: bool = True) -> MockS3:
+    """Return S3 with versions of the object raw/a."""
+    s3 = MockS3()
+    s3.is_versioned = is_versioned
+    for number in range(bodies):
+        s3.put_object(Bucket="raw", Key="a", Body=b"%d" % number)
+    return s3
+
+
+@for_each("version", ["", "null"])
+def test_current_version_is_pinned(version: str) -> None:
+    s3 = make_s3()
+    head = s3.head_object(Bucket="raw", Key="a")
+    pinned = pin_version(S3Object("raw", "a", version, reload=True), s3)
+    assert pinned.version == head["VersionId"]
+    assert pinned.etag == head["ETag"].strip('"')
+    assert '"' not in pinned.etag
+    assert pinned.reload
+
+
+def test_object_without_versions_is_pinned_by_etag() -> None:
+    pinned = pin_version(S3Object("raw", "a"), make_s3(is_versioned=False))
+    assert pinned.version == ""
+    assert pinned.etag
+
+
+class NullVersions:
+    """S3 whose versioning is suspended."""
+
+    def head_object(self, **_: str) -> dict[str, str]:
+        """Return the version that the next one overwrites."""
+        return {"VersionId": "null", "ETag": '"e1"'}
+
+
+def test_version_null_is_none() -> None:
+    expected = S3Object("raw", "a", etag="e1")
+    assert pin_version(S3Object("raw", "a"), NullVersions()) == expected
+
+
+@for_each(
+    "s3_object", [S3Object("raw", "a", "v"), S3Object("raw", "a", "null", etag="e")]
+)
+def test_known_version_is_not_looked_up(s3_object: S3Object) -> None:
+    pinned = pin_version(s3_object, None)
+    assert pinned == s3_object._replace(version=s3_object.version.replace("null", ""))
+
+
+def test_error_names_object() -> None:
+    with pytest.raises(RefusedError) as raised:
+        pin_version(S3Object("raw", "b"), make_s3())
+    assert raised.value.__notes__ == ["s3://raw/b"]
+
+
+def test_version_or_etag_is_current() -> None:
+    s3 = make_s3()
+    current = pin_version(S3Object("raw", "a"), s3)
+    assert is_current(current, s3)
+    assert is_current(current._replace(version=""), s3)
+    assert is_current(current._replace(etag="other"), s3)
+    assert not is_current(current._replace(version="other"), s3)
+    assert not is_current(current._replace(version="", etag="other"), s3)
+
+
+def test_deleted_object_is_not_current() -> None:
+    s3 = make_s3()
+    current = pin_version(S3Object("raw", "a"), s3)
+    s3.delete_object(Bucket="raw", Key="a")
+    assert not is_current(current, s3)
+
+
+class Forbidding(MockS3):
+    """S3 that refuses to tell anything."""
+
+    def head_object(self, **_: str) -> dict[str, str]:
+        """Refuse."""
+        raise RefusedError("403", "Forbidden")
+
+
+def test_unknown_state_is_an_error() -> None:
+    with pytest.raises(RefusedError, match="Forbidden"):
+        is_current(S3Object("raw", "a", "v"), Forbidding())
+
+
+def test_eventbridge_deletion_needs_no_type() -> None:
+    for name in ("source-storage-class", "restore-expiry-time"):
+        detail = {"bucket": {"name": "raw"}, "object": {"key": "a"}, name: "x"}
+        assert objects(json.dumps(detail)) == []
+
+
+def test_record_without_name_is_of_new_object() -> None:
+    message = json.loads(read("event-s3.json"))
+    del message["Records"][0]["eventName"]
+    assert objects(json.dumps(message)) == [CLICKS]

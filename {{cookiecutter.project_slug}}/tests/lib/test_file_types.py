@@ -2,7 +2,7 @@
 
 import pytest
 
-from lib.rows import FileFormatError
+from lib.file_types import FileFormatError, require_fixed_records, require_text
 from tests.lib.formats import read
 from tests.tables import for_each
 
@@ -49,3 +49,56 @@ def test_text_that_starts_alike_is_read(text: str) -> None:
 
 def test_short_text_in_utf16_is_read() -> None:
     assert read("慢,慢".encode("utf-16-le"), encoding="utf-16-le")[0] == [["慢", "慢"]]
+
+
+@for_each(("head", "encoding"), [(b"\0\x0c\0\0", "cp037"), (b"\x01\0\0\0", "latin-1")])
+def test_length_before_records_fails_file(head: bytes, encoding: str) -> None:
+    with pytest.raises(FileFormatError, match=r"records of variable length \(RDW\)"):
+        require_fixed_records(head, encoding)
+
+
+@for_each(
+    ("head", "encoding"),
+    [
+        (b"\0\0\0\0", "cp037"),
+        (b"\0\x0c\0\x01", "cp037"),
+        (b"\0\x0c\x01\0", "cp037"),
+        (b"\0\x0c\0", "cp037"),
+        (b"abcd", "utf-8"),
+        (b"a\0\0\0", "utf-32-le"),
+        (b"a\0\0\0", "utf-16-le"),
+    ],
+)
+def test_other_heads_are_no_length(head: bytes, encoding: str) -> None:
+    require_fixed_records(head, encoding)
+
+
+@for_each(
+    ("head", "encoding"),
+    [
+        (b"a,b\n", "utf-8"),
+        (b"\0a\0b\0", "utf-8"),
+        ("ab".encode("utf-32"), "utf-32"),
+        ("a,b\n".encode("utf-16-le"), "utf-16-le"),
+        ("a,b\n".encode("utf-16"), "UTF16"),
+        (b"a,b,c,d,e,f,g,h", "utf-16"),
+        (b"%PDF-1", "utf-16"),
+    ],
+)
+def test_head_of_text_is_accepted(head: bytes, encoding: str) -> None:
+    require_text(head, encoding)
+
+
+@for_each(
+    ("head", "encoding", "message"),
+    [
+        ("a,b\n".encode("utf-32-le"), "cp1252", "UTF-32-LE, not cp1252"),
+        ("a,b\n".encode("utf-32-be"), "cp1252", "UTF-32-BE, not cp1252"),
+        (b"a,b,c,d,e,f,g,h\n", "utf-32", "ASCII or UTF-8, not utf-32"),
+        (b"\x1f\x8b\x08", "utf-8", "compressed twice: once is enough"),
+        (b"\x5d\0\0\1\2\xff\xff\xff\xff", "latin-1", "LZMA data"),
+    ],
+)
+def test_head_of_something_else_fails(head: bytes, encoding: str, message: str) -> None:
+    with pytest.raises(FileFormatError, match=message):
+        require_text(head, encoding)

@@ -1,12 +1,14 @@
 """Records of fixed width, with lines and without, in EBCDIC and others."""
 
+import io
 from typing import Any
 
 import pytest
 
+from lib import blocks, chunks
 from lib.rejects import Reject
-from lib.rows import FileFormatError
-from tests.lib.formats import Rows, read
+from lib.rows import FileFormatError, read_chunks
+from tests.lib.formats import Rows, make_format, read
 from tests.tables import for_each
 
 
@@ -91,3 +93,70 @@ def test_bad_record_becomes_reject(
     rows, rejects = read_fixed(text, **options)
     assert not rows
     assert [reject.reason for reject in rejects] == [reason]
+
+
+@for_each(
+    ("text", "options", "lines"),
+    [
+        (b"\nx\n#\n\ny\n", {"comment": "#"}, [2, 5]),
+        (b"h\nx\ny\n", {"skip_lines": 1}, [2, 3]),
+        (b"x|#\r|y\r|", {"newline": "|", "comment": "#"}, [1, 3]),
+        (b"a  b    x\n     c  d    ", {"newline": ""}, [2, 3]),
+        (b"a  b    x", {"newline": ""}, [2]),
+        (b"a  b    " * 3 + b"\n       x", {"newline": "", "skip_lines": 2}, [4, 5]),
+    ],
+)
+def test_rejects_have_their_lines(
+    text: bytes, options: dict[str, Any], lines: list[int]
+) -> None:
+    assert [reject.line for reject in read_fixed(text, **options)[1]] == lines
+
+
+@for_each("newline", ["\n", ""])
+def test_records_come_in_chunks(newline: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chunks, "CHUNK_SIZE", 20)
+    text = (b"a  b    " + newline.encode()) * 7
+    file_format = make_format(kind="fixed", widths=(3, 5), newline=newline)
+    found = list(read_chunks(io.BytesIO(text), file_format))
+    origins = [[line for line, _ in chunk.origins] for chunk in found]
+    assert origins == [[1, 2, 3], [4, 5, 6], [7]]
+
+
+def test_long_line_is_reject(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "LINE_LIMIT", 20)
+    monkeypatch.setattr(blocks, "CUT_LENGTH", 8)  # as long as a record
+    rows, rejects = read_fixed(b"a" * 30 + b"\na  b    \n")
+    assert rows == [["a", "b"]]
+    assert rejects == [Reject(1, "a" * 8, "longer than 20 bytes")]
+
+
+@for_each(
+    ("text", "options", "expected"),
+    [
+        (b"a\n", {}, ["a", None]),
+        (b"a  \n", {}, ["a", None]),
+        (b"a  b\n", {}, ["a", "b"]),
+        (b"a  \\\n", {}, ["a", "\\"]),
+        (b"a  b", {"newline": ""}, ["a", "b"]),
+        (b"   b\n", {"nulls": [""]}, [None, "b"]),
+    ],
+)
+def test_missing_fields_are_null_on_request(
+    text: bytes, options: dict[str, Any], expected: list[str | None]
+) -> None:
+    assert read_fixed(text, fills=True, **options) == ([expected], [])
+
+
+def test_other_control_characters_are_read_outside_of_ebcdic() -> None:
+    assert read_fixed(b"a  b\x01   \n") == ([["a", "b\x01"]], [])
+
+
+@for_each("end", [b"\r\n", b"\0\0\0", b"\x1a", b"   "])
+def test_padding_at_end_is_no_record(end: bytes) -> None:
+    assert read_fixed(b"a  b    " + end, newline="") == ([["a", "b"]], [])
+
+
+def test_value_in_other_format_is_reject() -> None:
+    options = {"formats": {"b": "boolean"}}
+    _, [reject] = read_fixed(b"a  maybe\n", **options)
+    assert (reject.line, reject.condition) == (1, "b is not in the format boolean")

@@ -1,13 +1,16 @@
 """JSON Lines: one object in each line."""
 
+import inspect
+import io
+import sys
 from typing import Any
 
 import pytest
 
-from lib import blocks
+from lib import blocks, chunks
 from lib.rejects import Reject
-from lib.rows import FileFormatError
-from tests.lib.formats import Rows, read
+from lib.rows import FileFormatError, read_chunks
+from tests.lib.formats import Rows, make_format, read
 from tests.tables import for_each
 
 
@@ -79,3 +82,99 @@ def test_formats_and_nulls_apply_to_values() -> None:
 def test_array_fails_file() -> None:
     with pytest.raises(FileFormatError, match="looks like a JSON array: write one obj"):
         read_json('[{"a": 1, "b": 2}]')
+
+
+@for_each(
+    ("text", "condition"),
+    [
+        ('{"a": "s3cret', "not JSON"),
+        ('{"a": 1, "b": 2, "s3cret": 3}', "unknown keys"),
+        ('{"a": 1}', ""),
+    ],
+)
+def test_condition_of_reject_has_no_values(text: str, condition: str) -> None:
+    _, [reject] = read_json(text)
+    assert reject.condition == condition
+
+
+def test_names_of_unknown_keys_are_cut() -> None:
+    _, [reject] = read_json(
+        '{"a": 1, "b": 2, "' + "x" * 90 + '": 3, "' + "y" * 90 + '": 4}'
+    )
+    assert reject.reason == f"keys that are no columns: {'x' * 90}, {'y' * 8}"
+
+
+def test_all_missing_keys_are_named() -> None:
+    assert read_json("{}")[1][0].reason == "no key a, b"
+
+
+@for_each(
+    ("text", "options", "rows"),
+    [
+        ('{"a": 1, "c": 2}', {"ignores_extra": True}, []),
+        ('{"a": 1, "b": 2, "c": 3}', {"fills": True}, []),
+        ('{"a": 1}', {"fills": True}, [["1", None]]),
+        ('{"a": 1, "b": 2, "c": 3}', {"ignores_extra": True}, [["1", "2"]]),
+    ],
+)
+def test_missing_and_other_keys_are_separate(
+    text: str, options: dict[str, Any], rows: Rows
+) -> None:
+    found, rejects = read_json(text, **options)
+    assert (found, len(rejects)) == (rows, not rows)
+
+
+def test_lines_are_counted() -> None:
+    text = '\n{"a": 1}\n \t\n[]\n\n5'
+    lines = [reject.line for reject in read_json(text)[1]]
+    assert lines == [2, 4, 6]
+    later = read_json("{\n" + text, skip_lines=1)[1]
+    assert [reject.line for reject in later] == [3, 5, 7]
+
+
+@for_each("text", ["[", ' [{"a": 1}', "\n\n[1]"])
+def test_array_may_follow_spaces(text: str) -> None:
+    with pytest.raises(FileFormatError, match="looks like a JSON array"):
+        read_json(text)
+
+
+def test_rows_come_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chunks, "CHUNK_SIZE", 20)
+    line = b'{"a": 1, "b": 2}|'
+    file_format = make_format(kind="jsonl", newline="|")
+    found = list(read_chunks(io.BytesIO(line * 5), file_format))
+    origins = [[line for line, _ in chunk.origins] for chunk in found]
+    assert origins == [[1, 2], [3, 4], [5]]
+
+
+def test_long_line_is_reject(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "LINE_LIMIT", 30)
+    monkeypatch.setattr(blocks, "CUT_LENGTH", 16)
+    text = '{"a": 1, "b": 2}' + " " * 20
+    rows, [reject] = read_json(f'{text}\n{{"a": 3, "b": 4}}')
+    assert rows == [["3", "4"]]
+    assert reject == Reject(1, text[:16], "longer than 30 bytes")
+
+
+def test_deep_value_is_reject() -> None:
+    deep = "[" * 700 + "]" * 700
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(len(inspect.stack(0)) + 400)
+    try:
+        _, [reject] = read_json('{"a": 1, "b": ' + deep + "}")
+    finally:
+        sys.setrecursionlimit(limit)
+    assert reject.reason == "not JSON: nested too deeply"
+
+
+@for_each(
+    ("value", "expected"),
+    [
+        ('"\\u00e4\\""', 'ä"'),
+        ("[true, false, null, -1.0, 1e5]", "[true, false, null, -1.0, 1e5]"),
+        ('{"ä": {"b": ["\\\\", {}]}}', '{"ä": {"b": ["\\\\", {}]}}'),
+        ("-0.10", "-0.10"),
+    ],
+)
+def test_value_becomes_text(value: str, expected: str) -> None:
+    assert read_json(f'{{"a": {value}, "b": 1}}') == ([[expected, "1"]], [])

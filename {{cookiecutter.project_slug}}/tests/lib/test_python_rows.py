@@ -76,6 +76,20 @@ def test_rows_come_in_chunks() -> None:
     assert [chunk.origins[0][0] for chunk in chunks] == [1, 6]
 
 
+def test_chunks_have_their_own_rejects(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lib.python_rows.CHUNK_SIZE", 4)
+    rows = [["1234"], ["x\0"], ["12"], ["12"], ["1"], ["y\0"]]
+    found = [
+        (chunk.text, [line for line, _ in chunk.origins], [*chunk.rejects])
+        for chunk in make_chunks(rows, ["name"], 1)
+    ]
+    assert found == [
+        (b"1234\n", [1], [Reject(2, r"x\x00", "a NUL character")]),
+        (b"12\n12\n1\n", [3, 4, 5], []),
+        (b"", [], [Reject(6, r"y\x00", "a NUL character")]),
+    ]
+
+
 ROWS = [(1, "anna", None), (2, "bob", Decimal("3.50"))]
 
 

@@ -2,14 +2,16 @@
 
 import io
 import random
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from lib import blocks, chunks, records, row_pattern
 from lib.chunks import parse_row
+from lib.records import Dialect
 from lib.rejects import Refusal, Reject
-from lib.rows import FileFormatError, read_chunks
+from lib.rows import FileFormatError, Format, read_chunks
 from tests.lib.formats import make_format, read
 from tests.tables import for_each
 
@@ -327,3 +329,136 @@ def test_file_is_read_in_blocks() -> None:
     stream = io.BytesIO(b"a,b\n" * 200_000)
     next(read_chunks(stream, make_format(2)))
     assert stream.tell() == blocks.BLOCK_SIZE
+
+
+SETTINGS = {
+    "columns": ["a", "-", "b"],
+    "format": "csv",
+    "delimiter": ";",
+    "newline": "|",
+    "quote": "'",
+    "escape": "\\",
+    "comment": "#",
+    "encoding": "cp1252",
+    "header": "skip",
+    "null_field": ["", "NA"],
+    "column_nulls": [("a", "x"), ("b", "y"), ("a", "z")],
+    "formats": [("b", "iso")],
+    "widths": [1, 2],
+    "missing_fields": "null",
+    "extra_columns": "ignore",
+    "skip_lines": 3,
+    "trailer_lines": 4,
+    "max_uncompressed_mb": 5,
+}
+
+
+def from_settings(**changes: Any) -> Format:
+    """Return the format of changed settings."""
+    return Format.from_settings(SimpleNamespace(**SETTINGS | changes))
+
+
+def test_settings_describe_format() -> None:
+    assert from_settings() == Format(
+        columns=["a", "-", "b"],
+        kind="csv",
+        dialect=Dialect(";", "|", "'", "\\", "#"),
+        encoding="cp1252",
+        header="skip",
+        nulls=["", "NA"],
+        column_nulls={"a": ["x", "z"], "b": ["y"]},
+        formats={"b": "iso"},
+        widths=[1, 2],
+        fills=True,
+        ignores_extra=True,
+        skip_lines=3,
+        trailer_lines=4,
+        max_uncompressed=5_000_000,
+    )
+    assert from_settings().names == ["a", "b"]
+
+
+def test_settings_of_same_meaning_give_same_format() -> None:
+    assert from_settings(newline="\r\n").dialect.newline == "\n"
+    assert from_settings(quote="'", escape="'").dialect.escape == ""
+    strict = from_settings(missing_fields="reject", extra_columns="reject")
+    assert not strict.fills
+    assert not strict.ignores_extra
+
+
+@for_each(
+    ("text", "options", "lines"),
+    [
+        (b"a,b\n\nx\n", {}, [3]),
+        (b"a,b\n" * 3 + b"x\n" + b"a,b\n" * 3 + b"y\n", {}, [4, 8]),
+        (b'"a\n",b\n' * 3 + b"x\n", {}, [7]),
+        (b"h\nh\na,b\nx\n", {"skip_lines": 2}, [4]),
+        (b"h\nh\na,b\nx\n", {"skip_lines": 1, "header": "skip"}, [4]),
+        (b'"h\n"\na,b\nx\n', {"header": "skip"}, [4]),
+        (b"#\na,b\n#\nx\n", {"comment": "#"}, [4]),
+        (b"a,b|\n|a|", {"newline": "|"}, [2, 3]),
+    ],
+)
+def test_rejects_have_their_lines(
+    text: bytes,
+    options: dict[str, Any],
+    lines: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for size in (3, 8, 20, 1000):
+        monkeypatch.setattr(blocks, "BLOCK_SIZE", size)
+        assert [each.line for each in read(text, **options)[1]] == lines, size
+
+
+@for_each(
+    ("text", "options", "expected"),
+    [
+        (b"a,b\n#,c\nd,#\n", {}, [["a", "b"], ["#", "c"], ["d", "#"]]),
+        (b"a,b\n#,c\nd,#\n", {"comment": "#"}, [["a", "b"], ["d", "#"]]),
+        (b"#,c\nd,#\n", {"comment": "#"}, [["d", "#"]]),
+        (b"c#,c\nd,#\n", {"comment": "#"}, [["c#", "c"], ["d", "#"]]),
+    ],
+)
+def test_comments_start_lines(
+    text: bytes, options: dict[str, Any], expected: Any
+) -> None:
+    assert read(text, **options) == (expected, [])
+
+
+def test_blocks_of_rows_are_chunks_with_origins(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(blocks, "BLOCK_SIZE", 8)
+    text = b'a,b\nc,d\n"e",f\ng,h\nbad\ni,j\n'
+    origins: list[tuple[int, str]] = []
+    rejects: list[Reject] = []
+    for chunk in read_chunks(io.BytesIO(text), make_format(2)):
+        origins += list(chunk.origins)
+        rejects += chunk.rejects
+    lines = [(1, "a,b"), (2, "c,d"), (3, '"e",f'), (4, "g,h"), (6, "i,j")]
+    assert origins == lines
+    assert rejects == [Reject(5, "bad", "fields: 1 instead of 2")]
+
+
+def test_open_record_goes_on_in_next_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "BLOCK_SIZE", 6)
+    text = b'"a\nb","c\n\nd"\n' * 5 + b"e,f\n"
+    assert read(text) == ([["a\nb", "c\n\nd"]] * 5 + [["e", "f"]], [])
+
+
+@for_each(
+    ("options", "expected"),
+    [
+        ({"kind": "jsonl", "newline": "|"}, [["1", "x"]]),
+        ({"kind": "jsonl", "newline": "|", "quote": "'", "escape": "1"}, [["1", "x"]]),
+    ],
+)
+def test_only_newline_counts_for_json(options: dict[str, Any], expected: Any) -> None:
+    assert read(b'{"a": 1, "b": "x"}|', **options) == (expected, [])
+
+
+def test_header_may_have_many_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "BLOCK_SIZE", 4)
+    text = b'\n#x\n"b\n\n",a\n1,2\n'
+    options = {"header": "true", "comment": "#"}
+    assert read(text, ["a", "b"], **options) == ([["2", "1"]], [])

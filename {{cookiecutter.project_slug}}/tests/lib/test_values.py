@@ -2,6 +2,7 @@
 
 from lib import values
 from lib.chunks import Chunk
+from lib.rejects import Reject
 from lib.values import Rule, ValueCheck
 from tests.tables import for_each
 
@@ -73,3 +74,100 @@ def test_csv_is_kept_only_if_all_values_are_good() -> None:
     assert check(text, good, n=NUMBER, day=values.DATE).csv == good.encode()
     bad = check(text.replace("2026", "26"), good.replace("2026", "26"), day=values.DATE)
     assert (bad.csv, bad.text) == (b"", b"2\tx\\ny\t\\N\n")
+
+
+def test_rows_without_rules_are_not_checked() -> None:
+    chunk = Chunk(b"x\ty\tz\n", [(1, "x")])
+    assert ValueCheck({}, COLUMNS).check(chunk) is chunk
+    empty = Chunk(b"", csv=b"x")
+    assert ValueCheck({"n": NUMBER}, COLUMNS).check(empty) is empty
+
+
+def test_checked_text_is_not_computed_again() -> None:
+    texts = iter([b"1\ta\tb\n"])
+    chunk = Chunk(lambda: next(texts), [(1, "1,a,b")])
+    assert ValueCheck({"n": NUMBER}, COLUMNS).check(chunk).text == b"1\ta\tb\n"
+
+
+def test_csv_counts_only_for_databases_that_read_it() -> None:
+    chunk = Chunk(b"x\ta\tb\n", [(1, "x,a,b")], csv=b'"1",a,b\n')
+    checks = [
+        ValueCheck({"n": NUMBER}, COLUMNS, reads_csv=each) for each in (True, False)
+    ]
+    assert [len(each.check(chunk).rejects) for each in checks] == [0, 1]
+    assert len(ValueCheck({"n": NUMBER}, COLUMNS).check(chunk).rejects) == 1
+
+
+def test_rejects_of_file_remain() -> None:
+    known = Reject(1, "x", "bad")
+    chunk = Chunk(b"y\ta\tb\n", [(2, "y,a,b")], [known])
+    found = ValueCheck({"n": NUMBER}, COLUMNS).check(chunk)
+    assert [reject.line for reject in found.rejects] == [1, 2]
+    assert found.text == b""
+    assert found.origins == []
+
+
+@for_each(
+    ("column", "text", "expected"),
+    [
+        ("n", "x\ta\tb", "n"),
+        ("name", "1\tx\tb", "name"),
+        ("day", "1\ta\tx", "day"),
+    ],
+)
+def test_rule_is_for_its_column(column: str, text: str, expected: str) -> None:
+    [reject] = check(f"{text}\n", "", **{column: Rule("y", "[^x]+")}).rejects
+    assert reject.condition == f"no y at {expected}"
+
+
+def test_spaces_that_mean_something_remain() -> None:
+    rule = NUMBER._replace(has_spaces=True)
+    assert len(check(" 7\ta\tb\n", n=rule).rejects) == 1
+    spaced = Rule("x", " x", convert=lambda value: None, has_spaces=True)
+    assert check(" x\ta\tb\n", n=spaced).rejects == ()
+
+
+def test_converted_value_is_escaped() -> None:
+    rule = Rule("x", "x", convert=lambda value: f"{value}\t\\")
+    assert check("a\\\\\tb\tc\n", n=rule).text == b"a\\\\\\t\\\\\tb\tc\n"
+
+
+@for_each(
+    ("rule", "good", "bad"),
+    [
+        (
+            values.DATE,
+            ["2026-01-05", "20260105", "2026-01-05T00:00", "2026-01-05 00:00:00.0"],
+            ["2026-1-5", "2026-01-05 08:00", "05/01/2026"],
+        ),
+        (
+            values.TIMESTAMP,
+            [
+                "2026-01-05",
+                "2026-01-05 08:00",
+                "20260105T0800",
+                "2026-01-05T08:00:00.123456",
+            ],
+            ["2026-01-05 24:00", "2026-01-05 08:00Z", "08:00"],
+        ),
+        (
+            values.UTC_TIMESTAMP,
+            ["2026-01-05 08:00Z", "20260105T0800+00:00"],
+            ["2026-01-05 08:00+01"],
+        ),
+        (
+            values.TIMESTAMP_WITH_OFFSET,
+            ["2026-01-05 08:00+01", "2026-01-05 08:00"],
+            ["2026-01-05 08:00+16"],
+        ),
+        (values.TIME, ["08:00", "23:59:59.5"], ["8:00", "08:00Z"]),
+        (values.TIME_WITH_OFFSET, ["08:00", "08:00Z", "08:00-01:30"], ["08:00 CET"]),
+    ],
+)
+def test_texts_that_mean_the_same_everywhere_are_good(
+    rule: Rule, good: list[str], bad: list[str]
+) -> None:
+    rule = rule._replace(convert=lambda value: None)
+    for number, text in enumerate([*good, *bad]):
+        found = check(f"1\ta\t{text}\n", day=rule)
+        assert len(found.rejects) == (number >= len(good)), text
