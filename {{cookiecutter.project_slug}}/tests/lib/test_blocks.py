@@ -109,6 +109,7 @@ def test_text_is_read_piece_by_piece() -> None:
         ([b"a|||", b"b"], b"||", [b"a||", b"|b||"]),
         ([b"0123456789", b"\n"], b"\n", [b"0123456789\n"]),
         ([b"0123456789"], b"\n", [b"0123456789\n"]),
+        ([b"ab\ncd\nef\n\n"], b"\n", [b"ab\ncd\nef\n\n"]),
         ([b"0123456789|", b"|"], b"||", [b"0123456789||"]),
         ([b"a\nb\nc\nd\ne\nf\ng\n"], b"\n", [b"a\nb\nc\nd\ne\n", b"f\ng\n"]),
         ([b"abcd\nefghi\nj\nklm\n"], b"\n", [b"abcd\nefghi\n", b"j\nklm\n"]),
