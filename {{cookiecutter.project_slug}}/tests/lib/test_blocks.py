@@ -139,7 +139,7 @@ LONG = b"0123456789x"
         (LONG + b'\\\\"', ESCAPES, [(b"012\n", True, True, False)]),
         (LONG + b"\\", ESCAPES, [(b"012\n", True, False, True)]),
         (LONG + b"\\\\", ESCAPES, [(b"012\n", True, False, False)]),
-        (LONG + b"\\\\\\", ESCAPES, [(b"012\n", True, False, True)]),
+        (LONG + 5 * b"\\", ESCAPES, [(b"012\n", True, False, True)]),
         (LONG + b"\\", QUOTES, [(b"012\n", True, False, False)]),
         (LONG + b"\xc2\xa7", WIDE, [(b"012\n", True, False, True)]),
         (LONG + b"\xc2\xa7" * 2, WIDE, [(b"012\n", True, False, False)]),
