@@ -118,7 +118,7 @@ def read_text(stream: Stream, encoding: str) -> Iterator[bytes]:
 def read_blocks(pieces: Iterable[bytes], marks: Marks) -> Iterator[Block]:
     """Yield text in blocks that end with a newline, whatever the size of its pieces."""
     newline = marks.newline
-    longest = LINE_LIMIT + len(newline) - 1  # with the start of a newline
+    longest = LINE_LIMIT + len(newline)
     rest = b""
     long_line: _LongLine | None = None
     for piece in pieces:
@@ -253,7 +253,7 @@ class _LongLine:
             self._count(line)
             self._is_escaped = self._ends_with_escape(line)
             return True, rest
-        size = max(0, len(line) - self._longest_mark + 1)
+        size = max(0, len(line) - self._longest_mark)
         for _ in range(3):  # back to the start of a character
             if size and b"\x80" <= line[size : size + 1] < b"\xc0":
                 size -= 1

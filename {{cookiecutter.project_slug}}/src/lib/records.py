@@ -13,7 +13,10 @@ LOOKAHEAD = 8 * 1024 * 1024  # bytes
 # Characters that must be escaped, and those that no row may have.
 SPECIAL = re.compile(r"[\\\t\n\r\0\udc80-\udcff]")
 # Sequences in text without quotes, as PostgreSQL and MySQL write them.
-SEQUENCES = {**dict(zip("bfnrtv0", "\b\f\n\r\t\v\0", strict=True)), "Z": "\x1a"}
+SEQUENCES = {
+    **{"b": "\b", "f": "\f", "n": "\n", "r": "\r"},
+    **{"t": "\t", "v": "\v", "0": "\0", "Z": "\x1a"},
+}
 
 
 class Dialect(NamedTuple):

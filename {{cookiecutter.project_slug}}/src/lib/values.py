@@ -152,7 +152,6 @@ class ValueCheck:
 
     def _convert_row(self, row: bytes) -> bytes | Refusal:
         cells = row[:-1].split(b"\t")
-        is_changed = False
         for at, rule, pattern in self._rules:
             if pattern.fullmatch(cells[at]):
                 continue
@@ -165,8 +164,7 @@ class ValueCheck:
             if converted is None:
                 return _refuse(f"no {rule.meaning}", self._columns[at], value)
             cells[at] = converted.translate(ESCAPES).encode()
-            is_changed = True
-        return b"\t".join(cells) + b"\n" if is_changed else row
+        return b"\t".join(cells) + b"\n"
 
 
 def _cell_pattern(rule: Rule) -> bytes:

@@ -10,6 +10,8 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from importlib import import_module
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -218,3 +220,33 @@ def test_xz_file_may_not_take_much_memory(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(compression, "XZ_MEMORY", 1000)
     with pytest.raises(FileFormatError, match=r"xz file is damaged \(Memory usage"):
         read(compress_xz(LINES))
+
+
+def test_xz_file_may_take_128_mb(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits: list[int] = []
+    double = SimpleNamespace(
+        FORMAT_XZ=lzma.FORMAT_XZ,
+        LZMADecompressor=lambda _, memlimit: limits.append(memlimit),
+    )
+    monkeypatch.setattr(compression, "import_module", lambda _: double)
+    compression.decompress(PeekableStream(io.BytesIO(compress_xz(b"a"))), 1)
+    assert limits == [134_217_728]
+
+
+@for_each(
+    ("version", "expected"),
+    [((3, 11, 0), "backports.zstd"), ((3, 14, 0), "compression.zstd")],
+)
+def test_zstd_is_of_python_or_package(
+    version: tuple[int, ...], expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names: list[str] = []
+
+    def import_double(name: str) -> Any:
+        names.append(name)
+        return SimpleNamespace(ZstdDecompressor=lambda: None)
+
+    monkeypatch.setattr(compression, "import_module", import_double)
+    monkeypatch.setattr(compression, "sys", SimpleNamespace(version_info=version))
+    compression.decompress(PeekableStream(io.BytesIO(compress_zstd(b"a"))), 1)
+    assert names == [expected]

@@ -51,7 +51,10 @@ def test_short_text_in_utf16_is_read() -> None:
     assert read("慢,慢".encode("utf-16-le"), encoding="utf-16-le")[0] == [["慢", "慢"]]
 
 
-@for_each(("head", "encoding"), [(b"\0\x0c\0\0", "cp037"), (b"\x01\0\0\0", "latin-1")])
+@for_each(
+    ("head", "encoding"),
+    [(b"\0\x0c\0\0abc", "cp037"), (b"\x01\0\0\0", "latin-1")],
+)
 def test_length_before_records_fails_file(head: bytes, encoding: str) -> None:
     with pytest.raises(FileFormatError, match=r"records of variable length \(RDW\)"):
         require_fixed_records(head, encoding)

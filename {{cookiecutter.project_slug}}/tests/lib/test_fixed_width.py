@@ -103,6 +103,7 @@ def test_bad_record_becomes_reject(
         (b"x|#\r|y\r|", {"newline": "|", "comment": "#"}, [1, 3]),
         (b"a  b    x\n     c  d    ", {"newline": ""}, [2, 3]),
         (b"a  b    x", {"newline": ""}, [2]),
+        (b"a  b    " * 3 + b"x", {"newline": "", "trailer_lines": 1}, [4]),
         (b"a  b    " * 3 + b"\n       x", {"newline": "", "skip_lines": 2}, [4, 5]),
     ],
 )

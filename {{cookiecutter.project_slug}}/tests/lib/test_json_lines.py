@@ -156,8 +156,8 @@ def test_long_line_is_reject(monkeypatch: pytest.MonkeyPatch) -> None:
     assert reject == Reject(1, text[:16], "longer than 30 bytes")
 
 
-def test_deep_value_is_reject() -> None:
-    deep = "[" * 700 + "]" * 700
+@for_each("deep", ["[" * 700 + "]" * 700, '{"x":' * 250 + "1" + "}" * 250])
+def test_deep_value_is_reject(deep: str) -> None:
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(len(inspect.stack(0)) + 400)
     try:

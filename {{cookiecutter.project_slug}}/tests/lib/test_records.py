@@ -200,6 +200,11 @@ def plain(line: int, text: str, *fields: str) -> Record:
         ("a\tb\n", {}, [Record(1, "a\tb", ["a\tb"], ["a\tb"])]),
         ("a\tb\n", {"delimiter": "\t"}, [plain(1, "a\tb", "a", "b")]),
         ('"a"\tb\n', {"delimiter": "\t"}, None),
+        (
+            '"a",b\t\n',
+            {},
+            [Record(1, '"a",b\t', ["a", "b\t"], ['"a"', "b\t"])],
+        ),
         ("a\\\n", {}, [Record(1, "a\\", ["a\\"], ["a\\"])]),
         ("a\nb|", {"newline": "|"}, [Record(1, "a\nb", ["a\nb"], ["a\nb"])]),
         ("a\r|", {"newline": "|"}, [Record(1, "a\r", ["a\r"], ["a\r"])]),

@@ -145,6 +145,7 @@ def test_other_text_needs_closer_look(text: bytes, options: dict[str, Any]) -> N
         (b'a,b\n"c', b'"c'),
         (b'a,b\n"c\nd\n', b'"c\nd\n'),
         (b'"c\nd\n', b'"c\nd\n'),
+        (b'\n"c\nd\n', b'"c\nd\n'),
         (b'"a",b\nc,"d\n', b'c,"d\n'),
         (b'"a",b\nc,"d\n"e\n', b""),
         (b'a,"b\nc"\nd,"e ""f\ng\n', b'd,"e ""f\ng\n'),

@@ -171,3 +171,11 @@ def test_texts_that_mean_the_same_everywhere_are_good(
     for number, text in enumerate([*good, *bad]):
         found = check(f"1\ta\t{text}\n", day=rule)
         assert len(found.rejects) == (number >= len(good)), text
+
+
+@for_each("column", COLUMNS)
+def test_good_chunk_is_returned_itself(column: str) -> None:
+    rule = Rule("y", "[^x]")
+    for text in ("1\ta\tb\n" * 3, "\\N\t\\N\t\\N\n"):
+        chunk = Chunk(text.encode(), [(1, text)] * text.count("\n"))
+        assert ValueCheck({column: rule}, COLUMNS).check(chunk) is chunk

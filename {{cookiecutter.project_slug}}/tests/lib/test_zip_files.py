@@ -160,6 +160,13 @@ DAMAGED = r"the zip file is damaged \(wrong checksum\): send it again"
             "several files",
         ),
         (
+            member(flags=8, crc=0)
+            + describe("<3L")
+            + member(name=b"b.csv", packed=int.from_bytes(b"\0\0PK", "little"))
+            + END,
+            "several files",
+        ),
+        (
             member(flags=8, crc=0) + describe("<L2Q") + member(name=b"b.csv") + END,
             "several files",
         ),
