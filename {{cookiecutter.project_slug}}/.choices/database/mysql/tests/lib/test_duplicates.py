@@ -79,13 +79,24 @@ def test_columns_of_key_are_joined() -> None:
         ([("k", "name", "datetime", None)], False),
         ([("k", "other", "varchar", None)], False),
         ([("k", "name", "varchar", None), ("k", "other", "int", None)], False),
-        # two texts could be joined to the same entry
-        ([("k", "name", "varchar", None), ("k", "id", "varchar", None)], False),
     ],
 )
 def test_key_is_used_if_entries_are_values(keys: list[Key], is_found: bool) -> None:
     message = name("anna", "k")
     assert find(keys, [message], [b"1\tanna\n"]) == ({0: message} if is_found else {})
+
+
+@for_each(("data_type", "is_found"), [("int", True), ("varchar", False)])
+def test_two_texts_could_be_joined_to_the_same_entry(
+    data_type: str, is_found: bool
+) -> None:
+    keys: list[Key] = [("k", "name", "char", None), ("k", "id", data_type, None)]
+    assert bool(find(keys, [name("anna-1", "k")], [b"1\tanna\n"])) is is_found
+
+
+def test_keys_behind_a_null_are_read() -> None:
+    message = name("1")
+    assert find([NAME, ID], [message], [b"1\t\\N\n"]) == {0: message}
 
 
 @for_each(

@@ -311,6 +311,7 @@ def test_server_that_is_gone_can_be_retried(refusal: Exception) -> None:
         # one that has values
         (Error(1062, "Duplicate entry 'john.doe'"), "DUP_ENTRY (1062)"),
         (Error("cannot encode john.doe"), "Error"),
+        (Error(0, "closed"), "the database cannot be reached: Error: closed"),
         (Error(), "Error"),
     ],
 )

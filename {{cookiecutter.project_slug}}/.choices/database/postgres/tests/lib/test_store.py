@@ -331,6 +331,18 @@ def test_bad_rows_are_found_wherever_they_are(bad: list[int], has_lines: bool) -
     assert loaded(server) == [row for row in rows if row != "bad"]
 
 
+@for_each("shift", [-7, -1, 1, 7, 60])
+@pytest.mark.usefixtures("small_pieces")
+def test_wrong_lines_mislead_only_the_search(shift: int) -> None:
+    """A value may look like the number of a line."""
+    server = Server()
+    server.shift = shift
+    rows = ["bad" if at in (20, 50, 51, 95) else str(at) for at in range(100)]
+    _, refused = accept(server, *rows)
+    assert list(refused) == [20, 50, 51, 95]
+    assert loaded(server) == [row for row in rows if row != "bad"]
+
+
 @for_each("version", [150000, 160000])
 @for_each("kind", ["bad", "invalid"])
 @pytest.mark.usefixtures("small_pieces")

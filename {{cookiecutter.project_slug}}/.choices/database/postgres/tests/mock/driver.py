@@ -84,6 +84,7 @@ class Server(MockCursor):
         place: the constraint or column that blocks name, if any.
         extra: rows that each COPY or INSERT counts in addition.
         has_lines: whether errors of COPY have the number of a line.
+        shift: what is wrong with that number.
         bad_block: what each block raises, if anything.
         bad_check: what the check of types raises, if anything.
     """
@@ -99,6 +100,7 @@ class Server(MockCursor):
         self.place: str | None = None
         self.extra = 0
         self.has_lines = True
+        self.shift = 0
         self.bad_block: Error | None = None
         self.bad_check: Error | None = None
         self._saved: dict[str, list[Row]] = {}
@@ -162,7 +164,7 @@ class Server(MockCursor):
         table = COPY_OR_INSERT.match(statement)
         assert table
         self.rowcount = self.extra
-        for line, row in enumerate(rows, 1):
+        for line, row in enumerate(rows, self.shift + 1):
             match row[0]:
                 case "bad" | "invalid":
                     place = f"COPY clicks, line {line}" if self.has_lines else ""
