@@ -1,9 +1,11 @@
 """Fixtures for all unit tests."""
 
+import logging
 from collections.abc import Iterator
 
 import pytest
 
+import log
 import settings
 
 
@@ -17,3 +19,15 @@ def clean_environment() -> Iterator[None]:
                 for suffix in ("", "_FILE", "_SECRET"):
                     monkeypatch.delenv(f"{setting.variable}{suffix}", raising=False)
         yield
+
+
+@pytest.fixture(autouse=True)
+def restore_log() -> Iterator[None]:
+    """Undo what a test configures of the log."""
+    loggers = (logging.root, log.logger, log.outcomes)
+    levels = [each.level for each in loggers]
+    handlers = logging.root.handlers[:]
+    yield
+    logging.root.handlers[:] = handlers
+    for each, level in zip(loggers, levels, strict=True):
+        each.setLevel(level)

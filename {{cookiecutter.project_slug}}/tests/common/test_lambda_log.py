@@ -1,7 +1,6 @@
 """What a Lambda logs: the fields of each message, and why it cannot run."""
 
 import json
-import logging
 from functools import cache, partial
 from itertools import count
 from types import SimpleNamespace
@@ -34,8 +33,6 @@ BATCH = {
 @pytest.fixture(autouse=True)
 def _cold_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the Lambda begin as in a new process."""
-    monkeypatch.setattr(logging.root, "handlers", [])
-    monkeypatch.setattr(logging.root, "level", logging.root.level)
     monkeypatch.setattr(
         lambda_wrapper,
         "CustomContext",

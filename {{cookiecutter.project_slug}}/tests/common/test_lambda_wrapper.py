@@ -1,6 +1,5 @@
 """The Lambda wrapper: batches of messages in, batch item failures out."""
 
-import logging
 import os
 import subprocess
 import sys
@@ -77,6 +76,7 @@ def test_batch_is_processed(seen: list[str]) -> None:
 def test_function_never_sees_test_of_s3(
     seen: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO", "function")
     body = '{"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "raw"}'
     assert handle("a", body, "b") == {"batchItemFailures": []}
     assert seen == ["a", "b"]
@@ -177,6 +177,7 @@ def test_done_message_delivered_again_is_deleted(
     seen: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     """Lambda may repeat an invocation, or fail to delete a message."""
+    caplog.set_level("INFO", "function")
     for receipt in ("r1", "r1", "r2"):
         record = {"messageId": "m", "receiptHandle": receipt, "body": "a"}
         response = lambda_wrapper.handler({"Records": [record]}, aws_context(7500))
@@ -225,8 +226,6 @@ def test_invocations_share_clients(monkeypatch: pytest.MonkeyPatch) -> None:
     warm_context = cache(lambda_wrapper.warm_context.__wrapped__)
     monkeypatch.setattr(lambda_wrapper, "warm_context", warm_context)
     monkeypatch.setattr(lambda_wrapper, "run", lambda event, context: str(context.s3))
-    monkeypatch.setattr(logging.root, "handlers", [])
-    monkeypatch.setattr(logging.root, "level", logging.root.level)
     for bodies in ("ab", "c"):
         assert handle(*bodies) == {"batchItemFailures": []}
     assert boto3.created == ["s3"]

@@ -31,9 +31,7 @@ Handlers = dict[int, Callable[[int, Any], None]]
 
 @pytest.fixture(autouse=True)
 def handlers(monkeypatch: pytest.MonkeyPatch) -> Handlers:
-    """Restore logging; return the handlers of signals, which are not installed."""
-    monkeypatch.setattr(logging.root, "handlers", [])
-    monkeypatch.setattr(logging.root, "level", logging.root.level)
+    """Return the handlers of signals, which are not installed."""
     result: Handlers = {}
     monkeypatch.setattr(signal, "signal", result.__setitem__)
     return result

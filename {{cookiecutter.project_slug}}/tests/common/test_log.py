@@ -25,10 +25,8 @@ REPORT = [{"loaded": 3, "rejected": 1}, {"loaded": 4, "rejected": 0}]
 
 
 @pytest.fixture
-def stream(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
-    """Log to a stream as JSON; restore logging afterwards."""
-    monkeypatch.setattr(logging.root, "handlers", [])
-    monkeypatch.setattr(logging.root, "level", logging.root.level)
+def stream() -> io.StringIO:
+    """Log to a stream as JSON."""
     text = io.StringIO()
     log.configure(True, "DEBUG", [SECRET], text)
     return text
