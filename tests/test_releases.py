@@ -81,7 +81,9 @@ class FakeLambda:
 
     def update_alias(self, RevisionId: str = "", **changes: Any) -> None:  # noqa: N803
         """Change the alias, unless somebody else has."""
-        assert RevisionId in ("", self.alias["RevisionId"])
+        if RevisionId not in ("", self.alias["RevisionId"]):
+            error = {"Code": "PreconditionFailedException", "Message": "changed"}
+            raise ClientError({"Error": error}, "UpdateAlias")
         assert changes.pop("Name") == "live"
         del changes["FunctionName"]
         revision = str(int(self.alias["RevisionId"]) + 1)
@@ -99,8 +101,9 @@ class FakeLambda:
 class Worker:
     """The function `worker` in `dev`, whose code and memory are deployed."""
 
-    def __init__(self, aws: FakeLambda) -> None:
+    def __init__(self, aws: FakeLambda, zipped: Path) -> None:
         self.aws = aws
+        self.zip = zipped
         self.settings: dict[str, Any] = {"runtime": "lambda"}
         self.environment: Any = SimpleNamespace(
             name="dev",
@@ -110,9 +113,14 @@ class Worker:
             explain_missing=lambda what: UserError(f"there is no {what}"),
         )
 
+    def update(self, code: str, memory: int = 512) -> None:
+        """Build and deploy, as a deploy that is killed before the release."""
+        self.zip.write_text(code, encoding="utf-8")
+        self.aws.latest |= {"CodeSha256": code, "MemorySize": memory}
+
     def deploy(self, code: str, memory: int = 512) -> str:
         """Deploy and release."""
-        self.aws.latest |= {"CodeSha256": code, "MemorySize": memory}
+        self.update(code, memory)
         return str(releases.release(self.environment, "worker", self.settings))
 
     def roll_back(self, version: str = "") -> str:
@@ -126,13 +134,18 @@ class Worker:
 
 
 @pytest.fixture
-def worker(monkeypatch: pytest.MonkeyPatch) -> Worker:
+def worker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Worker:
     aws = FakeLambda()
+    monkeypatch.setattr(releases, "BUILD", tmp_path)
+    monkeypatch.setattr(lambda_code, "hash_zip", bytes.decode)
+    zipped = tmp_path / "lambda" / "worker.zip"
+    zipped.parent.mkdir()
+    zipped.write_text("a", encoding="utf-8")
     for module in (releases, lambda_code):
         monkeypatch.setattr(module, "client", lambda _: aws)
     monkeypatch.setattr(canary, "stop", lambda *_: False)
     monkeypatch.setattr(canary, "find_undone", lambda *_: 0)
-    return Worker(aws)
+    return Worker(aws, zipped)
 
 
 def test_each_change_is_released_as_a_version(worker: Worker) -> None:
@@ -193,24 +206,18 @@ def test_rolled_back_version_is_not_released_again(worker: Worker) -> None:
     assert worker.deploy("bad").startswith("worker keeps version 3")
 
 
-def test_plan_names_code_that_was_rolled_back(
-    worker: Worker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_plan_names_code_that_was_rolled_back(worker: Worker) -> None:
     """A plan does not know the configuration, which may release it."""
-    monkeypatch.setattr(releases, "BUILD", tmp_path)
-    built = tmp_path / "lambda" / "worker.zip"
-    built.parent.mkdir()
-    built.write_bytes(b"bad")
     names = ["absent", "worker"]
     worker.deploy("a")
-    worker.deploy(lambda_code.hash_zip(b"bad"))
+    worker.deploy("bad")
     assert releases.find_held(worker.environment, names) == []
     worker.roll_back()
     [sentence] = releases.find_held(worker.environment, names)
     assert sentence.startswith(
         "unless its configuration changes, worker keeps version 1, because version 2"
     )
-    built.write_bytes(b"fixed")
+    worker.zip.write_bytes(b"fixed")
     assert releases.find_held(worker.environment, names) == []
 
 
@@ -274,7 +281,7 @@ def test_plan_names_what_a_killed_deploy_left(
     ]
     worker.deploy("a")
     assert find() == []
-    worker.aws.latest["CodeSha256"] = "b"
+    worker.update("b")
     assert "worker still runs version 1, and a deploy releases" in find()[0]
     worker.aws.publish_version("shop-dev-worker", "b")
     assert "worker still runs version 1, and a deploy releases" in find()[0]
@@ -284,6 +291,32 @@ def test_plan_names_what_a_killed_deploy_left(
     worker.settings["release"] = {"canary": 10, "minutes": 10}
     monkeypatch.setattr(canary, "find_undone", lambda *_: 2)  # no deploy saw that
     assert find() == []
+
+
+def test_plan_is_about_the_code_that_was_built(worker: Worker) -> None:
+    """What a killed deploy has left is not released, if you go back to other code."""
+    worker.deploy("a")
+    worker.update("killed")
+    worker.zip.write_text("a", encoding="utf-8")
+    assert releases.find_unreleased(worker.environment, ["worker"]) == []
+    assert worker.deploy("a") == "worker runs version 1 already"
+
+
+def test_plan_leaves_out_lambdas_of_containers(worker: Worker) -> None:
+    """Only the shim runs them."""
+    worker.deploy("a")
+    worker.deploy("bad")
+    worker.roll_back()
+    worker.settings["runtime"] = "container"
+    for code, find in (
+        ("bad", releases.find_held),
+        ("killed", releases.find_unreleased),
+    ):
+        worker.update(code)
+        worker.environment.is_on_aws = True
+        assert find(worker.environment, ["worker"]) == []
+        worker.environment.is_on_aws = False
+        assert len(find(worker.environment, ["worker"])) == 1
 
 
 def test_named_version_runs_anyway(worker: Worker) -> None:
@@ -388,6 +421,43 @@ def test_only_a_rollback_keeps_code_from_release(
     assert worker.live == "1"
     del worker.settings["release"]
     assert worker.deploy("bad").startswith(next_release)
+
+
+def test_sync_knows_that_a_canary_went_back(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The deploy that waited for it was killed."""
+    worker.deploy("a")
+    worker.update("bad")
+    worker.aws.publish_version("shop-dev-worker", "bad")
+    worker.settings["release"] = {"canary": 10, "minutes": 10}
+    monkeypatch.setattr(canary, "find_undone", lambda *_: 2)
+    synced = {**worker.settings, "release": None}
+    kept = releases.release(worker.environment, "worker", synced)
+    assert kept.startswith("worker keeps version 1, because version 2")
+    assert worker.live == "1"
+
+
+def test_rollback_during_a_release_is_not_lost(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A release waits for its new version, which may take a minute."""
+    for code in ("a", "b"):
+        worker.deploy(code)
+    worker.update("killed")
+    worker.aws.publish_version("shop-dev-worker", "killed")
+    publish = releases.publish
+
+    def roll_back_meanwhile(*words: str) -> int:
+        worker.roll_back()
+        return int(publish(*words))
+
+    monkeypatch.setattr(releases, "publish", roll_back_meanwhile)
+    worker.settings["release"] = {"canary": 10, "minutes": 10}
+    with pytest.raises(ClientError, match="Precondition"):
+        worker.deploy("c")
+    assert worker.live == "1"
+    assert worker.aws.alias["Description"] == "rolled back: 2"
 
 
 def test_rollback_stops_a_canary(

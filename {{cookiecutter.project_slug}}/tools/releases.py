@@ -9,7 +9,8 @@ https://docs.aws.amazon.com/lambda/latest/dg/configuration-versions.html
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
+from functools import partial
 from threading import Thread
 from typing import Any, NamedTuple
 
@@ -84,9 +85,9 @@ class Versions(NamedTuple):
         return (self.unused | between) - self.rolled_back - {self.undone}
 
     def find_undone(self) -> int:
-        """Return the newest version if it was rolled back and does not run; else 0.
+        """Return the newest version that was rolled back, if an older one runs; else 0.
 
-        Each release is newer than all others.
+        Nothing was released since, because each release is newer than all others.
         """
         newest = max({self.undone, *self.rolled_back})
         return newest if newest > self.live else 0
@@ -170,11 +171,14 @@ def release(environment: Environment, name: str, function: Config) -> str:
             f"a canary shifts {name} to version {found.shifting_to}: wait for its end, "
             f"or stop it with {name_command(environment, name)}"
         )
-    if same.isdisjoint({found.live, *found.rolled_back}):
+    refused = found.rolled_back
+    if not has_canary:  # `canary.shift` finds it, and knows the reason
+        refused |= {found.undone}
+    if same.isdisjoint({found.live, *refused}):
         same.add(publish(full_name, found.latest["CodeSha256"]))
     if found.live in same:
         return f"{name} runs version {found.live} already"
-    if held := same & found.rolled_back:
+    if held := same & refused:
         has = "has this code and configuration"
         return explain_held(environment, name, found, max(held), has)
     number = max(same)
@@ -182,7 +186,7 @@ def release(environment: Environment, name: str, function: Config) -> str:
     description = describe(rolled_back, found.find_unused(number))
     if has_canary:
         if description != found.description:
-            update_alias(full_name, Description=description)
+            update_alias(full_name, Description=description, RevisionId=found.revision)
         try:
             canary.shift(environment, name, function, str(found.live), str(number))
         except canary.RolledBackError:
@@ -237,19 +241,29 @@ def release_all(environment: Environment, names: Iterable[str]) -> None:
         raise UserError("; ".join(map(str, errors)))
 
 
-def find_held(environment: Environment, names: Sequence[str]) -> list[str]:
+def read_lambdas(
+    environment: Environment, names: Iterable[str]
+) -> Iterator[tuple[str, Versions, str]]:
+    """Yield functions that run as Lambdas: name, versions, and hash of the built code.
+
+    Those that are not deployed yet are left out.
+    """
+    for name in filter(partial(runs_as_lambda, environment), names):
+        try:
+            found = read(environment, name)
+        except UserError:
+            continue
+        code = (BUILD / "lambda" / f"{name}.zip").read_bytes()
+        yield name, found, lambda_code.hash_zip(code)
+
+
+def find_held(environment: Environment, names: Iterable[str]) -> list[str]:
     """Return a sentence for each function whose built code a deploy will not release.
 
     That is code that was rolled back. Only the deploy itself knows the configuration.
     """
     sentences = []
-    for name in names:
-        try:
-            found = read(environment, name)
-        except UserError:
-            continue  # it is not deployed yet
-        code = (BUILD / "lambda" / f"{name}.zip").read_bytes()
-        built = lambda_code.hash_zip(code)
+    for name, found, built in read_lambdas(environment, names):
         held = {
             number
             for number in (found.rolled_back | {found.undone}) & found.published.keys()
@@ -265,19 +279,16 @@ def find_unreleased(environment: Environment, names: Iterable[str]) -> list[str]
     """Return a sentence for each function whose `$LATEST` a deploy would release.
 
     That is one whose deploy was killed before the end. The IaC tool finds no change.
+    If other code was built meanwhile, it does, and a deploy releases that.
     """
     sentences = []
-    for name in names:
-        try:
-            found = read(environment, name)
-        except UserError:
-            continue  # it is not deployed yet
+    for name, found, built in read_lambdas(environment, names):
         if found.shifting_to:
             sentences.append(
                 f"a canary shifts {name} to version {found.shifting_to}, and a deploy "
                 "of the same code waits for its end"
             )
-        elif found.find_same().isdisjoint(
+        elif found.latest["CodeSha256"] == built and found.find_same().isdisjoint(
             {found.live, found.undone, *found.rolled_back}
         ):
             sentences.append(
@@ -303,13 +314,20 @@ def rollback(func: str, env: str, version: str) -> int:
     if version and not (version.isascii() and version.isdecimal()):
         raise UserError(f"VERSION={version} is not the number of a version, such as 7")
     environment = enter(env)
-    # the shim runs no containers, and has a Lambda for every function
-    is_lambda = environment.functions[func]["runtime"] == "lambda"
-    if is_lambda or not environment.is_on_aws:
+    if runs_as_lambda(environment, func):
         print(roll_back_lambda(environment, func, version))
     else:
         print(services.roll_back(environment, func, version))
     return 0
+
+
+def runs_as_lambda(environment: Environment, name: str) -> bool:
+    """Return whether a function runs as a Lambda.
+
+    The shim runs no containers, and has a Lambda for every function.
+    """
+    is_lambda = environment.functions[name]["runtime"] == "lambda"
+    return is_lambda or not environment.is_on_aws
 
 
 def roll_back_lambda(environment: Environment, name: str, version: str) -> str:

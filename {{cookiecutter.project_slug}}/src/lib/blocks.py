@@ -275,7 +275,9 @@ class _LongLine:
         escape = self._marks.escape
         if not escape:
             return False
-        return (len(text) - len(text.rstrip(escape))) // len(escape) % 2 == 1
+        # `rstrip` also strips other characters that consist of the escape's bytes
+        end = text[len(text.rstrip(escape)) :].replace(escape, b"\0")
+        return (len(end) - len(end.rstrip(b"\0"))) % 2 == 1
 
     def _count(self, text: bytes) -> None:
         if self._marks.escape:

@@ -143,6 +143,9 @@ LONG = b"0123456789x"
         (LONG + b"\\", QUOTES, [(b"012\n", True, False, False)]),
         (LONG + b"\xc2\xa7", WIDE, [(b"012\n", True, False, True)]),
         (LONG + b"\xc2\xa7" * 2, WIDE, [(b"012\n", True, False, False)]),
+        # another character that ends with the escape's last byte
+        (LONG + b"\xe7\xa7\xa7", WIDE, [(b"012\n", True, False, False)]),
+        (LONG + b"\xe7\xa7\xa7\xc2\xa7", WIDE, [(b"012\n", True, False, True)]),
         (LONG + b"\xc2\xab", WIDE, [(b"012\n", True, True, False)]),
         (LONG + b"\xc2\xa7\xc2\xab", WIDE, [(b"012\n", True, False, False)]),
         (LONG + b"\xc2\xa7" * 2 + b"\xc2\xab", WIDE, [(b"012\n", True, True, False)]),
