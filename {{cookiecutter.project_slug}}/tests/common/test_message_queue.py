@@ -123,7 +123,7 @@ def test_all_kinds_of_messages_are_counted(
 ) -> None:
     numbers = count(1)
 
-    def get_queue_attributes(AttributeNames: list[str], **_: Any) -> Any:  # noqa: N803
+    def get_queue_attributes(AttributeNames: list[str], **_: Any) -> Any:  # noqa: N803 - of boto3
         return {"Attributes": {name: str(next(numbers)) for name in AttributeNames}}
 
     monkeypatch.setattr(context.sqs, "get_queue_attributes", get_queue_attributes)

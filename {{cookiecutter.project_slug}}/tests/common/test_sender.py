@@ -163,7 +163,7 @@ def test_queue_is_looked_up_once(
 ) -> None:
     names: list[str] = []
 
-    def get_queue_url(QueueName: str) -> dict[str, str]:  # noqa: N803
+    def get_queue_url(QueueName: str) -> dict[str, str]:  # noqa: N803 - of boto3
         names.append(QueueName)
         return {"QueueUrl": f"https://sqs.example/{QueueName}"}
 
