@@ -99,7 +99,7 @@ def test_missing_object_leaves_others_alone(shimmed: Project) -> None:
     events = []
     for number, name in enumerate(("a.csv", "missing.csv", "b.csv", "c.csv")):
         events.append(
-            json.loads(put_file(shimmed, name, clicks(10, 200_000 + 100 * number)))
+            json.loads(put_file(shimmed, name, clicks(10, 72_900_000 + 100 * number)))
         )
     client(shimmed, "s3").delete_object(Bucket="raw", Key=events[1]["key"])
     records = [
@@ -110,7 +110,7 @@ def test_missing_object_leaves_others_alone(shimmed: Project) -> None:
     output = drain(shimmed, "--retry_delay=0")
     assert output.count('"outcome": "failed"') == 3
     assert output.count("s3://raw/by-hand/missing.csv") >= 3
-    assert count_clicks(shimmed, 200_000, 1000) == 30
+    assert count_clicks(shimmed, 72_900_000, 1000) == 30
     assert len(take_dead_letters(shimmed)) == 1
 
 

@@ -60,9 +60,9 @@ def with_function(function: str, declaration: str, env: str = "") -> str:
         declaration: its settings in YAML's flow style, without the braces.
         env: the environment of the entry; empty for all.
     """
-    entry = f"{function}: {{{declaration}}}"
+    entry = function + ": {" + declaration + "}"
     if env == "local":
-        return change("local: {}", f"local: {{functions: {{{entry}}}}}")
+        return change("local: {}", "local: {functions: {" + entry + "}}")
     return change("  worker: {}", f"  {entry}")
 
 

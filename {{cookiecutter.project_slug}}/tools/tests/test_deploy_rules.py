@@ -232,8 +232,8 @@ def test_queues_and_topics_of_others_can_be_fifo_for_one() -> None:
     topic = "arn:aws:sns:eu-west-1:111122223333:orders.fifo"
     for trigger in ("queue", f'topic, topic: "{topic}"'):
         functions = (
-            f"  part: {{trigger: {trigger}, fifo: true}}\n"
-            f"  worker: {{trigger: {trigger}}}\n"
+            "  part: {trigger: " + trigger + ", fifo: true}\n"
+            "  worker: {trigger: " + trigger + "}\n"
         )
         check(change("  worker: {}\n", functions))
 
@@ -314,7 +314,7 @@ def test_defaults_are_checked_as_functions_are() -> None:
     wrong = "timezone: Europe/Wien"
     shared = change("memory: 512", f"{wrong}\n  memory: 512")
     assert ': defaults.timezone is "Europe/Wien": the cl' in refuse(shared)
-    own = change("zones: 2", f"zones: 2\n    defaults: {{{wrong}}}")
+    own = change("zones: 2", "zones: 2\n    defaults: {" + wrong + "}")
     assert ": environments.dev.defaults.timezone is" in refuse(own)
 
 
@@ -340,5 +340,6 @@ def test_value_of_variable_can_have_lines() -> None:
 )
 def test_variable_of_the_system_is_refused(variable: str) -> None:
     problem = f"{variable} is not a valid name: use A-Z"
-    assert problem in refuse(with_function("part", f"environment: {{{variable}: x}}"))
-    check(with_function("part", f"environment: {{{variable}_1: x}}"))
+    declaration = "environment: {" + variable
+    assert problem in refuse(with_function("part", declaration + ": x}"))
+    check(with_function("part", declaration + "_1: x}"))

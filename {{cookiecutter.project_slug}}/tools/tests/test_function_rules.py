@@ -46,9 +46,9 @@ def test_memory_goes_with_cpu_of_container(
         "fifo: true, batch_size: 10",
         "reserved_concurrency: 10",
         "reserved_concurrency: 2, max_concurrency: 2",
-        f"{POLLERS}: {{min: 2, max: 2}}",
-        f"{POLLERS}: {{min: 2, max: 9}}, reserved_concurrency: 1",
-        f"{POLLERS}: {{min: 2, max: 9}}, reserved_concurrency: -1",
+        POLLERS + ": {min: 2, max: 2}",
+        POLLERS + ": {min: 2, max: 9}, reserved_concurrency: 1",
+        POLLERS + ": {min: 2, max: 9}, reserved_concurrency: -1",
         "min_tasks: 4",
         "runtime: container, reserved_concurrency: 1",
         "secrets: {API_KEY: partner/key}, environment: {API_KEY_2: x}",
@@ -73,14 +73,14 @@ def test_settings_at_the_limit_are_valid(declaration: str) -> None:
         ("fifo: true, batch_window: 1", "write batch_window: 0 for a function with f"),
         ("max_concurrency: 11, reserved_concurrency: 10", "or max_concurrency (11) or"),
         (
-            f"{POLLERS}: {{min: 2, max: 9}}, reserved_concurrency: 0",
+            POLLERS + ": {min: 2, max: 9}, reserved_concurrency: 0",
             "reserved_concurrency is 0 (part in local): use -1, or 1 or more",
         ),
-        (f"{POLLERS}: {{min: 3, max: 2}}", "use a min that is max or less"),
+        (POLLERS + ": {min: 3, max: 2}", "use a min that is max or less"),
         ("min_tasks: 5", "min_tasks is 5 (part in local): use max_tasks (4) or less"),
         *(
             (
-                f"secrets: {{API_KEY: a}}, environment: {{API_KEY{suffix}: b}}",
+                "secrets: {API_KEY: a}, environment: {API_KEY" + suffix + ": b}",
                 f"remove API_KEY{suffix} from environment, or API_KEY here",
             )
             for suffix in ("", "_FILE", "_SECRET")
@@ -119,9 +119,8 @@ def test_environment_needs_settings_of_its_trigger(
     shared: str, local: str, problem: str
 ) -> None:
     text = with_function("part", shared)
-    assert problem in refuse(
-        text.replace("local: {}", f"local: {{functions: {{part: {{{local}}}}}}}")
-    )
+    own = "local: {functions: {part: {" + local + "}}}"
+    assert problem in refuse(text.replace("local: {}", own))
 
 
 def test_fifo_queue_needs_a_fifo_topic_of_others() -> None:

@@ -150,9 +150,9 @@ def test_variables_are_values_receivers_and_names_of_secrets(resolve: Declared) 
 
 def test_shim_variables_are_those_of_local(resolve: Declared) -> None:
     text = with_function("part", "trigger: queue, environment: {OWNER: '{prefix}x'}")
-    local = "{environment: {LIMIT: 9}, sends_to: [orders]}"
-    orders = "{trigger: queue, fifo: true}"
-    local = f"local: {{functions: {{part: {local}, orders: {orders}}}}}"
+    part = "part: {environment: {LIMIT: 9}, sends_to: [orders]}"
+    orders = "orders: {trigger: queue, fifo: true}"
+    local = "local: {functions: {" + f"{part}, {orders}" + "}}"
     resolve(text.replace("local: {}", local))
     assert function_specs.list_shim_variables(deploy_config.load(), "part") == {
         "BUCKET": "raw",
@@ -230,7 +230,9 @@ def test_schedules_of_the_shim_are_disabled(resolve: Declared) -> None:
         found[env] = spec["functions"]["part"]["schedule_state"]
         assert [each["Resource"] for each in spec["schedule_statements"]] == [
             [
-                f"arn:{{partition}}:sqs:{{region}}:{{account}}:{spec['prefix']}part-pending"
+                "arn:{partition}:sqs:{region}:{account}:"
+                + spec["prefix"]
+                + "part-pending"
             ]
         ]
     assert found == {"dev": "ENABLED", "local": "DISABLED", "": "DISABLED"}
@@ -318,7 +320,7 @@ def test_environment_has_its_own_settings(resolve: Declared) -> None:
 
 
 def test_only_environments_on_aws_are_watched(resolve: Declared) -> None:
-    alarms = f'alarms: {{topic: "{SNS}{{prefix}}-all"}}'
+    alarms = 'alarms: {topic: "' + SNS + '{prefix}-all"}'
     text = change("zones: 2\n", f"zones: 2\n    {alarms}\n")
     assert resolve(text)["monitoring"]["actions"] == [f"{SNS}shop-dev-all"]
     for env in ("local", ""):
@@ -407,7 +409,7 @@ def test_variables_of_a_lambda_are_limited(
     left = most - len(str(variables).replace(" ", ""))
 
     def declare(text: str, more: str = "") -> str:
-        return f"{declaration}{more}, environment: {{TEXT: {text}}}"
+        return declaration + more + ", environment: {TEXT: " + text + "}"
 
     resolve.part(declare("é" + "x" * (left - 2)))
     resolve.part(declare("x" * (left + 1), ", runtime: container"))

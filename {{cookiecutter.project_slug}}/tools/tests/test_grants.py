@@ -33,7 +33,7 @@ THIS_ACCOUNT = {"StringEquals": {"aws:PrincipalAccount": "{account}"}}
 
 def list_statements(declaration: str) -> list[grants.Statement]:
     """Return the statements of a function with a declaration."""
-    settings = yaml.safe_load(f"{{{declaration}}}".replace("{prefix}", "shop-dev"))
+    settings = yaml.safe_load("{" + declaration.replace("{prefix}", "shop-dev") + "}")
     function = setting_layers.read_defaults() | settings
     pattern = f"{function.get('prefix', 'enrich/')}*{function['suffix']}"
     names = {"queue": "shop-dev-enrich-pending", "key_pattern": pattern}
@@ -92,7 +92,7 @@ def test_sids_are_unique_and_name_the_declaration() -> None:
     ]
     assert {each["Effect"] for each in found} == {"Allow"}
     assert found[1]["Resource"] == [
-        f"arn:{{partition}}:s3:::shop-dev-raw-{{account}}/{key}"
+        "arn:{partition}:s3:::shop-dev-raw-{account}/" + key
         for key in ("enrich/*", "a/*", "b/*")
     ]
 
@@ -215,7 +215,7 @@ def test_alarms_and_budgets_of_the_account_may_notify() -> None:
             "Resource": [TOPIC],
             "Principal": {"Service": f"{service}.amazonaws.com"},
             "Condition": {
-                "ArnLike": {"aws:SourceArn": f"arn:{{partition}}:{source}"},
+                "ArnLike": {"aws:SourceArn": "arn:{partition}:" + source},
                 "StringEquals": {"aws:SourceAccount": "{account}"},
             },
         }
