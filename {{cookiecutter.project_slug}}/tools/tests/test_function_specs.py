@@ -228,13 +228,9 @@ def test_schedules_of_the_shim_are_disabled(resolve: Declared) -> None:
     for env in ("dev", "local", ""):
         spec = resolve(with_function("part", declaration), env)
         found[env] = spec["functions"]["part"]["schedule_state"]
-        assert [each["Resource"] for each in spec["schedule_statements"]] == [
-            [
-                "arn:{partition}:sqs:{region}:{account}:"
-                + spec["prefix"]
-                + "part-pending"
-            ]
-        ]
+        queues = "arn:{partition}:sqs:{region}:{account}:" + spec["prefix"]
+        [statement] = spec["schedule_statements"]
+        assert statement["Resource"] == [queues + "part-pending"]
     assert found == {"dev": "ENABLED", "local": "DISABLED", "": "DISABLED"}
 
 
