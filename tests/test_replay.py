@@ -176,7 +176,7 @@ def test_killed_replay_goes_on(shimmed: Project) -> None:
 @on_each_database
 def test_dead_letters_are_grouped_by_cause(shimmed: Project) -> None:
     """A dry run changes nothing, also where the function succeeds by now."""
-    key = drop(shimmed, "late.csv", clicks(3, first=76_000_300))
+    key = drop(shimmed, "in-time.csv", clicks(3, first=76_000_300))
     client(shimmed, "sqs").purge_queue(QueueUrl=queue_url(shimmed))
     gone = [f'{{"bucket": "raw", "key": "worker/gone-{n}.csv"}}' for n in range(12)]
     late = json.dumps({"bucket": "raw", "key": key})
