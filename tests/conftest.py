@@ -13,7 +13,7 @@ from hypothesis import Phase, settings
 from hypothesis.configuration import set_hypothesis_home_dir
 
 from baking import ROOT, Project, bake, has_terraform, skip
-from shim_helpers import client, queue_url, require_server
+from shim_helpers import empty, require_server
 
 # Commands that run another one where Terraform can install its providers, for a machine
 # that reaches no registry: the oldest AWS provider that the stacks accept, and the
@@ -89,12 +89,10 @@ def shimmed(
 
 
 @pytest.fixture(autouse=True)
-def empty_queues(request: pytest.FixtureRequest) -> None:
-    """Empty the queues of a shim that tests share, before each of these tests."""
+def empty_shim(request: pytest.FixtureRequest) -> None:
+    """Empty a shim that tests share, before each of these tests."""
     for fixture in {"shimmed", "playing"} & set(request.fixturenames):
-        project = request.getfixturevalue(fixture)
-        for name in ("worker-pending", "worker-dead-letter"):
-            client(project, "sqs").purge_queue(QueueUrl=queue_url(project, name))
+        empty(request.getfixturevalue(fixture))
 
 
 @pytest.fixture

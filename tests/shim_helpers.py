@@ -44,6 +44,7 @@ HOSTILE = {
     ),
 }
 LONG = 160_000  # rows of 60 bytes: the first half alone is more than a batch
+SAMPLE = "worker/sanity.csv"  # the shim puts it, for tests/data/event.json
 on_each_database = pytest.mark.parametrize("shimmed", DATABASES, indirect=True)
 
 Test = TypeVar("Test", bound=Callable[..., None])
@@ -209,6 +210,24 @@ def _client(service: str, url: str, region: str, key: str, secret: str) -> Any:
         aws_access_key_id=key,
         aws_secret_access_key=secret,
     )
+
+
+def empty(project: Project) -> None:
+    """Delete all messages, clicks, loads, rejects, and objects but the sample."""
+    for name in ("worker-pending", "worker-dead-letter"):
+        url = queue_url(project, name)
+        client(project, "sqs").purge_queue(QueueUrl=url)
+    s3 = client(project, "s3")
+    for page in s3.get_paginator("list_object_versions").paginate(Bucket="raw"):
+        objects = [
+            {"Key": each["Key"], "VersionId": each["VersionId"]}
+            for each in page.get("Versions", []) + page.get("DeleteMarkers", [])
+            if each["Key"] != SAMPLE
+        ]
+        if objects:
+            s3.delete_objects(Bucket="raw", Delete={"Objects": objects})
+    for table in ("clicks", "rejects", "loads"):
+        project.query(f"DELETE FROM {table}")
 
 
 def queue_url(project: Project, name: str = "worker-pending") -> str:

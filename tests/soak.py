@@ -32,6 +32,7 @@ from shim_helpers import (
     OwnDatabase,
     client,
     count_messages,
+    empty,
     is_postgres,
     queue_url,
     send_messages,
@@ -193,11 +194,8 @@ def soak_database(project: OwnDatabase, seed: int, messages: int, objects: int) 
 
 
 def put(project: Project, files: dict[str, str]) -> dict[str, str]:
-    """Empty tables and queues, put the objects, and return their versions."""
-    for table in ("clicks", "loads", "rejects"):
-        project.query(f"DELETE FROM {table}")
-    take_dead_letters(project)
-    client(project, "sqs").purge_queue(QueueUrl=queue_url(project))
+    """Empty the shim, put the objects, and return their versions."""
+    empty(project)
     put_object = client(project, "s3").put_object
     return {
         key: put_object(Bucket="raw", Key=key, Body=text.encode())["VersionId"]
