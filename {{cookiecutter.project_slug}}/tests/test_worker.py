@@ -2,10 +2,12 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from context import CustomContext
+from errors import NoTimeLeftError
 from func.worker import run
 from lib.database_errors import DatabaseUnreachableError, RetryReason
 from lib.rejects import Reject
@@ -92,6 +94,13 @@ def test_missing_object_fails_message() -> None:
             run(event, context)
         assert raised.value.__notes__ == ["s3://raw/worker/nothing.csv"]
         assert not context.rds.ledger
+
+
+def test_nothing_is_begun_without_time() -> None:
+    """Not even a request to S3, which has no such object."""
+    parent = SimpleNamespace(get_remaining_time_in_millis=lambda: 999)
+    with void_context(parent=parent) as context, pytest.raises(NoTimeLeftError):
+        run('{"bucket": "raw", "key": "worker/nothing.csv"}', context)
 
 
 def test_broken_stream_loads_nothing() -> None:

@@ -62,6 +62,16 @@ def test_event_file_prints_report(
     assert capsys.readouterr().out == '{\n  "event": "{}"\n}\n'
 
 
+def test_source_is_no_build(
+    doubles: MockBoto3, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The package `func` has no function of its own before a build."""
+    event = tmp_path / "event.json"
+    event.write_text("{}", encoding="utf-8")
+    assert local_wrapper.main([f"--event={event}"]) == 1
+    assert "this is not a build: run `make build` first" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("report", [{"at": object()}, {date(2026, 1, 5): 1}])
 def test_report_not_json_does_not_fail_message(
     doubles: MockBoto3, monkeypatch: pytest.MonkeyPatch, report: Any
