@@ -219,6 +219,26 @@ def test_stop_starts_no_message_of_a_busy_worker(
     assert "message-3 returned to the queue: no worker was idle" in caplog.text
 
 
+def test_stop_leaves_a_second_to_start_messages(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Those that are in flight already, if their worker becomes idle by then."""
+    context = bare_context("--read_queue=worker-pending", "--grace=10")
+    monkeypatch.setattr(poller, "START_WITHIN", 10)
+    stop, work = threading.Event(), Work()
+
+    def handle(message: ReceivedMessage, context: CustomContext) -> None:
+        work(message, context)
+        if message.body == "b":
+            stop.set()
+            assert not context.sqs.returned.wait(0.05)
+
+    context.sqs.send(*"abcdefgh")
+    assert poll(context, handle, stop)
+    assert work.seen == ["a", "b", "c"]
+    assert len(context.sqs.visible) == 5
+
+
 def test_once_stops_after_one_batch() -> None:
     context = bare_context("--read_queue=worker-pending", "--once")
     context.sqs.send(*"abcdefghijklmnop")
