@@ -641,6 +641,23 @@ def test_groups_of_fifo_queue_are_received_one_by_one() -> None:
     assert set(context.sqs.limits) == {1}
 
 
+def test_groups_of_fifo_queue_run_one_by_one() -> None:
+    args = ("--drain", "--poll_interval=0", "--workers=2")
+    context = bare_context("--read_queue=https://sqs.example/q.fifo", *args)
+    for body in "abcdefgh":
+        context.sqs.send(body, MessageGroupId=body)
+    is_last_running, together = threading.Event(), []
+
+    def handle(message: ReceivedMessage, _: CustomContext) -> None:
+        if message.body == "h":
+            is_last_running.set()
+        elif message.body == "g":
+            together.append(is_last_running.wait(0.05))
+
+    assert poll(context, handle, threading.Event())
+    assert together == [False]
+
+
 def test_groups_of_standard_queue_are_independent(context: CustomContext) -> None:
     context.sqs.send("a", "bad", "c", "d", "e", MessageGroupId="tenant")
     work = Work()
