@@ -19,10 +19,12 @@ PLAN = ("plan", "--target=lambda")
 # updates it, and those after these delete old versions.
 PUBLISHED, LIVE = 2, 3
 
-
-@pytest.mark.parametrize(
+on_each_tool = pytest.mark.parametrize(
     ("iac", "database"), [("terraform", "postgres"), ("cdk", "mysql")]
 )
+
+
+@on_each_tool
 def test_killed_deploy_and_rollback_can_be_repeated(
     shimmed: Project, tmp_path: Path, iac: str, database: str
 ) -> None:
@@ -32,8 +34,7 @@ def test_killed_deploy_and_rollback_can_be_repeated(
     with Killable(project, shimmed) as killable:
         killable.succeed(*DEPLOY)
         deploy_is_completed(killable)
-        if iac == "terraform":
-            rollback_is_completed(killable)
+        rollback_is_completed(killable)
         wait_until(killable.are_all_stored, "the objects of all messages")
 
 
@@ -76,14 +77,16 @@ def rollback_is_completed(killable: Killable) -> None:
     assert moved == [0, 1, 1]
 
 
-def test_killed_canary_goes_on(shimmed: Project, tmp_path: Path) -> None:
+@on_each_tool
+def test_killed_canary_goes_on(
+    shimmed: Project, tmp_path: Path, iac: str, database: str
+) -> None:
     """Whatever its end is, the commands after it know that."""
-    project = prepare(
-        tmp_path, shimmed, "killed-canary", iac="terraform", database="postgres"
-    )
+    slug = f"canary-{iac}"
+    project = prepare(tmp_path, shimmed, slug, iac=iac, database=database)
     release = {"release": {"canary": 10, "minutes": 10}}
     change_config(project, lambda config: config["functions"]["stores"].update(release))
-    codedeploy = CodeDeploy(client(shimmed, "lambda"), "killed-canary-dev-stores")
+    codedeploy = CodeDeploy(client(shimmed, "lambda"), f"{slug}-dev-stores")
     with (
         answering(codedeploy.answer) as url,
         Killable(project, shimmed, AWS_ENDPOINT_URL_CODEDEPLOY=url) as killable,
