@@ -10,6 +10,7 @@ export ANSWERS VERSION
 
 # cookiecutter would copy caches inside the template's tree.
 export RUFF_NO_CACHE = true
+export PYTHONDONTWRITEBYTECODE = 1
 
 .DEFAULT_GOAL := help
 .PHONY: help demo update test lint format lock faults formats values loops bench soak \
